@@ -1,0 +1,8 @@
+/// Attention for NEON.
+#if defined(__aarch64__)
+#include "../vectors/neon.h"
+
+#include "../products/sizes.h"
+#include "vector.h"
+#include "../vectors/end.h"
+#endif

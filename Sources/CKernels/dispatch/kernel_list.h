@@ -1,0 +1,70 @@
+/// The one list of kernels that have a variant per instruction set. It feeds the declarations, the tables, the public functions and
+/// (through dso_kernel_name) the tests and benchmarks.
+///
+/// PROCEDURE(name, (parameters), (arguments)) returns nothing, FUNCTION(type, name, (parameters), (arguments)) returns a value.
+#ifndef DSO_KERNEL_LIST_H
+#define DSO_KERNEL_LIST_H
+
+#include "../include/CKernels.h"
+
+#define DSO_KERNELS(PROCEDURE, FUNCTION)                                                                                            \
+  PROCEDURE(matmul_f32,                                                                                                             \
+            (const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, const float *bias,       \
+             float *c, int64_t ldc, void *scratch),                                                                                 \
+            (a, lda, m, w, n_begin, n_end, bias, c, ldc, scratch))                                                                  \
+  PROCEDURE(matvec_f32,                                                                                                             \
+            (const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, const float *bias,       \
+             float *c, int64_t ldc, void *scratch),                                                                                 \
+            (a, lda, m, w, n_begin, n_end, bias, c, ldc, scratch))                                                                  \
+  PROCEDURE(matmul_bf16,                                                                                                            \
+            (const uint16_t *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, const float *bias,    \
+             float *c, int64_t ldc, void *scratch),                                                                                 \
+            (a, lda, m, w, n_begin, n_end, bias, c, ldc, scratch))                                                                  \
+  PROCEDURE(matmul_s8,                                                                                                              \
+            (const int8_t *a, int64_t lda, const float *a_scales, const int32_t *sums, int64_t m, const dso_weights *w,             \
+             int64_t n_begin, int64_t n_end, const float *bias, float *c, int64_t ldc, void *scratch),                              \
+            (a, lda, a_scales, sums, m, w, n_begin, n_end, bias, c, ldc, scratch))                                                  \
+  PROCEDURE(quantize_rows_s8,                                                                                                       \
+            (const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales, int64_t group_size,       \
+             int32_t *sums),                                                                                                        \
+            (x, ldx, rows, k, q, ldq, scales, group_size, sums))                                                                    \
+  PROCEDURE(attention,                                                                                                              \
+            (const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv, float *out, int64_t ldo,        \
+             int64_t q_tokens, int64_t kv_tokens, int64_t q_offset, int64_t head_dim, int64_t v_dim, float scale, int64_t window,   \
+             void *scratch),                                                                                                        \
+            (q, ldq, k, ldk, v, ldv, out, ldo, q_tokens, kv_tokens, q_offset, head_dim, v_dim, scale, window, scratch))             \
+  PROCEDURE(rms_norm,                                                                                                               \
+            (const float *x, int64_t ldx, const float *gain, float *y, int64_t ldy, int64_t rows, int64_t width, float epsilon),    \
+            (x, ldx, gain, y, ldy, rows, width, epsilon))                                                                           \
+  PROCEDURE(layer_norm,                                                                                                             \
+            (const float *x, int64_t ldx, const float *gain, const float *bias, float *y, int64_t ldy, int64_t rows, int64_t width, \
+             float epsilon),                                                                                                        \
+            (x, ldx, gain, bias, y, ldy, rows, width, epsilon))                                                                     \
+  PROCEDURE(rotary,                                                                                                                 \
+            (float *x, int64_t ldx, int64_t rows, int64_t heads, int64_t head_dim, int64_t rotary_dim, int interleaved,             \
+             const float *cosines, const float *sines, int64_t ld_table),                                                           \
+            (x, ldx, rows, heads, head_dim, rotary_dim, interleaved, cosines, sines, ld_table))                                     \
+  PROCEDURE(gated_activation, (dso_activation kind, const float *gate, const float *up, float *y, int64_t count),                   \
+            (kind, gate, up, y, count))                                                                                             \
+  PROCEDURE(add, (const float *x, float *y, int64_t count), (x, y, count))                                                          \
+  FUNCTION(dso_row_summary, summarize_logits, (const float *row, int64_t count), (row, count))                                      \
+  FUNCTION(double, kl_divergence,                                                                                                   \
+           (const float *reference, double reference_lse, const float *other, double other_lse, int64_t count),                     \
+           (reference, reference_lse, other, other_lse, count))                                                                     \
+  FUNCTION(double, sum_squares, (const float *x, int64_t count), (x, count))                                                        \
+  FUNCTION(double, sum_squared_differences, (const float *x, const float *y, int64_t count), (x, y, count))                         \
+  PROCEDURE(convert_bf16_to_f32, (const void *from, float *to, int64_t count), (from, to, count))                                   \
+  PROCEDURE(convert_f16_to_f32, (const void *from, float *to, int64_t count), (from, to, count))                                    \
+  PROCEDURE(convert_f64_to_f32, (const void *from, float *to, int64_t count), (from, to, count))                                    \
+  PROCEDURE(convert_f32_to_bf16, (const float *from, uint16_t *to, int64_t count), (from, to, count))                               \
+  PROCEDURE(convert_f32_to_f16, (const float *from, uint16_t *to, int64_t count), (from, to, count))                                \
+  PROCEDURE(pack_codes, (const uint8_t *codes, int64_t count, int bits, uint32_t *words), (codes, count, bits, words))              \
+  PROCEDURE(unpack_codes, (const uint32_t *words, int64_t count, int bits, uint8_t *codes), (words, count, bits, codes))            \
+  PROCEDURE(dequantize, (const dso_weights *w, int64_t row_begin, int64_t row_end, float *out, int64_t ldo),                        \
+            (w, row_begin, row_end, out, ldo))                                                                                      \
+  PROCEDURE(min_max, (const float *x, int64_t count, float *minimum, float *maximum, int64_t *nonfinite),                           \
+            (x, count, minimum, maximum, nonfinite))                                                                                \
+  FUNCTION(int64_t, quantize_group, (const float *x, int64_t count, float scale, int zero_point, int bits, uint8_t *codes),         \
+           (x, count, scale, zero_point, bits, codes))
+
+#endif

@@ -1,0 +1,7 @@
+/// Rows of logits and sums for AVX2.
+#if defined(__x86_64__)
+#include "../vectors/avx2.h"
+
+#include "vector.h"
+#include "../vectors/end.h"
+#endif

@@ -1,0 +1,41 @@
+/// Products for AVX-512: tiles of 14 rows by 32 columns.
+#if defined(__x86_64__)
+#include "../vectors/avx512.h"
+
+#include "../conversions/scalar.h"
+#include "blocking.h"
+#include "sizes.h"
+
+#define BF16_PER_UNIT 2
+#define CODES_PER_UNIT 4
+/// Stored codes are multiplied as they are; what is 2^(bits-1) too much comes off with the zero points.
+#define CODES_UNSIGNED 1
+#define CODE_BYTES 1
+
+INLINE VF add_product_bf16(VF acc, VF a, VF b) { return _mm512_dpbf16_ps(acc, (__m512bh)b, (__m512bh)a); }
+INLINE VI add_product_codes(VI acc, VI a, VI b) { return _mm512_dpbusd_epi32(acc, b, a); }
+INLINE void center_codes(const uint8_t *codes, int64_t count, int offset, uint8_t *to) {
+  (void)codes, (void)count, (void)offset, (void)to;
+}
+
+INLINE int32_t sum_codes(const int8_t *a, int64_t count) {
+  VI ones = _mm512_set1_epi8(1), sum = vi_zero();
+  int64_t i = 0;
+  for (; i + 64 <= count; i += 64) sum = _mm512_dpbusd_epi32(sum, ones, vi_load(a + i));
+  if (i < count) sum = _mm512_dpbusd_epi32(sum, ones, _mm512_maskz_loadu_epi8(~0ull >> (64 - (count - i)), a + i));
+  return vi_sum(sum);
+}
+
+#define HAS_PRODUCTS
+#include "pack.h"
+#include "tile.h"
+
+INLINE void widen_activations(unit_kind kind, const uint8_t *from, int64_t count, uint8_t *to) {
+  (void)kind, (void)from, (void)count, (void)to;
+}
+
+#include "weights.h"
+#include "finish.h"
+#include "driver.h"
+#include "../vectors/end.h"
+#endif

@@ -1,0 +1,150 @@
+/// Products of few rows (decode): every row of weights is streamed once and decoded in registers.
+#ifndef DSO_MATVEC_H
+#define DSO_MATVEC_H
+
+#include "../conversions/scalar.h"
+#include "../quantization/unpack.h"
+
+/// How LANES weights are read; all but bytes are read at an element index.
+typedef enum { READ_F32, READ_BF16, READ_F16, READ_BYTES } reading;
+
+INLINE VF read_weights(reading kind, const uint8_t *from, int64_t i) {
+  switch (kind) {
+    case READ_F32: return vf_load((const float *)(const void *)(from + 4 * i));
+    case READ_BF16: return vf_load_bf16(from + 2 * i);
+    case READ_F16: return vf_load_f16(from + 2 * i);
+    case READ_BYTES: return vf_of_vi(vi_load_u8(from + i));
+  }
+}
+
+INLINE float read_weight(reading kind, const uint8_t *from, int64_t i) {
+  float wide;
+  uint16_t half;
+  switch (kind) {
+    case READ_F32: memcpy(&wide, from + 4 * i, sizeof wide); return wide;
+    case READ_BF16: memcpy(&half, from + 2 * i, sizeof half); return dso_f32_of_bf16(half);
+    case READ_F16: memcpy(&half, from + 2 * i, sizeof half); return dso_f32_of_f16(half);
+    case READ_BYTES: return (float)from[i];
+  }
+}
+
+/// totals[r] and rests[r] += scale * sum of (weight - offset) * a over `count` elements, a[r] = a + r*lda.
+/// With few rows several accumulators hide the latency of the additions.
+INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t count, float offset, float scale, const float *a,
+                       int64_t lda, VF *totals, float *rests) {
+  enum { MOST = 4 };
+  int parts = rows == 1 ? 4 : rows <= 3 ? 2 : 1;
+  VF acc[MOST][8], offsets = vf_set(offset);
+  for (int p = 0; p < parts; p++)
+    for (int r = 0; r < rows; r++) acc[p][r] = vf_zero();
+  int64_t i = 0;
+  for (; i + parts * LANES <= count; i += parts * LANES) {
+#pragma clang loop unroll(full)
+    for (int p = 0; p < parts; p++) {
+      VF w = read_weights(kind, weights, i + p * LANES);
+      if (kind == READ_BYTES) w = vf_sub(w, offsets);
+#pragma clang loop unroll(full)
+      for (int r = 0; r < rows; r++) acc[p][r] = vf_fma(w, vf_load(a + r * lda + i + p * LANES), acc[p][r]);
+    }
+  }
+  for (; i + LANES <= count; i += LANES) {
+    VF w = read_weights(kind, weights, i);
+    if (kind == READ_BYTES) w = vf_sub(w, offsets);
+    for (int r = 0; r < rows; r++) acc[0][r] = vf_fma(w, vf_load(a + r * lda + i), acc[0][r]);
+  }
+  for (int r = 0; r < rows; r++) {
+    for (int p = 1; p < parts; p++) acc[0][r] = vf_add(acc[0][r], acc[p][r]);
+    totals[r] = vf_fma(acc[0][r], vf_set(scale), totals[r]);
+  }
+  for (; i < count; i++) {
+    float w = (read_weight(kind, weights, i) - offset) * scale;
+    for (int r = 0; r < rows; r++) rests[r] += w * a[r * lda + i];
+  }
+}
+
+/// What stays the same for all rows of weights of one call.
+typedef struct {
+  const dso_weights *w;
+  const float *a;
+  int64_t lda;
+  const float *ordered;  ///< the activations in the order of stream_nibbles, [rows, k]
+  const float *bias;
+  float *c;
+  int64_t ldc;
+} stream;
+
+#ifdef STREAMS_NIBBLES
+static void order_activations(const float *a, int64_t lda, int64_t rows, int64_t k, float *to);
+INLINE int64_t stream_nibbles(int rows, const uint8_t *codes, int64_t count, int offset, float scale, const float *ordered, int64_t pitch,
+                              VF *totals);
+#endif
+
+INLINE void stream_quantized_row(int rows, const stream *s, int64_t row, VF *totals, float *rests) {
+  enum { CHUNK = 1024 };
+  const dso_weights *w = s->w;
+  const uint8_t *data = dso_weight_row(w, row);
+  int64_t groups = dso_group_count(w);
+  uint8_t codes[CHUNK];
+  for (int64_t g = 0; g < groups; g++) {
+    int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[row * groups + g] : 0);
+    float scale = w->scales[row * groups + g];
+    int64_t i = g * w->group_size, end = dso_min_i64(w->k, i + w->group_size);
+    if (w->bits == 8) {
+      stream_run(READ_BYTES, rows, data + i, end - i, (float)offset, scale, s->a + i, s->lda, totals, rests);
+      continue;
+    }
+#ifdef STREAMS_NIBBLES
+    if (s->ordered) i += stream_nibbles(rows, data + i / 2, end - i, offset, scale, s->ordered + i, w->k, totals);
+#endif
+    while (i < end) {
+      int64_t count = dso_min_i64(CHUNK, end - i);
+      unpack_run(data, w->k, w->bits, i, count, codes);
+      stream_run(READ_BYTES, rows, codes, count, (float)offset, scale, s->a + i, s->lda, totals, rests);
+      i += count;
+    }
+  }
+}
+
+INLINE void stream_rows(int rows, const stream *s, int64_t n_begin, int64_t n_end) {
+  const dso_weights *w = s->w;
+  for (int64_t j = n_begin; j < n_end; j++) {
+    VF totals[8];
+    float rests[8];
+    for (int r = 0; r < rows; r++) totals[r] = vf_zero(), rests[r] = 0;
+    const uint8_t *data = dso_weight_row(w, j);
+    switch (w->storage) {
+      case DSO_STORAGE_F32: stream_run(READ_F32, rows, data, w->k, 0, 1, s->a, s->lda, totals, rests); break;
+      case DSO_STORAGE_BF16: stream_run(READ_BF16, rows, data, w->k, 0, 1, s->a, s->lda, totals, rests); break;
+      case DSO_STORAGE_F16: stream_run(READ_F16, rows, data, w->k, 0, 1, s->a, s->lda, totals, rests); break;
+      case DSO_STORAGE_QUANTIZED: stream_quantized_row(rows, s, j, totals, rests); break;
+    }
+    for (int r = 0; r < rows; r++) s->c[r * s->ldc + j] = vf_sum(totals[r]) + rests[r] + (s->bias ? s->bias[j] : 0);
+  }
+}
+
+void DSO_KERNEL(matvec_f32)(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
+                            const float *bias, float *c, int64_t ldc, void *scratch) {
+  (void)scratch;
+  for (int64_t row = 0; row < m; row += 8) {
+    stream s = {w, a + row * lda, lda, NULL, bias, c + row * ldc, ldc};
+    int rows = (int)dso_min_i64(8, m - row);
+#ifdef STREAMS_NIBBLES
+    if (w->storage == DSO_STORAGE_QUANTIZED && w->bits == 4 && (w->group_size % 128 == 0 || w->group_size >= w->k)) {
+      order_activations(s.a, lda, rows, w->k, scratch);
+      s.ordered = scratch;
+    }
+#endif
+    switch (rows) {
+      case 1: stream_rows(1, &s, n_begin, n_end); break;
+      case 2: stream_rows(2, &s, n_begin, n_end); break;
+      case 3: stream_rows(3, &s, n_begin, n_end); break;
+      case 4: stream_rows(4, &s, n_begin, n_end); break;
+      case 5: stream_rows(5, &s, n_begin, n_end); break;
+      case 6: stream_rows(6, &s, n_begin, n_end); break;
+      case 7: stream_rows(7, &s, n_begin, n_end); break;
+      case 8: stream_rows(8, &s, n_begin, n_end); break;
+    }
+  }
+}
+
+#endif

@@ -1,0 +1,7 @@
+/// Products of few rows for AVX2.
+#if defined(__x86_64__)
+#include "../vectors/avx2.h"
+
+#include "matvec.h"
+#include "../vectors/end.h"
+#endif

@@ -1,0 +1,45 @@
+/// Products for NEON: tiles of 8 rows by 12 columns.
+#if defined(__aarch64__)
+#include "../vectors/neon.h"
+
+#include "../conversions/scalar.h"
+#include "blocking.h"
+#include "sizes.h"
+
+#define BF16_PER_UNIT 1
+#define CODES_PER_UNIT 4
+#define CODES_UNSIGNED 0
+#define CODE_BYTES 1
+
+INLINE VF add_product_bf16(VF acc, VF a, VF b) { return vf_fma(a, b, acc); }
+INLINE VI add_product_codes(VI acc, VI a, VI b) { return vdotq_s32(acc, vreinterpretq_s8_s32(b), vreinterpretq_s8_s32(a)); }
+INLINE void center_codes(const uint8_t *codes, int64_t count, int offset, uint8_t *to) {
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) vst1q_u8(to + i, vsubq_u8(vld1q_u8(codes + i), vdupq_n_u8((uint8_t)offset)));
+  for (; i < count; i++) to[i] = (uint8_t)(codes[i] - offset);
+}
+
+INLINE int32_t sum_codes(const int8_t *a, int64_t count) {
+  int8x16_t ones = vdupq_n_s8(1);
+  VI sum = vi_zero();
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) sum = vdotq_s32(sum, ones, vld1q_s8(a + i));
+  int32_t rest = 0;
+  for (; i < count; i++) rest += a[i];
+  return vi_sum(sum) + rest;
+}
+
+#define HAS_PRODUCTS
+#include "pack.h"
+#include "tile.h"
+
+INLINE void widen_activations(unit_kind kind, const uint8_t *from, int64_t count, uint8_t *to) {
+  (void)kind;
+  dso_neon_convert_bf16_to_f32(from, (float *)(void *)to, count);
+}
+
+#include "weights.h"
+#include "finish.h"
+#include "driver.h"
+#include "../vectors/end.h"
+#endif

@@ -1,0 +1,88 @@
+/// Products with float activations, portable: a chunk of one weight row is decoded, then multiplied with every row of activations.
+#include <string.h>
+
+#include "../conversions/scalar.h"
+#include "../dispatch/kernel_table.h"
+#include "../quantization/codes.h"
+#include "blocking.h"
+
+enum { LANES = 16 };
+
+/// Elements begin..<begin+count of a weight row as floats.
+static void decode(const dso_weights *w, int64_t row, int64_t begin, int64_t count, float *out) {
+  const uint8_t *data = dso_weight_row(w, row);
+  switch (w->storage) {
+    case DSO_STORAGE_F32: memcpy(out, data + 4 * begin, (size_t)count * sizeof *out); return;
+    case DSO_STORAGE_BF16: dso_portable_convert_bf16_to_f32(data + 2 * begin, out, count); return;
+    case DSO_STORAGE_F16: dso_portable_convert_f16_to_f32(data + 2 * begin, out, count); return;
+    case DSO_STORAGE_QUANTIZED: break;
+  }
+  int64_t groups = dso_group_count(w);
+  for (int64_t i = 0; i < count;) {
+    int64_t g = (begin + i) / w->group_size, end = dso_min_i64(count, (g + 1) * w->group_size - begin);
+    float scale = w->scales[row * groups + g];
+    int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[row * groups + g] : 0);
+    for (; i < end; i++) out[i] = (float)((int)dso_stored_code(data, begin + i, w->bits) - offset) * scale;
+  }
+}
+
+static float sum_lanes(const float *lanes) {
+  float sum = 0;
+  for (int l = 0; l < LANES; l++) sum += lanes[l];
+  return sum;
+}
+
+static float dot(const float *a, const float *b, int64_t count) {
+  float lanes[LANES] = {0};
+  int64_t i = 0;
+  for (; i + LANES <= count; i += LANES)
+    for (int l = 0; l < LANES; l++) lanes[l] += a[i + l] * b[i + l];
+  for (int l = 0; i < count; i++, l++) lanes[l] += a[i] * b[i];
+  return sum_lanes(lanes);
+}
+
+static float dot_bf16(const uint16_t *a, const float *b, int64_t count) {
+  float lanes[LANES] = {0};
+  int64_t i = 0;
+  for (; i + LANES <= count; i += LANES)
+    for (int l = 0; l < LANES; l++) lanes[l] += dso_f32_of_bf16(a[i + l]) * b[i + l];
+  for (int l = 0; i < count; i++, l++) lanes[l] += dso_f32_of_bf16(a[i]) * b[i];
+  return sum_lanes(lanes);
+}
+
+void dso_portable_matmul_f32(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
+                             const float *bias, float *c, int64_t ldc, void *scratch) {
+  float *weights = scratch;
+  for (int64_t j = n_begin; j < n_end; j++) {
+    for (int64_t i = 0; i < m; i++) c[i * ldc + j] = 0;
+    for (int64_t begin = 0; begin < w->k; begin += DSO_PORTABLE_CHUNK) {
+      int64_t count = dso_min_i64(DSO_PORTABLE_CHUNK, w->k - begin);
+      decode(w, j, begin, count, weights);
+      for (int64_t i = 0; i < m; i++) c[i * ldc + j] += dot(a + i * lda + begin, weights, count);
+    }
+    if (bias)
+      for (int64_t i = 0; i < m; i++) c[i * ldc + j] += bias[j];
+  }
+}
+
+void dso_portable_matvec_f32(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
+                             const float *bias, float *c, int64_t ldc, void *scratch) {
+  dso_portable_matmul_f32(a, lda, m, w, n_begin, n_end, bias, c, ldc, scratch);
+}
+
+void dso_portable_matmul_bf16(const uint16_t *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
+                              const float *bias, float *c, int64_t ldc, void *scratch) {
+  float *weights = scratch;
+  for (int64_t j = n_begin; j < n_end; j++) {
+    for (int64_t i = 0; i < m; i++) c[i * ldc + j] = 0;
+    for (int64_t begin = 0; begin < w->k; begin += DSO_PORTABLE_CHUNK) {
+      int64_t count = dso_min_i64(DSO_PORTABLE_CHUNK, w->k - begin);
+      decode(w, j, begin, count, weights);
+      if (w->storage != DSO_STORAGE_BF16)
+        for (int64_t i = 0; i < count; i++) weights[i] = dso_f32_of_bf16(dso_bf16_of_f32(weights[i]));
+      for (int64_t i = 0; i < m; i++) c[i * ldc + j] += dot_bf16(a + i * lda + begin, weights, count);
+    }
+    if (bias)
+      for (int64_t i = 0; i < m; i++) c[i * ldc + j] += bias[j];
+  }
+}

@@ -1,0 +1,82 @@
+/// From floats to codes, for the variant whose vectors are included before this file. The same codes as the portable variant.
+#ifndef DSO_GRID_H
+#define DSO_GRID_H
+
+#include <float.h>
+#include <math.h>
+
+#include "codes.h"
+
+void DSO_KERNEL(min_max)(const float *x, int64_t count, float *minimum, float *maximum, int64_t *nonfinite) {
+  VF low = vf_set(INFINITY), high = vf_set(-INFINITY), least = vf_set(-FLT_MAX), most = vf_set(FLT_MAX);
+  int64_t i = 0, odd = 0;
+  for (; i + LANES <= count; i += LANES) {
+    VF v = vf_load(x + i);
+    low = vf_min(v, low);
+    high = vf_max(v, high);
+    odd += vf_outside(v, least, most, LANES);
+  }
+  float rest_low, rest_high;
+  int64_t rest_odd;
+  dso_portable_min_max(x + i, count - i, &rest_low, &rest_high, &rest_odd);
+  float lowest = vf_smallest(low), highest = vf_largest(high);
+  *minimum = rest_low < lowest ? rest_low : lowest;
+  *maximum = rest_high > highest ? rest_high : highest;
+  *nonfinite = odd + rest_odd;
+}
+
+/// Round, clamp, and add an offset: the codes as bytes.
+INLINE void store_codes(VF steps, VF low, VF high, VI offset, void *to) {
+  VF rounded = vf_min(vf_max(vf_round(steps), low), high);
+  vi_store_8(to, vi_add(vi_of_vf(rounded), offset));
+}
+
+int64_t DSO_KERNEL(quantize_group)(const float *x, int64_t count, float scale, int zero_point, int bits, uint8_t *codes) {
+  if (scale == 0) return dso_portable_quantize_group(x, count, scale, zero_point, bits, codes);
+  int half = 1 << (bits - 1);
+  VF scales = vf_set(scale), low = vf_set((float)(-half - zero_point)), high = vf_set((float)(half - 1 - zero_point));
+  VF least = vf_sub(low, vf_set(0.5f)), most = vf_add(high, vf_set(0.5f));
+  VI stored_zero = vi_set(zero_point + half);
+  int64_t i = 0, clamped = 0;
+  for (; i + LANES <= count; i += LANES) {
+    VF steps = vf_div(vf_load(x + i), scales);
+    clamped += vf_outside(steps, least, most, LANES);
+    store_codes(steps, low, high, stored_zero, codes + i);
+  }
+  return clamped + dso_portable_quantize_group(x + i, count - i, scale, zero_point, bits, codes + i);
+}
+
+INLINE int32_t sum_bytes(const int8_t *q, int64_t count) {
+  VI sum = vi_zero();
+  int64_t i = 0;
+  for (; i + LANES <= count; i += LANES) sum = vi_add(sum, vi_load_s8(q + i));
+  int32_t rest = 0;
+  for (; i < count; i++) rest += q[i];
+  return vi_sum(sum) + rest;
+}
+
+void DSO_KERNEL(quantize_rows_s8)(const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales,
+                                  int64_t group_size, int32_t *sums) {
+  VF low = vf_set(-127.0f), high = vf_set(127.0f);
+  for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
+    VF largest = vf_zero();
+    int64_t i = 0;
+    for (; i + LANES <= k; i += LANES) largest = vf_max(vf_abs(vf_load(x + i)), largest);
+    if (i < k) largest = vf_max(vf_abs(vf_load_n(x + i, k - i)), largest);
+    float most = vf_largest(largest), scale = most > 0 ? most / 127.0f : 1.0f;
+    // The quotient of a denormal maximum may round to zero.
+    if (scale == 0) scale = most;
+    scales[row] = scale;
+    VF divisor = vf_set(scale);
+    for (i = 0; i + LANES <= k; i += LANES) store_codes(vf_div(vf_load(x + i), divisor), low, high, vi_zero(), q + i);
+    if (i < k) {
+      int8_t rest[LANES];
+      store_codes(vf_div(vf_load_n(x + i, k - i), divisor), low, high, vi_zero(), rest);
+      memcpy(q + i, rest, (size_t)(k - i));
+    }
+    if (!sums) continue;
+    for (int64_t begin = 0; begin < k; begin += group_size) *sums++ = sum_bytes(q + begin, dso_min_i64(group_size, k - begin));
+  }
+}
+
+#endif

@@ -1,0 +1,61 @@
+/// From floats to codes, portable: extremes, groups of weights, rows of activations.
+#include <math.h>
+
+#include "../dispatch/kernel_table.h"
+#include "codes.h"
+
+void dso_portable_min_max(const float *x, int64_t count, float *minimum, float *maximum, int64_t *nonfinite) {
+  float low = INFINITY, high = -INFINITY;
+  int64_t odd = 0;
+  for (int64_t i = 0; i < count; i++) {
+    low = x[i] < low ? x[i] : low;
+    high = x[i] > high ? x[i] : high;
+    odd += !(fabsf(x[i]) < INFINITY);
+  }
+  *minimum = low;
+  *maximum = high;
+  *nonfinite = odd;
+}
+
+int64_t dso_portable_quantize_group(const float *x, int64_t count, float scale, int zero_point, int bits, uint8_t *codes) {
+  int half = 1 << (bits - 1);
+  float low = (float)(-half - zero_point), high = (float)(half - 1 - zero_point);
+  int stored_zero = zero_point + half;
+  int64_t clamped = 0;
+  for (int64_t i = 0; i < count; i++) {
+    float steps = scale == 0 ? 0 : x[i] / scale;
+    clamped += !(steps >= low - 0.5f && steps <= high + 0.5f);
+    float rounded = rintf(steps);
+    rounded = rounded > low ? rounded : low;
+    rounded = rounded < high ? rounded : high;
+    codes[i] = (uint8_t)((int)rounded + stored_zero);
+  }
+  return clamped;
+}
+
+void dso_portable_quantize_rows_s8(const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales,
+                                   int64_t group_size, int32_t *sums) {
+  for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
+    float largest = 0;
+    for (int64_t i = 0; i < k; i++) {
+      float magnitude = fabsf(x[i]);
+      largest = magnitude > largest ? magnitude : largest;
+    }
+    float scale = largest > 0 ? largest / 127.0f : 1.0f;
+    // The quotient of a denormal maximum may round to zero.
+    if (scale == 0) scale = largest;
+    scales[row] = scale;
+    for (int64_t i = 0; i < k; i++) {
+      float rounded = rintf(x[i] / scale);
+      rounded = rounded > -127.0f ? rounded : -127.0f;
+      rounded = rounded < 127.0f ? rounded : 127.0f;
+      q[i] = (int8_t)rounded;
+    }
+    if (!sums) continue;
+    for (int64_t begin = 0; begin < k; begin += group_size) {
+      int32_t sum = 0;
+      for (int64_t i = begin; i < dso_min_i64(k, begin + group_size); i++) sum += q[i];
+      *sums++ = sum;
+    }
+  }
+}

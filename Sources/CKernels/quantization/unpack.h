@@ -1,0 +1,78 @@
+/// Codes out of a bit stream, for the variant whose vectors are included before this file.
+#ifndef DSO_UNPACK_H
+#define DSO_UNPACK_H
+
+#include "codes.h"
+
+/// How 16 codes are taken out of the 2*bits bytes that hold them: each 16-bit lane takes the two bytes its code touches, a
+/// multiplication moves the code to the lane's high byte, from where it is shifted down and masked.
+typedef struct {
+  uint8_t bytes[32];
+  uint16_t factors[16];
+  int bits;
+} unpack_plan;
+
+INLINE unpack_plan plan_unpacking(int bits) {
+  unpack_plan plan = {.bits = bits};
+  for (int i = 0; i < 16; i++) {
+    int bit = i * bits;
+    int last = 2 * bits - 1;
+    plan.bytes[2 * i] = (uint8_t)(bit >> 3);
+    plan.bytes[2 * i + 1] = (uint8_t)((bit >> 3) < last ? (bit >> 3) + 1 : last);
+    plan.factors[i] = (uint16_t)(1u << (8 - (bit & 7)));
+  }
+  return plan;
+}
+
+/// Reads 16 bytes, writes 16 codes.
+INLINE void unpack_16(const unpack_plan *plan, const uint8_t *from, uint8_t *to) {
+#if defined(__x86_64__)
+  __m256i twice = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)from));
+  __m256i pairs = _mm256_shuffle_epi8(twice, _mm256_loadu_si256((const __m256i *)plan->bytes));
+  __m256i moved = _mm256_srli_epi16(_mm256_mullo_epi16(pairs, _mm256_loadu_si256((const __m256i *)plan->factors)), 8);
+  __m256i codes = _mm256_and_si256(moved, _mm256_set1_epi16((short)((1 << plan->bits) - 1)));
+  _mm_storeu_si128((__m128i *)to, _mm_packus_epi16(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)));
+#else
+  uint8x16_t all = vld1q_u8(from);
+  uint16x8_t mask = vdupq_n_u16((uint16_t)((1 << plan->bits) - 1));
+  uint16x8_t low = vreinterpretq_u16_u8(vqtbl1q_u8(all, vld1q_u8(plan->bytes)));
+  uint16x8_t high = vreinterpretq_u16_u8(vqtbl1q_u8(all, vld1q_u8(plan->bytes + 16)));
+  low = vandq_u16(vshrq_n_u16(vmulq_u16(low, vld1q_u16(plan->factors)), 8), mask);
+  high = vandq_u16(vshrq_n_u16(vmulq_u16(high, vld1q_u16(plan->factors + 8)), 8), mask);
+  vst1q_u8(to, vcombine_u8(vmovn_u16(low), vmovn_u16(high)));
+#endif
+}
+
+/// Reads 16 bytes, writes the 32 four-bit codes in them.
+INLINE void unpack_nibbles(const uint8_t *from, uint8_t *to) {
+#if defined(__x86_64__)
+  __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)from));
+  __m256i spread = _mm256_or_si256(wide, _mm256_slli_epi16(wide, 4));
+  _mm256_storeu_si256((__m256i *)to, _mm256_and_si256(spread, _mm256_set1_epi8(15)));
+#else
+  uint8x16_t all = vld1q_u8(from);
+  uint8x16_t low = vandq_u8(all, vdupq_n_u8(15)), high = vshrq_n_u8(all, 4);
+  vst1q_u8(to, vzip1q_u8(low, high));
+  vst1q_u8(to + 16, vzip2q_u8(low, high));
+#endif
+}
+
+/// Codes begin..<begin+count of a row of `total` codes. Reads no byte behind the row's last code.
+INLINE void unpack_run(const uint8_t *row, int64_t total, int bits, int64_t begin, int64_t count, uint8_t *to) {
+  int64_t i = begin, end = begin + count;
+  if (bits == 8) {
+    memcpy(to, row + begin, (size_t)count);
+    return;
+  }
+  for (; i < end && (i & 7) != 0; i++) *to++ = (uint8_t)dso_stored_code(row, i, bits);
+  const uint8_t *from = row + (i * bits >> 3), *limit = row + ((total * bits + 7) >> 3);
+  if (bits == 4) {
+    for (; i + 32 <= end; i += 32, from += 16, to += 32) unpack_nibbles(from, to);
+  } else {
+    unpack_plan plan = plan_unpacking(bits);
+    for (; i + 16 <= end && from + 16 <= limit; i += 16, from += 2 * bits, to += 16) unpack_16(&plan, from, to);
+  }
+  for (; i < end; i++) *to++ = (uint8_t)dso_stored_code(row, i, bits);
+}
+
+#endif

@@ -1,0 +1,98 @@
+import CKernels
+
+/// Moves codes between the canonical bit stream of `QuantizedTensor` and the arrangements that checkpoint formats keep them in.
+package enum CodePacking {
+  /// Words of 32 bits that `count` codes take.
+  package static func words(of count: Int, bits: Int) -> Int { QuantizedTensor.wordsPerRow(inputs: count, bits: bits) }
+
+  /// Signed bytes, one a code, to the bit stream.
+  ///
+  /// - Parameter codes: int8 `[rows, columns]`, each in −2^(bits−1) … 2^(bits−1)−1.
+  /// - Returns: int32 `[rows, words]`; nil when type or rank are others, or when a code is out of range.
+  package static func packed(signedBytes codes: Tensor, bits: Int) -> Tensor? {
+    guard codes.dataType == .int8, codes.shape.rank == 2, (1...8).contains(bits) else { return nil }
+    let (rows, columns) = (codes.shape[0], codes.shape[1])
+    let rowWords = words(of: columns, bits: bits)
+    let offset = UInt8(1) << UInt8(bits - 1)
+    var excess: UInt8 = 0
+    let result = Tensor(dataType: .int32, shape: [rows, rowWords]) { target in
+      let words = target.bindMemory(to: UInt32.self)
+      withUnsafeTemporaryAllocation(of: UInt8.self, capacity: max(columns, 1)) { row in
+        codes.withUnsafeBytes { source in
+          guard let output = words.baseAddress, let unsigned = row.baseAddress, let input = source.baseAddress else { return }
+          for index in 0..<rows {
+            let values = (input + index * columns).assumingMemoryBound(to: UInt8.self)
+            var seen: UInt8 = 0
+            for column in 0..<columns {
+              let code = values[column] &+ offset
+              seen |= code
+              unsigned[column] = code
+            }
+            if bits < 8 { excess |= seen >> UInt8(bits) }
+            dso_pack_codes(unsigned, Int64(columns), Int32(bits), output + index * rowWords)
+          }
+        }
+      }
+    }
+    return excess == 0 ? result : nil
+  }
+
+  /// The bit stream to signed bytes, one a code.
+  ///
+  /// - Parameter codes: int32 `[rows, words]`.
+  /// - Returns: int8 `[rows, columns]`; nil when type or shape do not fit.
+  package static func signedBytes(_ codes: Tensor, columns: Int, bits: Int) -> Tensor? {
+    guard codes.dataType == .int32, codes.shape.rank == 2, (1...8).contains(bits), columns >= 0, columns <= codes.shape[1] * 32,
+      codes.shape[1] == words(of: columns, bits: bits)
+    else { return nil }
+    let (rows, rowWords) = (codes.shape[0], codes.shape[1])
+    let offset = UInt8(1) << UInt8(bits - 1)
+    return Tensor(dataType: .int8, shape: [rows, columns]) { target in
+      let bytes = target.bindMemory(to: UInt8.self)
+      withUnsafeTemporaryAllocation(of: UInt32.self, capacity: max(rowWords, 1)) { row in
+        codes.withUnsafeBytes { source in
+          guard let output = bytes.baseAddress, let words = row.baseAddress, let input = source.baseAddress else { return }
+          for index in 0..<rows {
+            // The source may be unaligned, a file keeps it where it likes.
+            UnsafeMutableRawPointer(words).copyMemory(from: input + index * rowWords * 4, byteCount: rowWords * 4)
+            let values = output + index * columns
+            dso_unpack_codes(words, Int64(columns), Int32(bits), values)
+            for column in 0..<columns { values[column] &-= offset }
+          }
+        }
+      }
+    }
+  }
+
+  /// Signed bytes to bit streams that run down the columns: row *i* owns bits `[i·bits, (i+1)·bits)` of its column's stream.
+  ///
+  /// - Parameter codes: int8 `[rows, columns]`.
+  /// - Returns: int32 `[words(rows), columns]`; nil as for `packed(signedBytes:bits:)`.
+  package static func packedDownColumns(_ codes: Tensor, bits: Int) -> Tensor? {
+    transposed(codes, element: UInt8.self).flatMap { packed(signedBytes: $0, bits: bits) }
+      .flatMap { transposed($0, element: UInt32.self) }
+  }
+
+  /// The reverse of `packedDownColumns(_:bits:)`: int32 `[words(rows), columns]` to int8 `[rows, columns]`.
+  package static func signedBytesDownColumns(_ codes: Tensor, rows: Int, bits: Int) -> Tensor? {
+    transposed(codes, element: UInt32.self).flatMap { signedBytes($0, columns: rows, bits: bits) }
+      .flatMap { transposed($0, element: UInt8.self) }
+  }
+
+  /// A matrix with its axes exchanged, elements moved as plain bits.
+  private static func transposed<Element: FixedWidthInteger>(_ matrix: Tensor, element: Element.Type) -> Tensor? {
+    let width = MemoryLayout<Element>.size
+    guard matrix.shape.rank == 2, matrix.dataType.bitWidth == width * 8 else { return nil }
+    let (rows, columns) = (matrix.shape[0], matrix.shape[1])
+    return Tensor(dataType: matrix.dataType, shape: [columns, rows]) { target in
+      let output = target.bindMemory(to: Element.self)
+      matrix.withUnsafeBytes { source in
+        for row in 0..<rows {
+          for column in 0..<columns {
+            output[column * rows + row] = source.loadUnaligned(fromByteOffset: (row * columns + column) * width, as: Element.self)
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import CKernels
+import Diagnostics
+
+/// Bytes that tensors look into: owned memory, or a file that is mapped. They never change after the tensor is made.
+///
+/// Subclass it to keep a mapping (or any other owner) alive for as long as a tensor looks into it.
+open class TensorStorage: @unchecked Sendable {
+  public let bytes: UnsafeRawBufferPointer
+  public init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+}
+
+/// 64-byte aligned memory of its own, zeroed, so that kernels may read whole vectors.
+final class OwnedStorage: TensorStorage, @unchecked Sendable {
+  let mutableBytes: UnsafeMutableRawBufferPointer
+
+  init(byteCount: Int) {
+    // One vector of slack: a kernel may read (never write) past the last element.
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount + 64, alignment: 64)
+    memory.initializeMemory(as: UInt8.self, repeating: 0)
+    mutableBytes = UnsafeMutableRawBufferPointer(rebasing: memory[0..<byteCount])
+    super.init(bytes: UnsafeRawBufferPointer(mutableBytes))
+  }
+
+  deinit { mutableBytes.baseAddress?.deallocate() }
+}
+
+/// A dense row-major array: a type, a shape and the bytes, which may lie in a mapped file and need not be aligned.
+public struct Tensor: Sendable {
+  public let dataType: DataType
+  public let shape: Shape
+  private let storage: TensorStorage
+  private let offset: Int
+  /// How many bytes the elements take.
+  public let byteCount: Int
+
+  /// A view of existing bytes, nil unless shape and type need exactly `byteCount` bytes that lie inside the storage.
+  public init?(viewing storage: TensorStorage, offset: Int, byteCount: Int, dataType: DataType, shape: Shape) {
+    guard let count = shape.checkedElementCount, let needed = dataType.byteCount(ofElements: count),
+      needed == byteCount, offset >= 0, offset <= storage.bytes.count, byteCount <= storage.bytes.count - offset
+    else { return nil }
+    self.dataType = dataType
+    self.shape = shape
+    self.storage = storage
+    self.offset = offset
+    self.byteCount = byteCount
+  }
+
+  /// A new tensor whose bytes `body` fills in; they start as zeros.
+  /// - Precondition: the shape is not negative and its size is representable.
+  public init<E: Error>(
+    dataType: DataType, shape: Shape, filling body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
+  ) throws(E) {
+    guard let count = shape.checkedElementCount, let bytes = dataType.byteCount(ofElements: count) else {
+      preconditionFailure("a tensor of \(dataType) \(shape) has no size")
+    }
+    let owned = OwnedStorage(byteCount: bytes)
+    try body(owned.mutableBytes)
+    self.dataType = dataType
+    self.shape = shape
+    storage = owned
+    offset = 0
+    byteCount = bytes
+  }
+
+  /// A float32 tensor of these values.
+  public init(_ values: [Float], shape: Shape) {
+    precondition(values.count == shape.elementCount)
+    self.init(dataType: .float32, shape: shape) { bytes in
+      values.withUnsafeBytes { bytes.copyMemory(from: $0) }
+    }
+  }
+
+  /// The bytes, valid during `body` only.
+  public func withUnsafeBytes<Result, E: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(E) -> Result
+  ) throws(E) -> Result {
+    defer { withExtendedLifetime(storage) {} }
+    return try body(UnsafeRawBufferPointer(rebasing: storage.bytes[offset..<offset + byteCount]))
+  }
+
+  /// The same bytes under another shape of as many elements.
+  public func reshaped(_ shape: Shape) -> Tensor? {
+    Tensor(viewing: storage, offset: offset, byteCount: byteCount, dataType: dataType, shape: shape)
+  }
+
+  /// Rows `range` of the outermost dimension, without a copy.
+  public func rows(_ range: Range<Int>) -> Tensor? {
+    guard shape.rank > 0, range.lowerBound >= 0, range.upperBound <= shape[0], shape[0] > 0 else { return nil }
+    let rowBytes = byteCount / shape[0]
+    return Tensor(
+      viewing: storage, offset: offset + range.lowerBound * rowBytes, byteCount: range.count * rowBytes,
+      dataType: dataType, shape: Shape([range.count] + shape.dimensions.dropFirst()))
+  }
+}
+
+extension Tensor {
+  /// The elements as float32. Narrower floats widen exactly; float64 rounds to nearest, ties to even.
+  /// Nil for a type that is not a floating-point number.
+  public func float32Values() -> [Float]? {
+    guard dataType.isFloatingPoint else { return nil }
+    let count = shape.elementCount
+    return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      if let target = buffer.baseAddress {
+        withUnsafeBytes { source in convertToFloat32(source, dataType, into: target, count: count) }
+      }
+      initialized = count
+    }
+  }
+
+  /// The same values as a float32 tensor; itself when it is one already.
+  public func asFloat32() -> Tensor? {
+    if dataType == .float32 { return self }
+    guard dataType.isFloatingPoint else { return nil }
+    return Tensor(dataType: .float32, shape: shape) { target in
+      guard let pointer = target.bindMemory(to: Float.self).baseAddress else { return }
+      withUnsafeBytes { source in convertToFloat32(source, dataType, into: pointer, count: shape.elementCount) }
+    }
+  }
+
+  /// The values rounded (to nearest, ties to even) to another floating-point type.
+  public func converted(to type: DataType) -> Tensor? {
+    if type == dataType { return self }
+    guard let source = asFloat32() else { return nil }
+    guard type == .float32 || type == .float16 || type == .bfloat16 else { return nil }
+    if type == .float32 { return source }
+    let count = shape.elementCount
+    return Tensor(dataType: type, shape: shape) { target in
+      source.withUnsafeBytes { bytes in
+        guard let from = bytes.bindMemory(to: Float.self).baseAddress,
+          let to = target.bindMemory(to: UInt16.self).baseAddress
+        else { return }
+        if type == .bfloat16 {
+          dso_convert_f32_to_bf16(from, to, Int64(count))
+        } else {
+          dso_convert_f32_to_f16(from, to, Int64(count))
+        }
+      }
+    }
+  }
+}
+
+/// Widens `count` elements; the source may be unaligned.
+package func convertToFloat32(
+  _ source: UnsafeRawBufferPointer, _ type: DataType, into target: UnsafeMutablePointer<Float>, count: Int
+) {
+  guard let base = source.baseAddress, count > 0 else { return }
+  switch type {
+  case .float32: UnsafeMutableRawPointer(target).copyMemory(from: base, byteCount: count * 4)
+  case .bfloat16: dso_convert_bf16_to_f32(base, target, Int64(count))
+  case .float16: dso_convert_f16_to_f32(base, target, Int64(count))
+  case .float64: dso_convert_f64_to_f32(base, target, Int64(count))
+  default: preconditionFailure("\(type) is not a floating-point type")
+  }
+}
+
+extension Tensor {
+  /// An int8 tensor of these values.
+  public init(_ values: [Int8], shape: Shape) {
+    precondition(values.count == shape.elementCount)
+    self.init(dataType: .int8, shape: shape) { bytes in values.withUnsafeBytes { bytes.copyMemory(from: $0) } }
+  }
+}
