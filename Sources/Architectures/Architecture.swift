@@ -1,0 +1,42 @@
+import ModelGraph
+import StructuredData
+import Tensors
+
+/// A model family: reads a config.json and says how its tensors make a graph. One file each, in `Families/`.
+public protocol Architecture: Sendable {
+  /// config.json's `model_type`, aliases included.
+  static var modelTypes: [String] { get }
+  /// Takes what it needs from the configuration; keys it does not read are reported.
+  init(configuration: inout ConfigurationReader) throws(ConfigurationError)
+  /// The graph over these weights. No weight is read. Throws `GraphError` for a missing or misshapen tensor.
+  func graph(over weights: any WeightSource) throws(GraphError) -> ModelGraph
+}
+
+/// The families this package knows.
+public enum ArchitectureCatalog {
+  /// The family for a `model_type`.
+  public static func architecture(forModelType type: String) -> (any Architecture.Type)? {
+    families.first { $0.modelTypes.contains(type) }
+  }
+
+  /// Every `model_type` that loads, sorted.
+  public static var modelTypes: [String] { families.flatMap { $0.modelTypes }.sorted() }
+
+  /// Builds the graph that config.json describes over these weights.
+  /// - Returns: the graph, and the keys of config.json that no one read.
+  public static func graph(
+    configuration: JSONValue, file: String = "config.json", weights: any WeightSource
+  ) throws -> (graph: ModelGraph, unreadKeys: [String]) {
+    var reader = try ConfigurationReader(configuration, file: file)
+    guard let type = try reader.text("model_type") else {
+      throw ConfigurationError("\(file): model_type", "is missing", remedy: "use a Hugging Face config.json")
+    }
+    guard let family = architecture(forModelType: type) else {
+      throw ConfigurationError(
+        "\(file): model_type", "\"\(type)\" is not a family this version knows",
+        remedy: "known are \(modelTypes.joined(separator: ", "))")
+    }
+    let architecture = try family.init(configuration: &reader)
+    return (try architecture.graph(over: weights), reader.unread)
+  }
+}

@@ -1,0 +1,57 @@
+import Diagnostics
+import ModelGraph
+
+/// A model that keeps its blocks at hand and its past in a cache, to continue one sequence token by token.
+public final class DecodingSession {
+  public let graph: ModelGraph
+  private let interpreter: Interpreter
+  private let blocks: [LoadedBlock]
+  private let cache: KeyValueCache
+
+  /// - Parameter capacity: the most tokens the sequence may reach.
+  public init(graph: ModelGraph, interpreter: Interpreter, capacity: Int) throws {
+    self.graph = graph
+    self.interpreter = interpreter
+    blocks = try graph.blocks.map { try LoadedBlock($0, of: graph) }
+    cache = KeyValueCache(capacity: capacity)
+  }
+
+  /// Tokens seen so far.
+  public var length: Int { cache.length }
+
+  /// Appends tokens and returns the logits that follow the last of them, `[vocabularySize]`.
+  public func append(_ tokens: [Int32]) throws -> [Float] {
+    guard !tokens.isEmpty else { throw ExecutionError("prompt", "has no tokens", kind: .usage) }
+    guard cache.length + tokens.count <= cache.capacity else {
+      throw ExecutionError(
+        "sequence", "of \(cache.length + tokens.count) tokens is longer than the \(cache.capacity) that were reserved", kind: .usage)
+    }
+    let layout = SequenceLayout(lengths: [tokens.count], positions: [cache.length])
+    var state = Matrix(rows: 0, columns: 0)
+    for (index, block) in graph.blocks.enumerated() {
+      if index == 0 {
+        state = try interpreter.run(block, of: graph, weights: blocks[index], tokens: tokens, sequences: layout)
+        continue
+      }
+      var layout = layout
+      if index == graph.blocks.count - 1 {
+        // Only the last row's prediction is asked for.
+        state = state.copy(rows: state.rows - 1..<state.rows)
+        layout = SequenceLayout(lengths: [1], positions: [cache.length + tokens.count - 1])
+      }
+      state = try interpreter.run(
+        block, of: graph, weights: blocks[index], input: state, sequences: layout, cache: cache)
+    }
+    cache.length += tokens.count
+    return state.values(ofRow: 0)
+  }
+}
+
+extension Matrix {
+  /// Some of the rows as a matrix of their own.
+  public func copy(rows range: Range<Int>) -> Matrix {
+    let result = Matrix(rows: range.count, columns: columns)
+    result.pointer.update(from: row(range.lowerBound), count: range.count * columns)
+    return result
+  }
+}

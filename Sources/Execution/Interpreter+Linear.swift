@@ -1,0 +1,109 @@
+import CKernels
+import ModelGraph
+import Tensors
+
+extension Interpreter {
+  /// Up to this many rows a product streams the weights once instead of packing them.
+  static let fewRows = 8
+
+  /// `x · Wᵀ + b` for any storage of W. With int8 input quantization the rows of x are quantized on the fly.
+  func linear(_ x: Matrix, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization) -> Matrix {
+    let output = Matrix(rows: x.rows, columns: Int(weight.view.n))
+    linear(x, rows: 0..<x.rows, weight, bias: bias, quantization: quantization, into: output)
+    return output
+  }
+
+  /// The same for some rows of x, into the first rows of `output`.
+  func linear(
+    _ x: Matrix, rows: Range<Int>, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization,
+    into output: Matrix
+  ) {
+    let quantized = quantization == .int8 ? quantizeRows(x, rows, groupSize: Int(weight.view.group_size)) : nil
+    var shape = weight.view
+    let scratch = Int(dso_matmul_scratch_bytes(&shape))
+    let few = rows.count <= Self.fewRows && quantized == nil
+    let (rowPiece, columnPiece) = pieces(rows: rows.count, columns: output.columns, few: few)
+    let rowPieces = (rows.count + rowPiece - 1) / rowPiece
+    let columnPieces = (output.columns + columnPiece - 1) / columnPiece
+    bias.withOptionalPointer { bias in
+      pool.run(rowPieces * columnPieces, scratchBytes: scratch) { task, scratch in
+        var view = weight.view
+        let first = task / columnPieces * rowPiece
+        let count = Int64(min(rowPiece, rows.count - first))
+        let begin = Int64(task % columnPieces * columnPiece)
+        let end = min(begin + Int64(columnPiece), view.n)
+        let input = x.row(rows.lowerBound + first)
+        let target = output.row(first)
+        let (width, outputs) = (Int64(x.columns), Int64(output.columns))
+        if let quantized {
+          dso_matmul_s8(
+            quantized.codes + first * x.columns, width, quantized.scales + first,
+            quantized.sums + first * quantized.groups, count, &view, begin, end, bias, target, outputs, scratch)
+        } else if few {
+          dso_matvec_f32(input, width, count, &view, begin, end, bias, target, outputs, scratch)
+        } else {
+          dso_matmul_f32(input, width, count, &view, begin, end, bias, target, outputs, scratch)
+        }
+      }
+    }
+  }
+
+  /// How a product is cut: columns first, since each thread then packs its own weights once; rows only when columns are few.
+  private func pieces(rows: Int, columns: Int, few: Bool) -> (rows: Int, columns: Int) {
+    let tile = max(1, Int(dso_matmul_tile_n()))
+    let tiles = (columns + tile - 1) / tile
+    let wanted = pool.threads == 1 ? 1 : pool.threads * (few ? 2 : 4)
+    let tilesPerPiece = max(1, tiles / wanted)
+    guard !few, tiles < wanted, pool.threads > 1 else { return (max(1, rows), tilesPerPiece * tile) }
+    return (max(64, (rows + wanted - 1) / wanted), columns)
+  }
+
+  private func quantizeRows(_ x: Matrix, _ rows: Range<Int>, groupSize: Int) -> QuantizedRows {
+    let result = QuantizedRows(rows: rows.count, columns: x.columns, groupSize: groupSize)
+    pool.ranges(of: rows.count, grain: 8) { range in
+      dso_quantize_rows_s8(
+        x.row(rows.lowerBound + range.lowerBound), Int64(x.columns), Int64(range.count), Int64(x.columns),
+        result.codes + range.lowerBound * x.columns, Int64(x.columns), result.scales + range.lowerBound, Int64(groupSize),
+        result.sums + range.lowerBound * result.groups)
+    }
+    return result
+  }
+}
+
+/// Activations as int8 with a scale per row and, per group of columns, the sum of the codes.
+private final class QuantizedRows: @unchecked Sendable {
+  let codes: UnsafeMutablePointer<Int8>
+  let scales: UnsafeMutablePointer<Float>
+  let sums: UnsafeMutablePointer<Int32>
+  let groups: Int
+
+  init(rows: Int, columns: Int, groupSize: Int) {
+    groups = (columns + groupSize - 1) / max(1, groupSize)
+    codes = .allocate(capacity: rows * columns + 64)
+    scales = .allocate(capacity: rows)
+    sums = .allocate(capacity: rows * groups)
+    (codes + rows * columns).initialize(repeating: 0, count: 64)
+  }
+
+  deinit {
+    codes.deallocate()
+    scales.deallocate()
+    sums.deallocate()
+  }
+}
+
+extension Optional<[Float]> {
+  fileprivate func withOptionalPointer(_ body: (UnsafePointer<Float>?) -> Void) {
+    guard let self else { return body(nil) }
+    self.withUnsafeBufferPointer { body($0.baseAddress) }
+  }
+}
+
+extension Interpreter {
+  /// Runs one linear layer of a graph by itself: its weight, its bias, and the input quantization it asks for.
+  public func linear(_ x: Matrix, weight: ParameterID, bias: ParameterID?, of graph: ModelGraph) throws -> Matrix {
+    linear(
+      x, try LoadedParameter(graph[weight]), bias: try bias.map { try LoadedParameter(graph[$0]).vector },
+      quantization: graph.inputQuantization[weight] ?? .none)
+  }
+}

@@ -1,0 +1,116 @@
+import CKernels
+import ModelGraph
+import Tensors
+
+extension Interpreter {
+  func embed(_ tokens: [Int32], _ table: LoadedParameter, width: Int) -> Matrix {
+    let output = Matrix(rows: tokens.count, columns: width)
+    pool.ranges(of: tokens.count, grain: 16) { range in
+      for row in range { table.copyRow(Int(tokens[row]), to: output.row(row)) }
+    }
+    return output
+  }
+
+  /// Normalises every run of `width` features: heads are rows too.
+  func rmsNorm(_ x: Matrix, _ gain: LoadedParameter, epsilon: Float, width: Int) -> Matrix {
+    let output = Matrix(rows: x.rows, columns: x.columns)
+    let runs = x.rows * (x.columns / width)
+    pool.ranges(of: runs, grain: max(1, 16_384 / width)) { range in
+      let offset = range.lowerBound * width
+      dso_rms_norm(
+        x.pointer + offset, Int64(width), gain.vector, output.pointer + offset, Int64(width), Int64(range.count), Int64(width),
+        epsilon)
+    }
+    return output
+  }
+
+  func rotate(_ x: Matrix, _ rotary: RotaryEmbedding, _ layout: SequenceLayout, inPlace: Bool) -> Matrix {
+    let output = inPlace ? x : copy(x)
+    let last = zip(layout.positions, layout.lengths).map(+).max() ?? 0
+    let table = rotaryTables.table(for: rotary, positions: last)
+    let half = rotary.rotaryDimension / 2
+    let sequences = layout.sequences
+    pool.run(sequences.count) { index, _ in
+      let sequence = sequences[index]
+      let offset = sequence.position * half
+      table.cosines.withUnsafeBufferPointer { cosines in
+        table.sines.withUnsafeBufferPointer { sines in
+          guard let cosines = cosines.baseAddress, let sines = sines.baseAddress else { return }
+          dso_rotary(
+            output.row(sequence.row), Int64(output.columns), Int64(sequence.length), Int64(rotary.heads),
+            Int64(rotary.headDimension), Int64(rotary.rotaryDimension), rotary.interleaved ? 1 : 0, cosines + offset,
+            sines + offset, Int64(half))
+        }
+      }
+    }
+    return output
+  }
+
+  func attend(
+    _ queries: Matrix, _ keys: Matrix, _ values: Matrix, _ attention: Attention, _ layout: SequenceLayout,
+    cache: KeyValueCache?, node: Node
+  ) -> Matrix {
+    let output = Matrix(rows: queries.rows, columns: attention.queryHeads * attention.valueDimension)
+    var (allKeys, allValues) = (keys, values)
+    if let cache {
+      (allKeys, allValues) = cache.entry(for: node.output, keyWidth: keys.columns, valueWidth: values.columns)
+      allKeys.row(cache.length).update(from: keys.pointer, count: keys.rows * keys.columns)
+      allValues.row(cache.length).update(from: values.pointer, count: values.rows * values.columns)
+    }
+    let sequences = layout.sequences
+    let shared = attention.queryHeads / attention.keyValueHeads
+    let scratch = dso_attention_scratch_bytes(Int64(attention.headDimension), Int64(attention.valueDimension))
+    pool.run(sequences.count * attention.queryHeads, scratchBytes: Int(scratch)) { task, scratch in
+      let sequence = sequences[task / attention.queryHeads]
+      let head = task % attention.queryHeads
+      let keyHead = head / shared
+      // In a batch keys lie beside the queries; in a cache they start with the sequence's first token.
+      let keyRow = cache == nil ? sequence.row : 0
+      let keyCount = cache == nil ? sequence.length : sequence.position + sequence.length
+      dso_attention(
+        queries.row(sequence.row) + head * attention.headDimension, Int64(queries.columns),
+        allKeys.row(keyRow) + keyHead * attention.headDimension, Int64(allKeys.columns),
+        allValues.row(keyRow) + keyHead * attention.valueDimension, Int64(allValues.columns),
+        output.row(sequence.row) + head * attention.valueDimension, Int64(output.columns), Int64(sequence.length),
+        Int64(keyCount), Int64(keyCount - sequence.length), Int64(attention.headDimension), Int64(attention.valueDimension),
+        attention.scale, Int64(attention.slidingWindow ?? 0), scratch)
+    }
+    return output
+  }
+
+  func gate(_ gate: Matrix, _ up: Matrix, _ activation: Activation, inPlace: Bool) -> Matrix {
+    let output = inPlace ? gate : Matrix(rows: gate.rows, columns: gate.columns)
+    pool.ranges(of: gate.rows * gate.columns, grain: 8192) { range in
+      dso_gated_activation(
+        activation.kernel, gate.pointer + range.lowerBound, up.pointer + range.lowerBound,
+        output.pointer + range.lowerBound, Int64(range.count))
+    }
+    return output
+  }
+
+  func add(_ left: Matrix, _ right: Matrix, leftSpent: Bool, rightSpent: Bool) -> Matrix {
+    let target = leftSpent ? left : rightSpent ? right : copy(left)
+    let other = target === right && left !== right ? left : right
+    pool.ranges(of: target.rows * target.columns, grain: 16_384) { range in
+      dso_add(other.pointer + range.lowerBound, target.pointer + range.lowerBound, Int64(range.count))
+    }
+    return target
+  }
+
+  private func copy(_ x: Matrix) -> Matrix {
+    let output = Matrix(rows: x.rows, columns: x.columns)
+    output.pointer.update(from: x.pointer, count: x.rows * x.columns)
+    return output
+  }
+}
+
+extension Activation {
+  fileprivate var kernel: dso_activation {
+    switch self {
+    case .silu: DSO_ACTIVATION_SILU
+    case .geluTanh: DSO_ACTIVATION_GELU_TANH
+    case .geluErf: DSO_ACTIVATION_GELU_ERF
+    case .relu: DSO_ACTIVATION_RELU
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import CKernels
+import ModelGraph
+import Tensors
+
+/// Sees every linear layer as it runs: the weight, its input and its output.
+public typealias LinearObserver = (_ node: Node, _ input: Matrix, _ output: Matrix) throws -> Void
+
+/// The one interpreter of model graphs: calibration, evaluation and generation run blocks through it.
+///
+/// It is stateless but for cached rotary tables, so one may serve several graphs of the same process in turn.
+public struct Interpreter: Sendable {
+  public let pool: ThreadPool
+  let rotaryTables = RotaryTables()
+
+  public init(pool: ThreadPool) { self.pool = pool }
+
+  /// Looks tokens up: the block that starts a model.
+  public func run(
+    _ block: Block, of graph: ModelGraph, weights: LoadedBlock, tokens: [Int32], sequences: SequenceLayout
+  ) throws -> Matrix {
+    for token in tokens where token < 0 || Int(token) >= graph.vocabularySize {
+      throw ExecutionError("token \(token)", "is outside the model's vocabulary of \(graph.vocabularySize)", remedy: "use the tokenizer.json that belongs to the model")
+    }
+    return try execute(block, of: graph, weights: weights, tokens: tokens, input: nil, sequences: sequences)
+  }
+
+  /// Runs a block on the activations that the one before it left.
+  /// - Parameters:
+  ///   - input: `[rows, width]`; it is not changed.
+  ///   - cache: where keys and values of earlier tokens are and new ones go; one sequence only.
+  ///   - observer: called for every linear layer.
+  public func run(
+    _ block: Block, of graph: ModelGraph, weights: LoadedBlock, input: Matrix, sequences: SequenceLayout,
+    cache: KeyValueCache? = nil, observer: LinearObserver? = nil
+  ) throws -> Matrix {
+    try execute(
+      block, of: graph, weights: weights, tokens: [], input: input, sequences: sequences, cache: cache, observer: observer)
+  }
+
+  private func execute(
+    _ block: Block, of graph: ModelGraph, weights: LoadedBlock, tokens: [Int32], input: Matrix?, sequences: SequenceLayout,
+    cache: KeyValueCache? = nil, observer: LinearObserver? = nil
+  ) throws -> Matrix {
+    let boundary = graph.boundary(of: block)
+    var lastUse: [ValueID: Int] = [:]
+    for index in block.nodes { for value in graph.nodes[index].inputs { lastUse[value] = index } }
+    var values: [ValueID: Matrix] = [:]
+    if let input { values[boundary.input] = input }
+    for index in block.nodes {
+      let node = graph.nodes[index]
+      let inputs = node.inputs.compactMap { values[$0] }
+      // What no later node reads may be overwritten, except the caller's own input.
+      let spent = node.inputs.map { lastUse[$0] == index && $0 != boundary.input }
+      let parameters = node.parameters.compactMap { weights.parameters[$0] }
+      let output: Matrix
+      switch node.operation {
+      case .embedding: output = embed(tokens, parameters[0], width: graph[node.output].width ?? 0)
+      case .linear:
+        output = linear(
+          inputs[0], parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
+          quantization: graph.inputQuantization[node.parameters[0]] ?? .none)
+        try observer?(node, inputs[0], output)
+      case .rmsNorm(let epsilon, let width): output = rmsNorm(inputs[0], parameters[0], epsilon: epsilon, width: width)
+      case .rotary(let rotary): output = rotate(inputs[0], rotary, sequences, inPlace: spent[0])
+      case .attention(let attention):
+        output = attend(inputs[0], inputs[1], inputs[2], attention, sequences, cache: cache, node: node)
+      case .gatedActivation(let activation): output = gate(inputs[0], inputs[1], activation, inPlace: spent[0])
+      case .add: output = add(inputs[0], inputs[1], leftSpent: spent[0], rightSpent: spent[1])
+      }
+      for value in node.inputs where lastUse[value] == index { values[value] = nil }
+      values[node.output] = output
+    }
+    guard let output = values[boundary.output] else { throw ExecutionError(block.name, "computes nothing") }
+    return output
+  }
+}

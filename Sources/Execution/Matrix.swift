@@ -1,0 +1,24 @@
+/// Activations: a float32 matrix `[rows, columns]` in aligned memory of its own, one token a row.
+public final class Matrix: @unchecked Sendable {
+  public let rows: Int
+  public let columns: Int
+  public let pointer: UnsafeMutablePointer<Float>
+
+  /// A matrix of zeros.
+  public init(rows: Int, columns: Int) {
+    self.rows = rows
+    self.columns = columns
+    // A vector of slack behind the last element, as the kernels' tails may read it.
+    let bytes = rows * columns * MemoryLayout<Float>.stride + 64
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    pointer = memory.initializeMemory(as: Float.self, repeating: 0, count: bytes / MemoryLayout<Float>.stride)
+  }
+
+  deinit { pointer.deallocate() }
+
+  /// The first element of a row.
+  public func row(_ index: Int) -> UnsafeMutablePointer<Float> { pointer + index * columns }
+
+  /// A row as values.
+  public func values(ofRow index: Int) -> [Float] { Array(UnsafeBufferPointer(start: row(index), count: columns)) }
+}

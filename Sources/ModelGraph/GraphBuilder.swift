@@ -1,0 +1,124 @@
+import Tensors
+
+/// Builds a graph node by node against a checkpoint: every parameter is looked up, its shape checked, and its storage left lazy.
+public struct GraphBuilder {
+  private var graph: ModelGraph
+  private let weights: any WeightSource
+  private var known: [String: ParameterID] = [:]
+  private var blockStart = 0
+
+  /// - Parameters:
+  ///   - family: the name that listings and reports show.
+  ///   - weights: where parameters are looked up and later read from.
+  public init(family: String, vocabularySize: Int, maximumPositions: Int, weights: any WeightSource) {
+    self.weights = weights
+    let input = ValueID(index: 0)
+    graph = ModelGraph(
+      family: family, vocabularySize: vocabularySize, maximumPositions: maximumPositions, nodes: [], parameters: [],
+      valueTypes: [.tokens], blocks: [], input: input, output: input)
+  }
+
+  /// The token ids.
+  public var input: ValueID { graph.input }
+
+  /// Whether the checkpoint has a tensor of that name.
+  public func has(_ name: String) -> Bool { weights.describe(name) != nil }
+
+  /// A parameter of that name and shape; the same one when it was asked for before (tied weights).
+  public mutating func parameter(_ name: String, _ shape: Shape, _ role: ParameterRole) throws(GraphError) -> ParameterID {
+    if let id = known[name] {
+      guard graph[id].shape == shape else {
+        throw GraphError(tensor: name, "is used both as \(graph[id].shape) and as \(shape)")
+      }
+      return id
+    }
+    guard let found = weights.describe(name) else { throw GraphError.missing(name) }
+    guard found.shape == shape else {
+      throw GraphError(
+        tensor: name, "has the shape \(found.shape) where config.json asks for \(shape)",
+        remedy: "use the config.json that belongs to this checkpoint")
+    }
+    let id = ParameterID(index: graph.parameters.count)
+    graph.parameters.append(Parameter(name: name, role: role, shape: shape, storage: .stored(in: weights)))
+    known[name] = id
+    if case .quantized(let scheme) = found.storage { graph.setInputQuantization(scheme.activations, for: id) }
+    if case .dense(let type) = found.storage, !type.isFloatingPoint {
+      throw GraphError(
+        tensor: name, "is \(type.rawValue), which is not a floating-point type",
+        remedy: "convert it to BF16, F16 or F32, or keep its quantization_config in config.json")
+    }
+    return id
+  }
+
+  private mutating func append(
+    _ operation: Operation, _ inputs: [ValueID], width: Int, parameters: [ParameterID] = [], scope: String
+  ) -> ValueID {
+    let output = ValueID(index: graph.valueTypes.count)
+    graph.valueTypes.append(.features(width: width))
+    graph.nodes.append(Node(operation: operation, inputs: inputs, output: output, parameters: parameters, scope: scope))
+    return output
+  }
+
+  private func width(_ value: ValueID) -> Int { graph[value].width ?? 0 }
+
+  public mutating func embedding(_ tokens: ValueID, _ scope: String, width: Int) throws(GraphError) -> ValueID {
+    let table = try parameter(scope + ".weight", [graph.vocabularySize, width], .tokenEmbedding)
+    return append(.embedding, [tokens], width: width, parameters: [table], scope: scope)
+  }
+
+  /// A linear layer `scope.weight`, with `scope.bias` when `bias` is set.
+  public mutating func linear(
+    _ x: ValueID, _ scope: String, outputs: Int, role: ParameterRole, bias: Bool = false
+  ) throws(GraphError) -> ValueID {
+    var parameters = [try parameter(scope + ".weight", [outputs, width(x)], role)]
+    if bias { parameters.append(try parameter(scope + ".bias", [outputs], .bias)) }
+    return append(.linear, [x], width: outputs, parameters: parameters, scope: scope)
+  }
+
+  /// A linear layer whose weight is another module's (tied embeddings).
+  public mutating func linear(_ x: ValueID, _ scope: String, outputs: Int, tiedTo name: String) throws(GraphError) -> ValueID {
+    let weight = try parameter(name, [outputs, width(x)], .tokenEmbedding)
+    return append(.linear, [x], width: outputs, parameters: [weight], scope: scope)
+  }
+
+  /// RMS normalisation of every run of `perHead` features, or of the whole row.
+  public mutating func rmsNorm(
+    _ x: ValueID, _ scope: String, epsilon: Double, perHead: Int? = nil
+  ) throws(GraphError) -> ValueID {
+    let runs = perHead ?? width(x)
+    let gain = try parameter(scope + ".weight", [runs], perHead == nil ? .normGain : .headNormGain)
+    return append(.rmsNorm(epsilon: Float(epsilon), width: runs), [x], width: width(x), parameters: [gain], scope: scope)
+  }
+
+  public mutating func rotary(_ x: ValueID, _ rotary: RotaryEmbedding, scope: String) -> ValueID {
+    append(.rotary(rotary), [x], width: width(x), scope: scope)
+  }
+
+  public mutating func attention(
+    queries: ValueID, keys: ValueID, values: ValueID, _ attention: Attention, scope: String
+  ) -> ValueID {
+    append(
+      .attention(attention), [queries, keys, values], width: attention.queryHeads * attention.valueDimension, scope: scope)
+  }
+
+  public mutating func gatedActivation(gate: ValueID, up: ValueID, _ activation: Activation, scope: String) -> ValueID {
+    append(.gatedActivation(activation), [gate, up], width: width(gate), scope: scope)
+  }
+
+  public mutating func add(_ left: ValueID, _ right: ValueID, scope: String) -> ValueID {
+    append(.add, [left, right], width: width(left), scope: scope)
+  }
+
+  /// Closes a block: the nodes appended since the last one.
+  public mutating func endBlock(_ kind: Block.Kind, _ name: String) {
+    graph.blocks.append(Block(kind: kind, name: name, nodes: blockStart..<graph.nodes.count))
+    blockStart = graph.nodes.count
+  }
+
+  /// The finished graph, verified.
+  public consuming func finish(output: ValueID) throws(GraphError) -> ModelGraph {
+    graph.output = output
+    try graph.verify()
+    return graph
+  }
+}

@@ -1,0 +1,123 @@
+import Tensors
+
+/// A value that flows between nodes.
+public struct ValueID: Sendable, Hashable { public let index: Int }
+/// A parameter of the graph.
+public struct ParameterID: Sendable, Hashable { public let index: Int }
+/// A node of the graph.
+public struct NodeID: Sendable, Hashable { public let index: Int }
+
+/// What a value is.
+public enum ValueType: Sendable, Hashable {
+  /// Token ids, one a row.
+  case tokens
+  /// float32 `[tokens, width]`.
+  case features(width: Int)
+
+  public var width: Int? { if case .features(let width) = self { width } else { nil } }
+}
+
+/// One operation, its inputs, its parameters and where it stands in the model.
+public struct Node: Sendable {
+  public let operation: Operation
+  public let inputs: [ValueID]
+  public let output: ValueID
+  public let parameters: [ParameterID]
+  /// The module path: `model.layers.3.self_attn.q_proj`.
+  public let scope: String
+}
+
+/// Consecutive nodes that are loaded, worked on and released together.
+public struct Block: Sendable, Hashable {
+  public enum Kind: Sendable, Hashable {
+    case embedding
+    case layer(Int)
+    case head
+  }
+  public let kind: Kind
+  /// The module path: `model.layers.3`.
+  public let name: String
+  public let nodes: Range<Int>
+}
+
+/// A model as a value: nodes in topological order, each with a typed operation; parameters with roles and lazy storage; blocks.
+///
+/// Copying is cheap, weights are not copied. `verify()` holds after building and after every pass.
+public struct ModelGraph: Sendable {
+  /// The family's name, as in config.json's `model_type`.
+  public let family: String
+  public let vocabularySize: Int
+  /// The longest context the model was made for.
+  public let maximumPositions: Int
+  public internal(set) var nodes: [Node]
+  public internal(set) var parameters: [Parameter]
+  public internal(set) var valueTypes: [ValueType]
+  public internal(set) var blocks: [Block]
+  /// The token ids that go in.
+  public let input: ValueID
+  /// The logits that come out, `[tokens, vocabularySize]`.
+  public internal(set) var output: ValueID
+  /// Activation quantization of the inputs of linear nodes, by weight parameter; absent means none.
+  public internal(set) var inputQuantization: [ParameterID: ActivationQuantization] = [:]
+
+  public subscript(id: ParameterID) -> Parameter { parameters[id.index] }
+  public subscript(id: ValueID) -> ValueType { valueTypes[id.index] }
+
+  /// All parameter ids in order of first use.
+  public var parameterIDs: [ParameterID] { parameters.indices.map(ParameterID.init(index:)) }
+
+  /// Number of weights in all parameters; a tied one counts once.
+  public var parameterCount: Int { parameters.reduce(0) { $0 + $1.shape.elementCount } }
+
+  /// The parameters first used in this block: a tied head belongs to the embedding's block.
+  public func parameters(of block: Block) -> [ParameterID] {
+    var earlier = Set<ParameterID>()
+    for node in nodes[..<block.nodes.lowerBound] { earlier.formUnion(node.parameters) }
+    var seen: [ParameterID] = []
+    for node in nodes[block.nodes] {
+      for id in node.parameters where !earlier.contains(id) && !seen.contains(id) { seen.append(id) }
+    }
+    return seen
+  }
+
+  /// The value a block starts from and the one it ends in (`verify` holds it to one each).
+  public func boundary(of block: Block) -> (input: ValueID, output: ValueID) {
+    let first = block.nodes.lowerBound
+    return (first == 0 ? input : nodes[first - 1].output, nodes[block.nodes.upperBound - 1].output)
+  }
+
+  /// The linear nodes of a block, with their weights.
+  public func linears(of block: Block) -> [(node: Node, weight: ParameterID)] {
+    nodes[block.nodes].compactMap { node in
+      guard case .linear = node.operation, let weight = node.parameters.first else { return nil }
+      return (node, weight)
+    }
+  }
+
+  /// Whether another node than one (a tied embedding) uses the parameter.
+  public func isShared(_ id: ParameterID) -> Bool {
+    nodes.reduce(0) { $0 + ($1.parameters.contains(id) ? 1 : 0) } > 1
+  }
+}
+
+extension ModelGraph {
+  /// Puts other values in place of a parameter's. The shape must stay; width and rank changes belong to pruning.
+  public mutating func replace(_ id: ParameterID, with weight: Weight) throws(GraphError) {
+    let parameter = parameters[id.index]
+    guard weight.shape == parameter.shape else {
+      throw GraphError(tensor: parameter.name, "cannot become \(weight.shape), the model needs \(parameter.shape)")
+    }
+    parameters[id.index].storage = .memory(weight)
+    if case .quantized(let tensor) = weight { setInputQuantization(tensor.scheme.activations, for: id) }
+  }
+
+  /// Lets a parameter's values go after they were written.
+  public mutating func release(_ id: ParameterID) {
+    guard let storage = parameters[id.index].weightStorage else { return }
+    parameters[id.index].storage = .released(storage)
+  }
+
+  mutating func setInputQuantization(_ quantization: ActivationQuantization, for id: ParameterID) {
+    inputQuantization[id] = quantization == .none ? nil : quantization
+  }
+}

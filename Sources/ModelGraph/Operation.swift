@@ -1,0 +1,65 @@
+/// What a node computes. Activations are `[tokens, features]` in float32; parameters follow in the order that each case documents.
+public enum Operation: Sendable, Hashable {
+  /// Rows of a table, picked by token id. Parameters: table `[vocabulary, features]`.
+  case embedding
+  /// `x · Wᵀ (+ b)`. Parameters: weight `[outputs, inputs]`, and a bias `[outputs]` when there is a second one.
+  case linear
+  /// Root-mean-square normalisation (Zhang & Sennrich 2019) of every run of `width` features. Parameters: gain `[width]`.
+  case rmsNorm(epsilon: Float, width: Int)
+  /// Rotary position embedding (Su et al. 2021) of every head.
+  case rotary(RotaryEmbedding)
+  /// Causal softmax attention. Inputs: queries, keys, values.
+  case attention(Attention)
+  /// `activation(gate) · up`. Inputs: gate, up.
+  case gatedActivation(Activation)
+  /// The sum of two inputs.
+  case add
+
+  /// The name in listings.
+  public var name: String {
+    switch self {
+    case .embedding: "embedding"
+    case .linear: "linear"
+    case .rmsNorm: "rmsNorm"
+    case .rotary: "rotary"
+    case .attention: "attention"
+    case .gatedActivation: "gatedActivation"
+    case .add: "add"
+    }
+  }
+}
+
+/// Elementwise functions, by their names in config.json.
+public enum Activation: String, Sendable, Hashable, CaseIterable {
+  case silu
+  /// The tanh approximation (`gelu_pytorch_tanh`, `gelu_new`).
+  case geluTanh
+  /// The exact form, by erf (`gelu`).
+  case geluErf
+  case relu
+}
+
+/// Grouped-query attention (Ainslie et al. 2023): `queryHeads / keyValueHeads` query heads share one key and value head.
+public struct Attention: Sendable, Hashable {
+  public var queryHeads: Int
+  public var keyValueHeads: Int
+  /// Features of one query or key head.
+  public var headDimension: Int
+  /// Features of one value head.
+  public var valueDimension: Int
+  /// What scores are multiplied by before the softmax, usually 1/√headDimension.
+  public var scale: Float
+  /// A query sees this many last keys, itself included; nil for all of them.
+  public var slidingWindow: Int?
+
+  public init(
+    queryHeads: Int, keyValueHeads: Int, headDimension: Int, valueDimension: Int, scale: Float, slidingWindow: Int? = nil
+  ) {
+    self.queryHeads = queryHeads
+    self.keyValueHeads = keyValueHeads
+    self.headDimension = headDimension
+    self.valueDimension = valueDimension
+    self.scale = scale
+    self.slidingWindow = slidingWindow
+  }
+}

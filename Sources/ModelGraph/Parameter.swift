@@ -1,0 +1,76 @@
+import Diagnostics
+import Tensors
+
+/// What a parameter does in the model. Passes choose by role, never by a family's tensor names.
+public enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
+  case tokenEmbedding
+  case attentionQuery
+  case attentionKey
+  case attentionValue
+  case attentionOutput
+  case mlpGate
+  case mlpUp
+  case mlpDown
+  case normGain
+  /// Gains of the per-head norms of queries and keys (Qwen3).
+  case headNormGain
+  case bias
+  case languageModelHead
+
+  /// Whether it is one of the matrices of attention.
+  public var isAttention: Bool {
+    switch self {
+    case .attentionQuery, .attentionKey, .attentionValue, .attentionOutput: true
+    default: false
+    }
+  }
+}
+
+/// Where a parameter's values are.
+public enum ParameterStorage: Sendable {
+  /// In a checkpoint, read when asked for and not kept.
+  case stored(in: any WeightSource)
+  /// In memory: replaced by a pass.
+  case memory(Weight)
+  /// Handed on (written to the output) and let go; the storage tells what was written.
+  case released(WeightStorage)
+}
+
+/// One tensor of the model.
+public struct Parameter: Sendable {
+  /// Its name in the checkpoint, `model.layers.3.self_attn.q_proj.weight`.
+  public let name: String
+  public let role: ParameterRole
+  public internal(set) var shape: Shape
+  public internal(set) var storage: ParameterStorage
+
+  /// The name without its last component: the module, as configurations and recipes write it.
+  public var module: String {
+    guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return name }
+    return String(name[..<dot])
+  }
+
+  /// How the values are represented, without reading them.
+  public var weightStorage: WeightStorage? {
+    switch storage {
+    case .stored(let source): source.describe(name)?.storage
+    case .memory(.dense(let tensor)): .dense(tensor.dataType)
+    case .memory(.quantized(let tensor)): .quantized(tensor.scheme)
+    case .released(let storage): storage
+    }
+  }
+
+  /// Reads the values. Throws the checkpoint's failure, or `GraphError` when they were released.
+  public func load() throws -> Weight {
+    switch storage {
+    case .stored(let source):
+      let weight = try source.load(name)
+      guard weight.shape == shape else {
+        throw GraphError(tensor: name, "has the shape \(weight.shape) where the model needs \(shape)")
+      }
+      return weight
+    case .memory(let weight): return weight
+    case .released: throw GraphError(tensor: name, "was written and let go; read it from the output")
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import Tensors
+
+extension ModelGraph: CustomStringConvertible {
+  /// The graph as text: one line a node, blocks as headings, parameters with role, shape and storage.
+  public var description: String {
+    var lines = ["graph \(family) { vocabulary \(vocabularySize), positions \(maximumPositions), parameters \(parameterCount) }"]
+    for block in blocks {
+      lines.append("\(block.name):")
+      for node in nodes[block.nodes] { lines.append("  " + text(of: node)) }
+    }
+    lines.append("return %\(output.index)")
+    return lines.joined(separator: "\n")
+  }
+
+  private func text(of node: Node) -> String {
+    let width = self[node.output].width.map { "[tokens, \($0)]" } ?? "tokens"
+    var line = "%\(node.output.index): \(width) = \(node.operation.name)(" + node.inputs.map { "%\($0.index)" }.joined(separator: ", ") + ")"
+    if let detail = node.operation.detail { line += " {\(detail)}" }
+    for id in node.parameters {
+      let parameter = self[id]
+      line += " @\(parameter.name)<\(parameter.role.rawValue) \(parameter.shape) \(storageName(parameter))>"
+    }
+    return node.parameters.isEmpty ? line + " # \(node.scope)" : line
+  }
+
+  private func storageName(_ parameter: Parameter) -> String {
+    switch parameter.weightStorage {
+    case .dense(let type): type.rawValue
+    case .quantized(let scheme): scheme.name
+    case nil: "missing"
+    }
+  }
+}
+
+extension Operation {
+  fileprivate var detail: String? {
+    switch self {
+    case .embedding, .linear, .add: nil
+    case .rmsNorm(let epsilon, let width): "epsilon \(epsilon), width \(width)"
+    case .rotary(let rotary):
+      "heads \(rotary.heads) of \(rotary.headDimension), turning \(rotary.rotaryDimension)\(rotary.interleaved ? " interleaved" : ""), base \(rotary.base), scaling \(rotary.scaling.detail)"
+    case .attention(let attention):
+      "heads \(attention.queryHeads)/\(attention.keyValueHeads) of \(attention.headDimension), scale \(attention.scale)"
+        + (attention.slidingWindow.map { ", window \($0)" } ?? "")
+    case .gatedActivation(let activation): activation.rawValue
+    }
+  }
+}
+
+extension RotaryScaling {
+  fileprivate var detail: String {
+    switch self {
+    case .none: "none"
+    case .linear(let factor): "linear \(factor)"
+    case .llama3(let factor, let low, let high, let context): "llama3 \(factor) (\(low), \(high)) from \(context)"
+    case .yarn(let yarn): "yarn \(yarn.factor) from \(yarn.originalContext)"
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import Tensors
+
+extension ModelGraph {
+  /// Checks what every pass relies on: nodes in topological order, blocks that partition them, operand and parameter shapes,
+  /// names that are unique, an output of vocabulary width.
+  public func verify() throws(GraphError) {
+    try verifyBlocks()
+    try verifyNames()
+    var defined: Set<ValueID> = [input]
+    for node in nodes {
+      for value in node.inputs where !defined.contains(value) {
+        throw GraphError(tensor: node.scope, "uses %\(value.index) before it is computed")
+      }
+      guard defined.insert(node.output).inserted else {
+        throw GraphError(tensor: node.scope, "computes %\(node.output.index) a second time")
+      }
+      for parameter in node.parameters where !parameters.indices.contains(parameter.index) {
+        throw GraphError(tensor: node.scope, "uses a parameter that does not exist")
+      }
+      try verify(node)
+    }
+    guard defined.contains(output), self[output].width == vocabularySize else {
+      throw GraphError(tensor: "output", "is not \(vocabularySize) wide")
+    }
+  }
+
+  private func verifyBlocks() throws(GraphError) {
+    var next = 0
+    for block in blocks {
+      guard block.nodes.lowerBound == next, !block.nodes.isEmpty else {
+        throw GraphError(tensor: block.name, "does not follow the block before it")
+      }
+      next = block.nodes.upperBound
+    }
+    guard next == nodes.count else { throw GraphError(tensor: "graph", "has nodes outside its blocks") }
+    for block in blocks.dropFirst() {
+      // One value crosses each boundary, so that a block can be run with nothing but its input at hand.
+      let computed = Set(nodes[block.nodes].map(\.output))
+      let entering = Set(nodes[block.nodes].flatMap(\.inputs)).subtracting(computed)
+      guard entering == [nodes[block.nodes.lowerBound - 1].output] else {
+        throw GraphError(tensor: block.name, "does not start from the one value that the block before it ends in")
+      }
+    }
+  }
+
+  private func verifyNames() throws(GraphError) {
+    var names = Set<String>()
+    for parameter in parameters where !names.insert(parameter.name).inserted {
+      throw GraphError(tensor: parameter.name, "stands twice in the graph")
+    }
+  }
+
+  private func verify(_ node: Node) throws(GraphError) {
+    let inputs = node.inputs.map { self[$0].width }
+    let output = self[node.output].width
+    let shapes = node.parameters.map { self[$0].shape }
+    let holds: Bool
+    switch node.operation {
+    case .embedding:
+      holds = node.inputs.count == 1 && inputs[0] == nil && shapes.count == 1 && shapes[0].rank == 2 && shapes[0][1] == output
+    case .linear:
+      holds =
+        inputs.count == 1 && (1...2).contains(shapes.count) && shapes[0].rank == 2 && shapes[0][1] == inputs[0]
+        && shapes[0][0] == output && (shapes.count == 1 || shapes[1].dimensions == [shapes[0][0]])
+    case .rmsNorm(let epsilon, let width):
+      holds =
+        inputs.count == 1 && inputs[0] == output && width > 0 && (output ?? 0) % width == 0 && shapes == [[width]]
+        && epsilon >= 0
+    case .rotary(let rotary):
+      holds =
+        inputs.count == 1 && inputs[0] == output && shapes.isEmpty && rotary.heads * rotary.headDimension == output
+        && rotary.rotaryDimension % 2 == 0 && (2...rotary.headDimension).contains(rotary.rotaryDimension)
+    case .attention(let attention):
+      holds =
+        inputs.count == 3 && shapes.isEmpty && attention.keyValueHeads > 0
+        && attention.queryHeads % attention.keyValueHeads == 0 && (attention.slidingWindow ?? 1) > 0
+        && inputs[0] == attention.queryHeads * attention.headDimension
+        && inputs[1] == attention.keyValueHeads * attention.headDimension
+        && inputs[2] == attention.keyValueHeads * attention.valueDimension
+        && output == attention.queryHeads * attention.valueDimension
+    case .gatedActivation, .add:
+      holds = inputs.count == 2 && inputs[0] == inputs[1] && inputs[0] == output && shapes.isEmpty
+    }
+    guard holds else {
+      throw GraphError(tensor: node.scope, "\(node.operation.name) does not fit its inputs \(inputs.map { $0 ?? 0 }) and parameters \(shapes)")
+    }
+  }
+}
