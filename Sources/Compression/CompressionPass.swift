@@ -1,0 +1,98 @@
+import Diagnostics
+import Execution
+import Foundation
+import ModelGraph
+import StructuredData
+import Tensors
+
+/// One method of compression, as a value: its stored properties are its options, in Swift and in YAML alike.
+///
+/// Quantization, pruning, distillation and adapters all conform; they differ in what their contract asks for.
+/// A pass chooses parameters by role through the graph and never names a model family.
+public protocol CompressionPass: Codable, Sendable, Equatable {
+  /// The key in a recipe, in kebab-case: `round-to-nearest`.
+  static var identifier: String { get }
+  /// What the pass needs, and what must hold before it.
+  static var contract: PassContract { get }
+  /// The defaults.
+  init()
+  /// Checks the options against the graph before any weight is read.
+  func validate(for graph: ModelGraph) throws(CompressionError)
+  /// Starts a run over this graph.
+  func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass
+}
+
+/// A pass at work: it sees the model block by block, so that one block's weights are all it needs in memory.
+public protocol BlockPass {
+  /// What the parameters that the pass replaces will be stored as; known before the first block, so that the output can be laid out.
+  var plan: [ParameterID: WeightStorage] { get }
+  /// Replaces parameters of one block in the graph.
+  mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws
+  /// What was done, for the report.
+  var record: PassRecord { get }
+}
+
+/// What passes promise and ask of each other; a recipe is checked by these before any weight is read.
+public struct PassContract: Sendable, Hashable {
+  public enum Need: String, Sendable, Hashable { case calibrationText, gradients, teacher }
+  /// A state of the model that a pass brings about.
+  public enum Property: String, Sendable, Hashable { case quantizedWeights, prunedChannels, adapters }
+
+  public var needs: Set<Need>
+  public var establishes: Set<Property>
+  /// Properties that an earlier pass or the input must not have.
+  public var forbids: Set<Property>
+
+  public init(needs: Set<Need> = [], establishes: Set<Property> = [], forbids: Set<Property> = []) {
+    self.needs = needs
+    self.establishes = establishes
+    self.forbids = forbids
+  }
+}
+
+/// What a pass may use while it runs.
+public struct PassContext: Sendable {
+  public let interpreter: Interpreter
+  /// Every random choice derives from it.
+  public let seed: UInt64
+
+  public init(interpreter: Interpreter, seed: UInt64 = 0) {
+    self.interpreter = interpreter
+    self.seed = seed
+  }
+
+  public var pool: ThreadPool { interpreter.pool }
+}
+
+/// What a pass did.
+public struct PassRecord: Sendable, Equatable {
+  /// One layer that the pass changed.
+  public struct Layer: Sendable, Equatable {
+    public let module: String
+    public let scheme: QuantizationScheme
+    public let weights: Int
+    /// Weights whose code was clamped by more than rounding.
+    public let clipped: Int
+    /// What was done instead of what was asked, in words; nil in the normal case.
+    public let fallback: String?
+  }
+
+  public var pass: String
+  public var layers: [Layer] = []
+  public var warnings: [String] = []
+}
+
+/// A pass that cannot do what it is asked.
+public struct CompressionError: Failure {
+  public let kind: FailureKind
+  public let subject: String
+  public let problem: String
+  public let remedy: String
+
+  public init(_ subject: String, _ problem: String, remedy: String = "", kind: FailureKind) {
+    self.subject = subject
+    self.problem = problem
+    self.remedy = remedy
+    self.kind = kind
+  }
+}

@@ -1,0 +1,135 @@
+import Diagnostics
+import ModelGraph
+import Tensors
+
+/// Weight quantization as a recipe writes it, shared by every pass that quantizes: one scheme, what differs from it, what stays as it is.
+public struct QuantizationTargets: Codable, Sendable, Hashable {
+  /// How codes represent weights.
+  public enum Method: String, Codable, Sendable, Hashable, CaseIterable { case symmetric, asymmetric }
+  /// Roles that keep their precision as a whole.
+  public enum MixedPrecision: String, Codable, Sendable, Hashable, CaseIterable {
+    case off
+    /// Attention's projections keep their stored type; only the MLP is quantized.
+    case attentionFP16 = "attention-fp16"
+  }
+
+  /// What differs for some modules; −1 leaves a setting as it is.
+  public struct Override: Codable, Sendable, Hashable {
+    public var pattern: ModulePattern
+    public var bits: Int
+    public var groupSize: Int
+
+    private enum CodingKeys: String, CodingKey {
+      case pattern, bits
+      case groupSize = "group-size"
+    }
+
+    private struct AnyKey: CodingKey {
+      let stringValue: String
+      var intValue: Int? { nil }
+      init(stringValue: String) { self.stringValue = stringValue }
+      init?(intValue: Int) { nil }
+    }
+
+    // What a recipe leaves out stays as it is; what it misspells is refused.
+    public init(from decoder: any Decoder) throws {
+      let known = ["pattern", "bits", "group-size"]
+      for key in try decoder.container(keyedBy: AnyKey.self).allKeys where !known.contains(key.stringValue) {
+        throw DecodingError.dataCorrupted(
+          .init(codingPath: decoder.codingPath, debugDescription: "\(key.stringValue) is not a setting of an override; use \(known.joined(separator: ", "))"))
+      }
+      let container = try decoder.container(keyedBy: CodingKeys.self)
+      pattern = try container.decode(ModulePattern.self, forKey: .pattern)
+      bits = try container.decodeIfPresent(Int.self, forKey: .bits) ?? -1
+      groupSize = try container.decodeIfPresent(Int.self, forKey: .groupSize) ?? -1
+    }
+
+    public init(pattern: ModulePattern, bits: Int = -1, groupSize: Int = -1) {
+      self.pattern = pattern
+      self.bits = bits
+      self.groupSize = groupSize
+    }
+  }
+
+  public var bits = 8
+  public var method = Method.symmetric
+  /// Weights that share a scale along the input axis; 0 for one scale per output channel.
+  public var groupSize = 0
+  public var activations = ActivationQuantization.none
+  public var mixedPrecision = MixedPrecision.off
+  /// Later ones win.
+  public var overrides: [Override] = []
+  /// Modules that stay as they are. The head stays too unless an override names it.
+  public var ignore: [ModulePattern] = []
+
+  public init() {}
+
+  private enum CodingKeys: String, CodingKey {
+    case bits, method, activations, overrides, ignore
+    case groupSize = "group-size"
+    case mixedPrecision = "mixed-precision"
+  }
+
+  /// The scheme of every weight that is to be quantized.
+  ///
+  /// Throws when a pattern matches nothing, a width is out of range, a group size does not divide a layer's inputs,
+  /// or a named weight cannot be quantized.
+  public func schemes(for graph: ModelGraph) throws(CompressionError) -> [ParameterID: QuantizationScheme] {
+    var schemes: [ParameterID: QuantizationScheme] = [:]
+    var matchers: [(override: Override, matches: (String) -> Bool)] = []
+    for override in overrides { matchers.append((override, try override.pattern.matcher())) }
+    var ignored: [(pattern: ModulePattern, matches: (String) -> Bool)] = []
+    for pattern in ignore { ignored.append((pattern, try pattern.matcher())) }
+    var used = Set<ModulePattern>()
+    for block in graph.blocks {
+      for (node, weight) in graph.linears(of: block) {
+        if let pattern = ignored.first(where: { $0.matches(node.scope) })?.pattern {
+          used.insert(pattern)
+          continue
+        }
+        let applying = matchers.filter { $0.matches(node.scope) }.map(\.override)
+        used.formUnion(applying.map(\.pattern))
+        let role = graph[weight].role
+        let isHead = block.kind == .head
+        if applying.isEmpty, isHead || (mixedPrecision == .attentionFP16 && role.isAttention) { continue }
+        if graph.isShared(weight) {
+          throw CompressionError(
+            node.scope, "shares its weight with the embedding, which stays as it is", remedy: "leave it out of --override", kind: .usage)
+        }
+        schemes[weight] = try scheme(for: node.scope, inputs: graph[weight].shape[1], applying)
+      }
+    }
+    for pattern in overrides.map(\.pattern) + ignore where !used.contains(pattern) {
+      throw CompressionError(
+        pattern.text, "matches no layer of the model", remedy: "`inspect` lists the layers; a regular expression starts with re:", kind: .usage)
+    }
+    guard !schemes.isEmpty else {
+      throw CompressionError("recipe", "leaves no layer to quantize", remedy: "ignore fewer layers", kind: .usage)
+    }
+    return schemes
+  }
+
+  private func scheme(
+    for module: String, inputs: Int, _ overrides: [Override]
+  ) throws(CompressionError) -> QuantizationScheme {
+    let bits = overrides.last { $0.bits >= 0 }?.bits ?? bits
+    let size = overrides.last { $0.groupSize >= 0 }?.groupSize ?? groupSize
+    guard [2, 3, 4, 5, 6, 8].contains(bits) else {
+      throw CompressionError(module, "cannot have \(bits) bits", remedy: "use 8, 6, 5, 4, 3 or 2", kind: .usage)
+    }
+    guard size >= 0, size == 0 || inputs % size == 0 else {
+      let fitting = [256, 128, 64, 32, 16].filter { inputs % $0 == 0 }.map(String.init)
+      throw CompressionError(
+        module, "has \(inputs) inputs, which groups of \(size) do not divide",
+        remedy: "use --group-size \((fitting + ["0"]).joined(separator: ", ")), or --override it", kind: .usage)
+    }
+    // Zero points would need the sums of every token's codes at run time: no runtime takes W8A8 with them.
+    guard activations == .none || method == .symmetric else {
+      throw CompressionError(
+        "--activations int8", "needs symmetric weights", remedy: "use --method symmetric", kind: .usage)
+    }
+    return QuantizationScheme(
+      bits: bits, symmetric: method == .symmetric, granularity: size == 0 || size == inputs ? .channel : .group(size),
+      activations: activations)
+  }
+}

@@ -1,0 +1,162 @@
+import CKernels
+import Diagnostics
+import Execution
+import ModelGraph
+
+/// Measures models on a text, with the kernels that run them.
+public struct Evaluator: Sendable {
+  let stream: ForwardStream
+  let progress: ProgressHandler?
+  /// Bytes of activations that may be kept between blocks; a longer text is measured in several passes over the weights.
+  public var activationBudget = 512 << 20
+
+  public init(interpreter: Interpreter, progress: ProgressHandler? = nil) {
+    stream = ForwardStream(interpreter: interpreter)
+    self.progress = progress
+  }
+
+  /// Scores a model on the text, against a reference when one is given.
+  /// - Parameter layerErrors: told, for the first batch, what quantization does to every layer's output.
+  public func accuracy(
+    of model: ModelGraph, reference: ModelGraph? = nil, on text: EvaluationText, layerErrors: LayerErrorMeter? = nil
+  ) throws -> Accuracy {
+    if let reference, reference.vocabularySize != model.vocabularySize {
+      throw EvaluationError(
+        "reference", "has a vocabulary of \(reference.vocabularySize), the model one of \(model.vocabularySize)",
+        remedy: "compare models that share a tokenizer", kind: .usage)
+    }
+    var scores = (model: ModelScores(), reference: reference == nil ? nil : ModelScores())
+    var divergences: [Double] = []
+    var agreements = 0
+    let width = model[model.boundary(of: model.blocks[model.blocks.count - 1]).input].width ?? 1
+    let perChunk = max(1, activationBudget / (text.context * width * 4 * (reference == nil ? 1 : 2)))
+    let chunks = stride(from: 0, to: text.windows.count, by: perChunk).map { start in
+      Array(text.windows[start..<min(start + perChunk, text.windows.count)])
+    }
+    let steps = model.blocks.count + (reference?.blocks.count ?? 0)
+    for (index, windows) in chunks.enumerated() {
+      func report(_ stage: String, _ done: Int) {
+        progress?(StageProgress(stage: stage, completed: index * steps + done, total: chunks.count * steps))
+      }
+      var referenceStates: [ForwardStream.Hidden]?
+      if let reference {
+        let meter = index == 0 ? layerErrors : nil
+        referenceStates = try stream.hidden(
+          of: reference, windows: windows,
+          observer: meter.map { meter in { batch, node, input, output in
+            if batch == 0 { try meter.observe(node, input: input, output: output, interpreter: stream.interpreter) }
+          } },
+          progress: { report("Measuring", $0) })
+      }
+      let done = referenceStates == nil ? 0 : (reference?.blocks.count ?? 1) - 1
+      let states = try stream.hidden(of: model, windows: windows, progress: { report("Measuring", done + $0) })
+      let rows = try score(
+        states, of: model, against: referenceStates, of: reference, windows: windows)
+      for row in rows {
+        scores.model.losses.append(row.loss)
+        scores.model.correct.append(row.correct)
+        if reference != nil {
+          scores.reference?.losses.append(row.referenceLoss)
+          scores.reference?.correct.append(row.referenceCorrect)
+          divergences.append(row.divergence)
+          agreements += row.agrees ? 1 : 0
+        }
+      }
+      report("Measuring", steps)
+    }
+    guard scores.model.losses.allSatisfy(\.isFinite) else {
+      throw EvaluationError("model", "gives logits that are not finite", remedy: "check the checkpoint for NaN and infinities with `inspect`", kind: .badData)
+    }
+    return Accuracy(
+      text: text.name, context: text.context, model: scores.model, reference: scores.reference, divergences: divergences,
+      agreements: agreements)
+  }
+
+  /// One scored prediction.
+  private struct Row {
+    var loss = 0.0, referenceLoss = 0.0, divergence = 0.0
+    var correct = false, referenceCorrect = false, agrees = false
+  }
+
+  /// Runs the heads tile by tile, so that the logits of the whole text never exist at once.
+  private func score(
+    _ states: [ForwardStream.Hidden], of model: ModelGraph, against referenceStates: [ForwardStream.Hidden]?,
+    of reference: ModelGraph?, windows: [[Int32]]
+  ) throws -> [Row] {
+    let head = try HeadRunner(model, stream.interpreter)
+    let referenceHead = try reference.map { try HeadRunner($0, stream.interpreter) }
+    let vocabulary = model.vocabularySize
+    let tile = max(8, min(256, (32 << 20) / (vocabulary * 4)))
+    var rows: [Row] = []
+    for (index, state) in states.enumerated() {
+      // The last row of a window predicts nothing that is known.
+      var scored: [(row: Int, target: Int32)] = []
+      var first = 0
+      for window in state.windows {
+        for position in 0..<windows[window].count - 1 { scored.append((first + position, windows[window][position + 1])) }
+        first += windows[window].count
+      }
+      for start in stride(from: 0, to: scored.count, by: tile) {
+        let part = Array(scored[start..<min(start + tile, scored.count)])
+        let logits = try head.logits(state.matrix, rows: part.map(\.row))
+        let referenceLogits = try referenceHead.flatMap { head in
+          try referenceStates.map { try head.logits($0[index].matrix, rows: part.map(\.row)) }
+        }
+        rows += summarize(logits, referenceLogits, targets: part.map(\.target))
+      }
+    }
+    return rows
+  }
+
+  private func summarize(_ logits: Matrix, _ reference: Matrix?, targets: [Int32]) -> [Row] {
+    let count = Int64(logits.columns)
+    var rows = [Row](repeating: Row(), count: targets.count)
+    rows.withUnsafeMutableBufferPointer { rows in
+      // Each task writes its own row.
+      nonisolated(unsafe) let rows = rows
+      stream.interpreter.pool.ranges(of: targets.count) { range in
+        for index in range {
+          let target = Int(targets[index])
+          let own = logits.row(index)
+          let summary = dso_summarize_logits(own, count)
+          var row = Row()
+          row.loss = summary.log_sum_exp - Double(own[target])
+          row.correct = summary.argmax == Int64(target)
+          if let reference {
+            let other = reference.row(index)
+            let base = dso_summarize_logits(other, count)
+            row.referenceLoss = base.log_sum_exp - Double(other[target])
+            row.referenceCorrect = base.argmax == Int64(target)
+            row.agrees = base.argmax == summary.argmax
+            row.divergence = max(0, dso_kl_divergence(other, base.log_sum_exp, own, summary.log_sum_exp, count))
+          }
+          rows[index] = row
+        }
+      }
+    }
+    return rows
+  }
+}
+
+/// A model's last block, kept loaded while tiles of rows pass through it.
+struct HeadRunner {
+  let graph: ModelGraph
+  let block: Block
+  let weights: LoadedBlock
+  let interpreter: Interpreter
+
+  init(_ graph: ModelGraph, _ interpreter: Interpreter) throws {
+    self.graph = graph
+    self.interpreter = interpreter
+    block = graph.blocks[graph.blocks.count - 1]
+    weights = try LoadedBlock(block, of: graph)
+  }
+
+  /// Logits of some rows of the hidden states.
+  func logits(_ states: Matrix, rows: [Int]) throws -> Matrix {
+    let input = Matrix(rows: rows.count, columns: states.columns)
+    for (index, row) in rows.enumerated() { input.row(index).update(from: states.row(row), count: states.columns) }
+    return try interpreter.run(
+      block, of: graph, weights: weights, input: input, sequences: SequenceLayout(lengths: [rows.count]))
+  }
+}

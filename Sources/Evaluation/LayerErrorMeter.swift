@@ -1,0 +1,95 @@
+import CKernels
+import Execution
+import Foundation
+import ModelGraph
+import Tensors
+
+/// What quantization did to one layer.
+public struct LayerError: Sendable, Hashable {
+  /// The module: `model.layers.3.mlp.up_proj`.
+  public let name: String
+  public let scheme: QuantizationScheme
+  /// 10·log10(Σw² / Σ(w−ŵ)²) over all weights; nil when the error is zero.
+  public let weightSQNR: Double?
+  /// The same for the layer's outputs on the reference model's own inputs; nil when nothing was measured or the error is zero.
+  public internal(set) var outputSQNR: Double?
+}
+
+/// Compares every quantized layer of a model with the reference's: its weights, and its outputs on the inputs that the reference sees.
+public final class LayerErrorMeter {
+  private let model: ModelGraph
+  private let weights: [String: ParameterID]
+  public private(set) var layers: [String: LayerError] = [:]
+  private var signal: [String: Double] = [:]
+  private var noise: [String: Double] = [:]
+
+  public init(model: ModelGraph) {
+    self.model = model
+    var weights: [String: ParameterID] = [:]
+    for block in model.blocks {
+      for (node, weight) in model.linears(of: block) {
+        if case .quantized = model[weight].weightStorage { weights[node.scope] = weight }
+      }
+    }
+    self.weights = weights
+  }
+
+  /// The layers in the order of the model.
+  public var ordered: [LayerError] {
+    model.blocks.flatMap { model.linears(of: $0) }.compactMap { node, _ in layers[node.scope] }
+  }
+
+  /// Measures the weights of every quantized layer, one at a time.
+  public func measureWeights(against reference: ModelGraph, pool: ThreadPool) throws {
+    var names: [String: ParameterID] = [:]
+    for id in reference.parameterIDs { names[reference[id].name] = id }
+    for (scope, id) in weights {
+      guard let original = names[model[id].name], case .quantized(let tensor) = try model[id].load(),
+        case .dense(let dense) = try reference[original].load()
+      else { continue }
+      let (signal, noise) = squaredError(of: tensor, against: dense, pool: pool)
+      layers[scope] = LayerError(name: scope, scheme: tensor.scheme, weightSQNR: decibels(signal, noise), outputSQNR: nil)
+    }
+  }
+
+  /// Called for a linear layer of the reference: runs the quantized one on the same input.
+  func observe(_ node: Node, input: Matrix, output: Matrix, interpreter: Interpreter) throws {
+    guard let id = weights[node.scope] else { return }
+    let bias = model.nodes.first { $0.scope == node.scope && $0.parameters.first == id }?.parameters.dropFirst().first
+    let result = try interpreter.linear(input, weight: id, bias: bias, of: model)
+    signal[node.scope, default: 0] += dso_sum_squares(output.pointer, Int64(output.rows * output.columns))
+    noise[node.scope, default: 0] += dso_sum_squared_differences(
+      output.pointer, result.pointer, Int64(output.rows * output.columns))
+    layers[node.scope]?.outputSQNR = decibels(signal[node.scope] ?? 0, noise[node.scope] ?? 0)
+  }
+
+  private func squaredError(of tensor: QuantizedTensor, against dense: Tensor, pool: ThreadPool) -> (Double, Double) {
+    let (rows, columns) = (tensor.outputs, tensor.inputs)
+    var sums = [(signal: Double, noise: Double)](repeating: (0, 0), count: rows)
+    sums.withUnsafeMutableBufferPointer { sums in
+      nonisolated(unsafe) let sums = sums
+      tensor.withKernelView { view in
+        dense.withUnsafeBytes { bytes in
+          let rowBytes = bytes.count / rows
+          pool.run(rows, scratchBytes: columns * 8) { row, scratch in
+            var view = view
+            let original = scratch.bindMemory(to: Float.self, capacity: columns * 2)
+            convertToFloat32(
+              UnsafeRawBufferPointer(rebasing: bytes[row * rowBytes..<(row + 1) * rowBytes]), dense.dataType, into: original,
+              count: columns)
+            dso_dequantize(&view, Int64(row), Int64(row + 1), original + columns, Int64(columns))
+            sums[row] = (
+              dso_sum_squares(original, Int64(columns)),
+              dso_sum_squared_differences(original, original + columns, Int64(columns))
+            )
+          }
+        }
+      }
+    }
+    return sums.reduce((0, 0)) { ($0.0 + $1.signal, $0.1 + $1.noise) }
+  }
+
+  private func decibels(_ signal: Double, _ noise: Double) -> Double? {
+    noise > 0 && signal > 0 ? 10 * log10(signal / noise) : nil
+  }
+}

@@ -1,0 +1,110 @@
+import Compression
+import Diagnostics
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import StructuredData
+import Tensors
+
+extension CompressionRun {
+  /// Works through the model block by block: passes, encoding, writing, and letting go.
+  /// - Returns: a digest of every weight as it must be read again, by name.
+  func writeWeights(
+    _ layout: OutputLayout, _ workers: inout [any BlockPass], to output: OutputDirectory, configuration: JSONValue, recipe yaml: String
+  ) throws -> [String: String] {
+    let writer = try makeWriter(layout, output, configuration: configuration, recipe: yaml)
+    let context = PassContext(interpreter: interpreter, seed: recipe.seed)
+    var graph = model.graph
+    var digests: [String: String] = [:]
+    func write(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
+      for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
+      digests[entry.name] = layout.expected(weight, as: entry).digest()
+      model.releasePages(of: entry.name)
+    }
+    let stage = workers.isEmpty ? "Converting" : "Quantizing"
+    for (index, block) in graph.blocks.enumerated() {
+      progress?(StageProgress(stage: stage, completed: index, total: graph.blocks.count))
+      for pass in workers.indices { try workers[pass].apply(to: block, of: &graph, in: context) }
+      for id in graph.parameters(of: block) {
+        guard let entry = layout.parameters[id] else { continue }
+        try write(try graph[id].load(), entry)
+        graph.release(id)
+      }
+    }
+    for entry in layout.extras { try write(try model.weights.load(entry.name), entry) }
+    progress?(StageProgress(stage: stage, completed: graph.blocks.count, total: graph.blocks.count))
+    try writer.finish()
+    return digests
+  }
+
+  private func makeWriter(
+    _ layout: OutputLayout, _ output: OutputDirectory, configuration: JSONValue, recipe yaml: String
+  ) throws -> any CheckpointWriter {
+    switch recipe.format {
+    case .compressedTensors, .safetensors:
+      return try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
+    case .hdf5:
+      return try HDF5Writer(
+        creating: output.file("model.h5"), tensors: layout.tensors,
+        attributes: ["config.json": configuration.text(pretty: false), "recipe.yaml": yaml])
+    }
+  }
+
+  /// Reads every weight of the output again and compares it with what was handed to the writer.
+  func compare(_ written: ModelBundle, with digests: [String: String]) throws {
+    let names = written.weights.names
+    for (index, name) in names.enumerated() {
+      if index % 16 == 0 { progress?(StageProgress(stage: "Checking", completed: index, total: names.count)) }
+      guard let expected = digests[name] else { throw RecipeError(name, "stands in the output and was never written", kind: .inputOutput) }
+      guard try written.weights.load(name).digest() == expected else {
+        throw RecipeError(
+          name, "reads back other than it was written", remedy: "check the disk and run again", kind: .inputOutput)
+      }
+      written.releasePages(of: name)
+    }
+    guard let missing = digests.keys.sorted().first(where: { written.weights.describe($0) == nil }) else {
+      progress?(StageProgress(stage: "Checking", completed: names.count, total: names.count))
+      return
+    }
+    throw RecipeError(missing, "was written and cannot be found in the output", kind: .inputOutput)
+  }
+}
+
+/// The config.json of an output.
+struct OutputConfiguration {
+  let json: JSONValue
+  /// What a user should know of the runtimes that load it.
+  let caveats: [String]
+
+  init(model: ModelBundle, layout: OutputLayout) throws {
+    var object = model.configuration.object ?? [:]
+    object["quantization_config"] = nil
+    object["compression_config"] = nil
+    var modules: [CompressedTensorsConfiguration.Module] = []
+    var dense: [String] = []
+    for block in model.graph.blocks {
+      for (node, weight) in model.graph.linears(of: block) {
+        guard case .quantized(let scheme)? = layout.parameters[weight]?.storage else {
+          dense.append(node.scope)
+          continue
+        }
+        let format = try CompressedTensorsFormat.format(for: scheme, inputs: model.graph[weight].shape[1])
+        modules.append(CompressedTensorsConfiguration.Module(name: node.scope, scheme: scheme, format: format))
+      }
+    }
+    if modules.isEmpty {
+      caveats = []
+      if layout.format == .safetensors, layout.entries.contains(where: { $0.storage == .dense(.float32) }) {
+        // Loaders cast weights to the type named here.
+        object["dtype"] = "float32"
+        if object["torch_dtype"] != nil { object["torch_dtype"] = "float32" }
+      }
+    } else {
+      let configuration = try CompressedTensorsConfiguration(modules: modules, dense: dense)
+      object["quantization_config"] = configuration.json(tool: ["name": .string(Tool.name), "version": .string(Tool.version)])
+      caveats = configuration.caveats
+    }
+    json = .object(object)
+  }
+}

@@ -1,0 +1,121 @@
+import Compression
+import Diagnostics
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import Reporting
+import StructuredData
+import Tensors
+
+/// One run of a recipe: open, plan, work block by block, write, read again and compare, measure, report, rename.
+public struct CompressionRun {
+  public let model: ModelBundle
+  public let recipe: Recipe
+  public let settings: RunSettings
+  let progress: ProgressHandler?
+  let interpreter: Interpreter
+
+  public init(model: ModelBundle, recipe: Recipe, settings: RunSettings, progress: ProgressHandler? = nil) {
+    self.model = model
+    self.recipe = recipe
+    self.settings = settings
+    self.progress = progress
+    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
+  }
+
+  /// What a run would do, found without reading a weight.
+  public struct Plan: Sendable {
+    public struct Layer: Sendable {
+      public let name: String
+      public let shape: Shape
+      public let storage: WeightStorage
+      public let sourceBytes: Int
+      public let outputBytes: Int
+    }
+    public let layers: [Layer]
+    public let sourceBytes: Int
+    public let outputBytes: Int
+    /// The largest block's weights before and after, the most that quantizing holds at once.
+    public let largestBlockBytes: Int
+  }
+
+  /// Checks everything that can be checked without weights, and lays the output out.
+  public func plan() throws -> Plan {
+    let (layout, _) = try prepare()
+    let layers = layout.entries.map { entry in
+      Plan.Layer(
+        name: entry.name, shape: entry.shape, storage: entry.storage, sourceBytes: sourceBytes(of: entry.name),
+        outputBytes: entry.byteCount)
+    }
+    let blocks = model.graph.blocks.map { block in
+      model.graph.parameters(of: block).reduce(0) { sum, id in
+        sum + sourceBytes(of: model.graph[id].name) + (layout.parameters[id]?.byteCount ?? 0)
+      }
+    }
+    return Plan(
+      layers: layers, sourceBytes: layers.reduce(0) { $0 + $1.sourceBytes },
+      outputBytes: layers.reduce(0) { $0 + $1.outputBytes }, largestBlockBytes: blocks.max() ?? 0)
+  }
+
+  private func sourceBytes(of name: String) -> Int {
+    if let descriptor = model.checkpoint.descriptor(name) { return descriptor.byteCount ?? 0 }
+    let module = name.hasSuffix(".weight") ? String(name.dropLast("weight".count)) : name
+    return model.checkpoint.descriptors.filter { $0.name.hasPrefix(module) }.reduce(0) { $0 + ($1.byteCount ?? 0) }
+  }
+
+  private func prepare() throws -> (layout: OutputLayout, workers: [any BlockPass]) {
+    try recipe.validate(for: model.graph)
+    let context = PassContext(interpreter: interpreter, seed: recipe.seed)
+    var plan: [ParameterID: WeightStorage] = [:]
+    var workers: [any BlockPass] = []
+    for pass in recipe.passes {
+      let worker = try pass.begin(on: model.graph, in: context)
+      plan.merge(worker.plan) { _, later in later }
+      workers.append(worker)
+    }
+    return (try OutputLayout(model: model, plan: plan, format: recipe.format), workers)
+  }
+
+  /// Runs the recipe.
+  /// - Returns: the report that was written, too.
+  /// - Throws: a `Failure`; then nothing is left at the output's place. A missed gate does not throw: the report says so.
+  public func execute() throws -> CompressionReport {
+    let clock = ContinuousClock()
+    let start = clock.now
+    var (layout, workers) = try prepare()
+    let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
+    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite)
+    let configuration = try OutputConfiguration(model: model, layout: layout)
+    let yaml = recipe.yaml()
+    let digests = try writeWeights(layout, &workers, to: output, configuration: configuration.json, recipe: yaml)
+    try output.write(configuration.json.text(), to: "config.json")
+    for file in model.companions { try output.write(TextFile.data(file), to: file.lastPathComponent) }
+    try output.write(recipeHeader + yaml, to: "recipe.yaml")
+
+    let written = try ModelBundle(opening: output.partial.path)
+    try compare(written, with: digests)
+    var report = try ReportBuilder(run: self, written: written, records: workers.map(\.record), caveats: configuration.caveats)
+      .report(evaluation: evaluation)
+    report.resources = ResourceMeter.resources(
+      since: start, clock: clock, bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes, threads: interpreter.pool.threads)
+    try output.write(report.json.text(), to: "report.json")
+    try output.write(HTMLReport.render(report), to: "report.html")
+    try output.commit()
+    return report
+  }
+
+  private var recipeHeader: String {
+    """
+    # \(Tool.name) \(Tool.version). The same checkpoint again:
+    #   deepseek-quant --recipe recipe.yaml --model MODEL --output OUTPUT
+
+    """
+  }
+}
+
+/// The name and version that reports and checkpoints carry.
+public enum Tool {
+  public static let name = "DeepSeekOptimize"
+  public static let version = "0.1.0"
+}

@@ -1,0 +1,81 @@
+import Diagnostics
+import Foundation
+import StructuredData
+import Tensors
+
+/// Small files, read whole.
+enum JSONFile {
+  /// No configuration, recipe or report is larger; a tokenizer may be.
+  static let limit = 256 << 20
+
+  static func read(_ file: URL) throws -> JSONValue {
+    let data = try TextFile.data(file, limit: limit)
+    do {
+      return try data.withUnsafeBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
+    } catch let error as JSONError {
+      throw error.inFile(file.lastPathComponent)
+    }
+  }
+}
+
+/// Texts given by people.
+package enum TextFile {
+  /// The bytes of a file of at most `limit`.
+  package static func data(_ file: URL, limit: Int = 4 << 30) throws -> Data {
+    let size: Int
+    do {
+      size = try FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int ?? 0
+    } catch {
+      throw RecipeError(file.path, "there is no such file", remedy: "check the path", kind: .missingInput)
+    }
+    guard size <= limit else {
+      throw RecipeError(file.path, "has \(size) bytes, more than the \(limit) that are read", kind: .badData)
+    }
+    do { return try Data(contentsOf: file) } catch {
+      throw RecipeError(file.path, "cannot be read", remedy: "check that it is a file and its permissions", kind: .inputOutput)
+    }
+  }
+
+  /// The file as UTF-8 text; a byte order mark at its start is dropped.
+  package static func read(_ file: URL) throws -> String {
+    let data = try data(file)
+    guard let text = String(validating: data, as: UTF8.self) else {
+      throw RecipeError(file.path, "is not UTF-8 text", remedy: "convert it to UTF-8", kind: .badData)
+    }
+    return text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
+  }
+
+  /// Plain text as it is; of `.jsonl` the "text" members, a blank line between two.
+  package static func readPassages(_ file: URL) throws -> String {
+    let text = try read(file)
+    guard file.pathExtension == "jsonl" else { return text }
+    var passages: [String] = []
+    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() where !line.allSatisfy(\.isWhitespace) {
+      guard let value = try? JSONValue(parsing: String(line)), let passage = value["text"]?.string else {
+        throw RecipeError(
+          "\(file.path), line \(index + 1)", "is not a JSON object with a string under \"text\"", kind: .badData)
+      }
+      passages.append(passage)
+    }
+    return passages.joined(separator: "\n\n")
+  }
+}
+
+/// SHA-256 of files, read in pieces.
+enum FileDigest {
+  static func hexadecimal(of file: URL) throws -> String {
+    guard let handle = try? FileHandle(forReadingFrom: file) else {
+      throw RecipeError(file.path, "cannot be read", kind: .inputOutput)
+    }
+    defer { try? handle.close() }
+    var digest = ContentDigest()
+    while true {
+      let piece: Data?
+      do { piece = try handle.read(upToCount: 4 << 20) } catch {
+        throw RecipeError(file.path, "reading failed midway: \(error.localizedDescription)", kind: .inputOutput)
+      }
+      guard let piece, !piece.isEmpty else { return digest.hexadecimal() }
+      piece.withUnsafeBytes { digest.update($0) }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import Diagnostics
+import Evaluation
+import Execution
+import Foundation
+import ModelGraph
+import Reporting
+
+/// A model measured on a text, alone or against a reference, without changing anything.
+public struct Measurement {
+  public let model: ModelBundle
+  public let reference: ModelBundle?
+  public let settings: EvaluationSettings
+  let maximumMemory: Int?
+  let progress: ProgressHandler?
+  private let interpreter: Interpreter
+
+  public init(
+    model: ModelBundle, reference: ModelBundle? = nil, settings: EvaluationSettings = EvaluationSettings(), threads: Int? = nil,
+    maximumMemory: Int? = nil, progress: ProgressHandler? = nil
+  ) {
+    self.model = model
+    self.reference = reference
+    self.settings = settings
+    self.maximumMemory = maximumMemory
+    self.progress = progress
+    interpreter = Interpreter(pool: ThreadPool(threads: threads))
+  }
+
+  /// Measures. The text is tokenized by the model's own tokenizer; a reference must share the vocabulary.
+  public func report() throws -> CompressionReport {
+    let clock = ContinuousClock()
+    let start = clock.now
+    let plan = try MeasurementPlan(settings, model: model)
+    let accuracy = try Evaluator(interpreter: interpreter, progress: progress)
+      .limited(to: maximumMemory)
+      .accuracy(of: model.graph, reference: reference?.graph, on: plan.text)
+    var report = CompressionReport(
+      tool: .init(name: Tool.name, version: Tool.version),
+      model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
+    report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: plan.digest)
+    report.accuracy = .init(accuracy)
+    report.resources = ResourceMeter.resources(
+      since: start, clock: clock, bytesRead: model.sourceBytes + (reference?.sourceBytes ?? 0), bytesWritten: nil,
+      threads: interpreter.pool.threads)
+    return report
+  }
+}

@@ -1,0 +1,30 @@
+import Diagnostics
+import Evaluation
+import Formats
+import Foundation
+import ModelGraph
+import Tensors
+
+/// A text that has been read and tokenized, ready to measure on.
+public struct MeasurementPlan: Sendable {
+  public let text: EvaluationText
+  /// SHA-256 of the file.
+  public let digest: String
+  let measuresSpeed: Bool
+
+  /// Reads and tokenizes the text with the model's own tokenizer. Throws when it is shorter than one window.
+  public init(_ settings: EvaluationSettings, model: ModelBundle) throws {
+    let tokenizer = try model.tokenizer()
+    let maximum = model.graph.maximumPositions
+    let context = settings.context ?? min(512, maximum)
+    guard context <= maximum else {
+      throw RecipeError(
+        "--sequence-length", "of \(context) is beyond the model's \(maximum) positions", remedy: "use at most \(maximum)", kind: .usage)
+    }
+    let passages = try TextFile.readPassages(settings.text)
+    text = try EvaluationText(
+      name: settings.text.lastPathComponent, tokens: tokenizer.encode(passages), context: context, limit: settings.tokens)
+    digest = try FileDigest.hexadecimal(of: settings.text)
+    measuresSpeed = settings.measuresSpeed
+  }
+}

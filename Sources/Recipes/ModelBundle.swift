@@ -1,0 +1,126 @@
+import Architectures
+import Diagnostics
+import Formats
+import Foundation
+import ModelGraph
+import StructuredData
+import Tensors
+
+/// A model on disk, opened: configuration, lazily read weights, graph, and the files that belong to it.
+public struct ModelBundle: Sendable {
+  /// What reports call it.
+  public let name: String
+  /// Where config.json and the tokenizer are (for an HDF5 file that carries both in its attributes: its directory).
+  public let directory: URL
+  public let configuration: JSONValue
+  public let checkpoint: any Checkpoint
+  /// Parameters by their logical names, quantized ones as one.
+  public let weights: any WeightSource
+  public let graph: ModelGraph
+  /// Keys of config.json that nothing read.
+  public let unreadKeys: [String]
+
+  /// Opens a MODEL: `demo`, a Hugging Face directory, one `.safetensors` file beside its config.json, or an HDF5 file.
+  public init(opening path: String) throws {
+    let location = path == DemoModel.name ? DemoModel.directory : URL(fileURLWithPath: path)
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: location.path, isDirectory: &isDirectory) else {
+      throw RecipeError(
+        path, "there is no such model", remedy: "give a directory, a .safetensors or an HDF5 file, or the word demo", kind: .missingInput)
+    }
+    directory = isDirectory.boolValue ? location : location.deletingLastPathComponent()
+    name = path == DemoModel.name ? path : Self.name(of: location)
+    let found = try Self.checkpoint(at: location, isDirectory: isDirectory.boolValue)
+    checkpoint = found
+    configuration = try Self.configuration(directory, found)
+    weights = try openWeights(checkpoint: found, configuration: configuration)
+    (graph, unreadKeys) = try ArchitectureCatalog.graph(configuration: configuration, weights: weights)
+  }
+
+  private static func name(of location: URL) -> String {
+    let path = location.standardizedFileURL
+    return path.hasDirectoryPath || path.pathExtension.isEmpty ? path.lastPathComponent : path.deletingPathExtension().lastPathComponent
+  }
+
+  private static let hdf5Endings = ["h5", "hdf5"]
+
+  private static func checkpoint(at location: URL, isDirectory: Bool) throws -> any Checkpoint {
+    guard isDirectory else {
+      return hdf5Endings.contains(location.pathExtension) ? try HDF5Checkpoint(opening: location) : try SafeTensorsCheckpoint(location)
+    }
+    let files = (try? FileManager.default.contentsOfDirectory(at: location, includingPropertiesForKeys: nil)) ?? []
+    let containers = files.filter { hdf5Endings.contains($0.pathExtension) }
+    let hasSafeTensors = files.contains { $0.pathExtension == "safetensors" || $0.lastPathComponent.hasSuffix(".safetensors.index.json") }
+    if !hasSafeTensors, containers.count == 1 { return try HDF5Checkpoint(opening: containers[0]) }
+    return try SafeTensorsCheckpoint(location)
+  }
+
+  private static func configuration(_ directory: URL, _ checkpoint: any Checkpoint) throws -> JSONValue {
+    let file = directory.appendingPathComponent("config.json")
+    if FileManager.default.fileExists(atPath: file.path) { return try JSONFile.read(file) }
+    if let container = checkpoint as? HDF5Checkpoint, let text = container.configurationText {
+      do { return try JSONValue(parsing: text) } catch { throw error.inFile("\(container.files[0].lastPathComponent): config") }
+    }
+    throw RecipeError(
+      file.path, "there is no config.json", remedy: "put the model's config.json beside its weights", kind: .missingInput)
+  }
+
+  /// The files beside the weights that an output needs too: tokenizer and generation settings.
+  public var companions: [URL] {
+    let known = [
+      "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.json", "merges.txt",
+      "added_tokens.json", "generation_config.json", "chat_template.jinja", "chat_template.json",
+    ]
+    return known.map { directory.appendingPathComponent($0) }.filter { FileManager.default.fileExists(atPath: $0.path) }
+  }
+
+  /// The tokenizer beside the weights, or in the HDF5 file's attributes.
+  public func tokenizer() throws -> Tokenizer {
+    let file = directory.appendingPathComponent("tokenizer.json")
+    if !FileManager.default.fileExists(atPath: file.path), let container = checkpoint as? HDF5Checkpoint,
+      let text = container.attributeText("tokenizer.json")
+    {
+      do { return try Tokenizer(json: try JSONValue(parsing: text), named: "tokenizer.json") } catch let error as JSONError {
+        throw error.inFile("\(container.files[0].lastPathComponent): tokenizer.json")
+      }
+    }
+    return try Tokenizer(contentsOf: directory)
+  }
+
+  /// Every file of weights with its size.
+  public var sourceBytes: Int {
+    checkpoint.files.reduce(0) { sum, file in
+      sum + ((try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int) ?? 0)
+    }
+  }
+
+  /// Identity of the weights: the SHA-256 of the file, or, of several, of the lines `<digest>  <name>` in the order of the names.
+  public func contentDigest() throws -> String {
+    let files = checkpoint.files.filter { $0.pathExtension != "json" }
+    if files.count == 1 { return try FileDigest.hexadecimal(of: files[0]) }
+    var digest = ContentDigest()
+    for file in files.sorted(by: { $0.lastPathComponent < $1.lastPathComponent }) {
+      digest.update("\(try FileDigest.hexadecimal(of: file))  \(file.lastPathComponent)\n")
+    }
+    return digest.hexadecimal()
+  }
+
+  /// Lets the pages of a parameter go that were mapped from the file; they are read again when asked for.
+  func releasePages(of name: String) { (checkpoint as? SafeTensorsCheckpoint)?.release(name) }
+}
+
+extension HDF5Checkpoint {
+  /// The configuration that travels in the root's attributes.
+  fileprivate var configurationText: String? { attributeText("config.json") ?? attributeText("config") }
+}
+
+extension ModelBundle {
+  /// The tokenizer of a MODEL; a directory needs nothing but its tokenizer files for this.
+  public static func tokenizer(of path: String) throws -> Tokenizer {
+    let location = path == DemoModel.name ? DemoModel.directory : URL(fileURLWithPath: path)
+    if FileManager.default.fileExists(atPath: location.appendingPathComponent("tokenizer.json").path) {
+      return try Tokenizer(contentsOf: location)
+    }
+    return try ModelBundle(opening: path).tokenizer()
+  }
+}

@@ -1,0 +1,106 @@
+import Compression
+import Formats
+import ModelGraph
+import Tensors
+
+/// Which tensors of the output hold which parameter, decided before any weight is read.
+struct OutputLayout {
+  /// One logical weight and the tensors that store it.
+  struct Entry {
+    /// `model.layers.0.mlp.up_proj.weight`.
+    let name: String
+    let shape: Shape
+    let storage: WeightStorage
+    let tensors: [TensorDescriptor]
+
+    var byteCount: Int { tensors.reduce(0) { $0 + ($1.byteCount ?? 0) } }
+
+    /// The module: the name without its last component.
+    var module: String { String(name.dropLast(name.hasSuffix(".weight") ? ".weight".count : 0)) }
+  }
+
+  let format: OutputFormat
+  /// The graph's parameters in model order.
+  let parameters: [ParameterID: Entry]
+  /// What the checkpoint holds beside the graph's parameters; it is passed on as it is.
+  let extras: [Entry]
+  private let order: [ParameterID]
+
+  /// - Parameter plan: what passes will store parameters as; the others stay as they are.
+  /// - Throws: `CheckpointError` when the format cannot hold a scheme.
+  init(model: ModelBundle, plan: [ParameterID: WeightStorage], format: OutputFormat) throws {
+    self.format = format
+    var parameters: [ParameterID: Entry] = [:]
+    var known = Set<String>()
+    order = model.graph.blocks.flatMap { model.graph.parameters(of: $0) }
+    for id in order {
+      let parameter = model.graph[id]
+      guard let stored = parameter.weightStorage else { continue }
+      known.insert(parameter.name)
+      parameters[id] = try Self.entry(
+        parameter.name, parameter.shape, plan[id] ?? stored, scaleType: Self.scaleType(of: parameter.name, model), format)
+    }
+    var extras: [Entry] = []
+    for name in model.weights.names where !known.contains(name) {
+      guard let found = model.weights.describe(name) else { continue }
+      extras.append(
+        try Self.entry(name, found.shape, found.storage, scaleType: Self.scaleType(of: name, model), format))
+    }
+    self.parameters = parameters
+    self.extras = extras
+  }
+
+  /// Every tensor of the output, in model order.
+  var tensors: [TensorDescriptor] { entries.flatMap(\.tensors) }
+
+  /// Every weight of the output, in model order.
+  var entries: [Entry] { order.compactMap { parameters[$0] } + extras }
+
+  private static func entry(
+    _ name: String, _ shape: Shape, _ storage: WeightStorage, scaleType: DataType, _ format: OutputFormat
+  ) throws -> Entry {
+    let tensors: [TensorDescriptor]
+    var written = storage
+    switch storage {
+    case .dense(let type): tensors = [TensorDescriptor(name: name, dataType: type, shape: shape)]
+    case .quantized(let scheme):
+      if format.keepsQuantizedWeights {
+        tensors = try CompressedTensorsEncoding.descriptors(
+          module: moduleName(name), scheme: scheme, shape: shape, scaleType: scaleType)
+      } else {
+        // Only float32 holds every product of a code and a scale exactly.
+        tensors = [TensorDescriptor(name: name, dataType: .float32, shape: shape)]
+        written = .dense(.float32)
+      }
+    }
+    return Entry(name: name, shape: shape, storage: written, tensors: tensors)
+  }
+
+  private static func moduleName(_ name: String) -> String {
+    name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
+  }
+
+  /// Scales are stored in the type that the weight had: loaders cast them to the model's type, and what is rounded after quantizing is lost.
+  private static func scaleType(of name: String, _ model: ModelBundle) -> DataType {
+    if case .dense(let type)? = model.weights.describe(name)?.storage { return type == .float64 ? .float32 : type }
+    return model.checkpoint.descriptor(moduleName(name) + ".weight_scale")?.dataType ?? .bfloat16
+  }
+
+  /// The tensors of one weight with their values.
+  func encode(_ weight: Weight, as entry: Entry) throws -> [(TensorDescriptor, Tensor)] {
+    switch (weight, entry.storage) {
+    case (.dense(let tensor), .dense): return [(entry.tensors[0], tensor)]
+    case (.quantized(let tensor), .quantized):
+      return try CompressedTensorsEncoding.encode(tensor, module: Self.moduleName(entry.name))
+    case (.quantized(let tensor), .dense): return [(entry.tensors[0], tensor.dequantized())]
+    case (.dense, .quantized):
+      throw GraphError(tensor: entry.name, "was to be quantized and is not")
+    }
+  }
+
+  /// What the parameter holds after it was written and read again.
+  func expected(_ weight: Weight, as entry: Entry) -> Weight {
+    if case .quantized(let tensor) = weight, case .dense = entry.storage { return .dense(tensor.dequantized()) }
+    return weight
+  }
+}

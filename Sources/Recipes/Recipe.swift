@@ -1,0 +1,61 @@
+import Compression
+import Diagnostics
+import ModelGraph
+
+/// What is done to a model: passes in order, and how the result is written. In Swift and in YAML it is the same list.
+public struct Recipe: Sendable {
+  public var passes: [any CompressionPass]
+  public var format: OutputFormat
+  /// Every random choice derives from it.
+  public var seed: UInt64
+
+  public init(passes: [any CompressionPass], format: OutputFormat = .compressedTensors, seed: UInt64 = 0) {
+    self.passes = passes
+    self.format = format
+    self.seed = seed
+  }
+
+  /// A recipe written as a list of passes.
+  public init(format: OutputFormat = .compressedTensors, seed: UInt64 = 0, @RecipeBuilder _ passes: () -> [any CompressionPass]) {
+    self.init(passes: passes(), format: format, seed: seed)
+  }
+
+  /// Checks the order of the passes by their contracts, then each against the graph. Reads no weight.
+  func validate(for graph: ModelGraph) throws {
+    var established = Set<PassContract.Property>()
+    for pass in passes {
+      let type = type(of: pass)
+      if let clash = type.contract.forbids.intersection(established).first {
+        throw RecipeError(
+          type.identifier, "cannot follow a pass that has already brought about \(clash.rawValue)",
+          remedy: "put it first, or leave one of the two out", kind: .badConfiguration)
+      }
+      established.formUnion(type.contract.establishes)
+      try pass.validate(for: graph)
+    }
+  }
+}
+
+/// Lets passes be listed one a line, with `if` and `for`.
+@resultBuilder
+public enum RecipeBuilder {
+  public static func buildExpression(_ pass: any CompressionPass) -> [any CompressionPass] { [pass] }
+  public static func buildBlock(_ parts: [any CompressionPass]...) -> [any CompressionPass] { parts.flatMap { $0 } }
+  public static func buildOptional(_ part: [any CompressionPass]?) -> [any CompressionPass] { part ?? [] }
+  public static func buildEither(first: [any CompressionPass]) -> [any CompressionPass] { first }
+  public static func buildEither(second: [any CompressionPass]) -> [any CompressionPass] { second }
+  public static func buildArray(_ parts: [[any CompressionPass]]) -> [any CompressionPass] { parts.flatMap { $0 } }
+}
+
+/// The containers that an output can be written in.
+public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
+  /// safetensors in the layout of compressed-tensors, which transformers and vLLM load.
+  case compressedTensors = "compressed-tensors"
+  /// One HDF5 file, `model.h5`, with the same tensors and the configuration in its attributes.
+  case hdf5
+  /// safetensors with every weight dequantized to float32, for whatever reads no quantized form.
+  case safetensors
+
+  /// What it is called in the default name of an output and in listings.
+  public var keepsQuantizedWeights: Bool { self != .safetensors }
+}

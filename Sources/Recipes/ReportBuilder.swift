@@ -1,0 +1,165 @@
+import Compression
+import Diagnostics
+import Evaluation
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import Reporting
+import StructuredData
+import Tensors
+
+/// Measures a written checkpoint against its source and puts the figures into a report.
+struct ReportBuilder {
+  let run: CompressionRun
+  let written: ModelBundle
+  let records: [PassRecord]
+  let caveats: [String]
+
+  func report(evaluation: MeasurementPlan?) throws -> CompressionReport {
+    var report = CompressionReport(
+      tool: .init(name: Tool.name, version: Tool.version),
+      model: .init(name: run.model.name, family: run.model.graph.family, parameters: run.model.graph.parameterCount))
+    report.recipe = run.recipe.listing
+    report.inputs = .init(modelSHA256: try run.model.contentDigest(), evalSHA256: evaluation?.digest)
+    report.size = size()
+    report.outputs = try outputs()
+    report.warnings = records.flatMap(\.warnings) + caveats
+    let meter = LayerErrorMeter(model: written.graph)
+    if !records.isEmpty { try meter.measureWeights(against: run.model.graph, pool: run.interpreter.pool) }
+    if let evaluation {
+      let accuracy = try Evaluator(interpreter: run.interpreter, progress: run.progress)
+        .limited(to: run.settings.maximumMemory)
+        .accuracy(of: written.graph, reference: run.model.graph, on: evaluation.text, layerErrors: meter)
+      report.accuracy = .init(accuracy)
+      if evaluation.measuresSpeed { report.speed = try speed(evaluation) }
+      if evaluation.text.name == DemoModel.evaluationText.lastPathComponent, run.model.name != DemoModel.name {
+        report.warnings.append("measured on the demo text; give --eval with text of the kind the model is for")
+      }
+    }
+    report.layers = records.isEmpty ? nil : layers(meter)
+    report.gates = try gates(report.accuracy)
+    return report
+  }
+
+  private func size() -> CompressionReport.Size {
+    let (source, output) = (run.model.sourceBytes, written.sourceBytes)
+    let weightBytes = written.checkpoint.descriptors.reduce(0) { $0 + ($1.byteCount ?? 0) }
+    let weights = written.weights.names.reduce(0) { $0 + (written.weights.describe($1)?.shape.elementCount ?? 0) }
+    return CompressionReport.Size(
+      sourceBytes: source, outputBytes: output, ratio: source > 0 ? Double(output) / Double(source) : nil,
+      bitsPerWeight: weights > 0 ? Double(weightBytes) * 8 / Double(weights) : nil, byKind: kinds())
+  }
+
+  private func kinds() -> [CompressionReport.Size.Kind] {
+    var before: [String: Int] = [:]
+    var after: [String: Int] = [:]
+    for id in written.graph.parameterIDs {
+      let parameter = written.graph[id]
+      before[parameter.role.kindName, default: 0] += bytes(of: parameter.name, in: run.model)
+      after[parameter.role.kindName, default: 0] += bytes(of: parameter.name, in: written)
+    }
+    return ["attention", "mlp", "embedding", "head", "norm", "bias"].compactMap { kind in
+      before[kind].map { .init(kind: kind, sourceBytes: $0, outputBytes: after[kind] ?? 0) }
+    }
+  }
+
+  private func bytes(of name: String, in bundle: ModelBundle) -> Int {
+    if let descriptor = bundle.checkpoint.descriptor(name), bundle.weights.describe(name)?.storage == .dense(descriptor.dataType) {
+      return descriptor.byteCount ?? 0
+    }
+    let module = String(name.dropLast("weight".count))
+    return ["weight", "weight_packed", "weight_scale", "weight_zero_point", "weight_shape"].reduce(0) {
+      $0 + (bundle.checkpoint.descriptor(module + $1)?.byteCount ?? 0)
+    }
+  }
+
+  private func outputs() throws -> [CompressionReport.OutputFile] {
+    try written.checkpoint.files.map { file in
+      let size = try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int
+      return .init(name: file.lastPathComponent, bytes: size ?? nil, sha256: try FileDigest.hexadecimal(of: file))
+    }
+  }
+
+  private func layers(_ meter: LayerErrorMeter) -> [CompressionReport.Layer] {
+    var errors: [String: LayerError] = [:]
+    for error in meter.ordered { errors[error.name] = error }
+    return records.flatMap(\.layers).map { layer in
+      var groupSize = 0
+      if case .group(let size) = layer.scheme.granularity { groupSize = size }
+      return CompressionReport.Layer(
+        name: layer.module, bits: Double(layer.scheme.bits), groupSize: groupSize, format: layer.scheme.name,
+        weightSQNRdB: errors[layer.module]?.weightSQNR, outputSQNRdB: errors[layer.module]?.outputSQNR,
+        clippedFraction: Double(layer.clipped) / Double(max(1, layer.weights)), fallback: layer.fallback)
+    }
+  }
+
+  private func speed(_ evaluation: MeasurementPlan) throws -> CompressionReport.Speed {
+    run.progress?(.init(stage: "Timing", completed: 0, total: 1))
+    let results = try Throughput.measure(
+      [run.model.graph, written.graph], interpreter: run.interpreter, tokens: evaluation.text.windows[0])
+    run.progress?(.init(stage: "Timing", completed: 1, total: 1))
+    return .init(
+      prefillTokensPerSecond: .init(reference: results[0].prefill, compressed: results[1].prefill),
+      decodeTokensPerSecond: .init(reference: results[0].decode, compressed: results[1].decode))
+  }
+
+  private func gates(_ accuracy: CompressionReport.Accuracy?) throws -> [CompressionReport.Gate] {
+    let limits = run.settings.gates
+    guard let accuracy else { return [] }
+    var gates: [CompressionReport.Gate] = []
+    if let limit = limits.maximumPerplexityIncrease, let ratio = accuracy.perplexityRatio {
+      gates.append(.init(name: "perplexity increase", limit: limit, value: ratio - 1, passed: ratio - 1 <= limit))
+    }
+    if let limit = limits.maximumKLDivergence, let mean = accuracy.klDivergence?.mean {
+      gates.append(.init(name: "mean KL divergence", limit: limit, value: mean, passed: mean <= limit))
+    }
+    return gates
+  }
+}
+
+extension Evaluator {
+  /// Half of a memory limit goes to activations that wait between blocks.
+  func limited(to bytes: Int?) -> Evaluator {
+    guard let bytes else { return self }
+    var copy = self
+    copy.activationBudget = min(activationBudget, max(16 << 20, bytes / 2))
+    return copy
+  }
+}
+
+extension ParameterRole {
+  /// The kind that sizes are listed under.
+  fileprivate var kindName: String {
+    switch self {
+    case .attentionQuery, .attentionKey, .attentionValue, .attentionOutput: "attention"
+    case .mlpGate, .mlpUp, .mlpDown: "mlp"
+    case .tokenEmbedding: "embedding"
+    case .languageModelHead: "head"
+    case .normGain, .headNormGain: "norm"
+    case .bias: "bias"
+    }
+  }
+}
+
+extension CompressionReport.Accuracy {
+  /// The report's figures of a measurement.
+  public init(_ accuracy: Evaluation.Accuracy) {
+    let model = accuracy.modelPerplexity
+    let reference = accuracy.referencePerplexity
+    let ratio = accuracy.perplexityRatio
+    self.init(
+      text: accuracy.text, tokens: accuracy.tokens, context: accuracy.context,
+      reference: reference.map { .init(perplexity: $0.value, standardError: $0.standardError) },
+      compressed: .init(perplexity: model.value, standardError: model.standardError), perplexityRatio: ratio?.value,
+      perplexityRatioInterval: ratio?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) },
+      klDivergence: accuracy.klDivergence.map {
+        .init(
+          mean: $0.mean, standardError: $0.standardError, median: $0.median, p95: $0.p95, p99: $0.p99, p999: $0.p999, max: $0.max)
+      },
+      topTokenAgreement: accuracy.topTokenAgreement, flips: accuracy.flips.map { .init(gained: $0.gained, lost: $0.lost) },
+      klHistogram: accuracy.divergences.isEmpty ? nil : .init(values: accuracy.divergences),
+      windows: .init(
+        negativeLogLikelihood: accuracy.windowLosses, klDivergence: accuracy.divergences.isEmpty ? nil : accuracy.windowDivergences))
+  }
+}

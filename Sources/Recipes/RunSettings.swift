@@ -1,0 +1,48 @@
+import Foundation
+
+/// Where a run writes, what it measures on, and what it may use.
+public struct RunSettings: Sendable {
+  public var output: URL
+  /// Replace an existing output.
+  public var overwrite = false
+  /// What to measure accuracy on; nil for no measurement.
+  public var evaluation: EvaluationSettings? = EvaluationSettings()
+  public var gates = AccuracyGates()
+  /// Worker threads; nil for one per processor. The bytes that are written never depend on it.
+  public var threads: Int?
+  /// The most bytes that activations and buffers may take; nil for the default.
+  public var maximumMemory: Int?
+
+  public init(output: URL) { self.output = output }
+}
+
+/// The text that a report is measured on.
+public struct EvaluationSettings: Sendable {
+  /// `.txt`, or `.jsonl` with a "text" member a line.
+  public var text: URL
+  /// Tokens a window; nil for 512, or the model's maximum when that is less.
+  public var context: Int?
+  /// The most tokens of the text to use; nil for all.
+  public var tokens: Int?
+  /// Whether to time both models.
+  public var measuresSpeed = true
+
+  public init(text: URL = DemoModel.evaluationText, context: Int? = nil, tokens: Int? = nil) {
+    self.text = text
+    self.context = context
+    self.tokens = tokens
+  }
+}
+
+/// Limits that the result must keep; a miss keeps the checkpoint, and the command exits with status 2.
+public struct AccuracyGates: Sendable {
+  /// The largest allowed perplexity ratio less 1: 0.01 for one per cent.
+  public var maximumPerplexityIncrease: Double?
+  /// The largest allowed mean KL divergence in nats.
+  public var maximumKLDivergence: Double?
+
+  public init(maximumPerplexityIncrease: Double? = nil, maximumKLDivergence: Double? = nil) {
+    self.maximumPerplexityIncrease = maximumPerplexityIncrease
+    self.maximumKLDivergence = maximumKLDivergence
+  }
+}

@@ -1,0 +1,77 @@
+import Diagnostics
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import StructuredData
+import Tensors
+
+/// Continues a text with a model, token by token.
+public struct TextGenerator {
+  /// How long the two phases took.
+  public struct Statistics: Sendable {
+    public var promptTokens = 0
+    public var generatedTokens = 0
+    public var prefillSeconds = 0.0
+    public var decodeSeconds = 0.0
+  }
+
+  private let model: ModelBundle
+  private let tokenizer: Tokenizer
+  private let interpreter: Interpreter
+  private var sampling: Sampling
+  private let stops: Set<Int32>
+
+  public init(model: ModelBundle, threads: Int? = nil, sampling: Sampling = Sampling()) throws {
+    self.model = model
+    tokenizer = try model.tokenizer()
+    interpreter = Interpreter(pool: ThreadPool(threads: threads))
+    self.sampling = sampling
+    stops = Self.stopTokens(model)
+  }
+
+  /// `eos_token_id` of generation_config.json and config.json: a number or a list.
+  private static func stopTokens(_ model: ModelBundle) -> Set<Int32> {
+    var stops = Set<Int32>()
+    let generation = try? JSONFile.read(model.directory.appendingPathComponent("generation_config.json"))
+    for value in [generation?["eos_token_id"], model.configuration["eos_token_id"]] {
+      for id in value?.array ?? [value ?? .null] {
+        if let id = id.integer.flatMap(Int32.init(exactly:)) { stops.insert(id) }
+      }
+    }
+    return stops
+  }
+
+  /// Hands out text as it comes, until an end-of-text token, `maximumTokens`, or the model's last position.
+  public mutating func generate(
+    from prompt: String, maximumTokens: Int, onText: (String) -> Void
+  ) throws -> Statistics {
+    let tokens = tokenizer.encode(prompt)
+    let room = model.graph.maximumPositions - tokens.count
+    guard !tokens.isEmpty, room > 0 else {
+      throw RecipeError(
+        "prompt", "has \(tokens.count) tokens, the model \(model.graph.maximumPositions) positions", remedy: "give a prompt that fits", kind: .usage)
+    }
+    let limit = min(maximumTokens, room)
+    let session = try DecodingSession(graph: model.graph, interpreter: interpreter, capacity: tokens.count + limit)
+    let clock = ContinuousClock()
+    var statistics = Statistics()
+    statistics.promptTokens = tokens.count
+    var logits: [Float] = []
+    statistics.prefillSeconds = try clock.measure { logits = try session.append(tokens) }.seconds
+    var decoder = tokenizer.streamingDecoder()
+    let start = clock.now
+    for step in 0..<limit {
+      let next = sampling.next(logits)
+      if stops.contains(next) { break }
+      statistics.generatedTokens += 1
+      let text = decoder.append(next)
+      if !text.isEmpty { onText(text) }
+      if step + 1 < limit { logits = try session.append([next]) }
+    }
+    let rest = decoder.finish()
+    if !rest.isEmpty { onText(rest) }
+    statistics.decodeSeconds = start.duration(to: clock.now).seconds
+    return statistics
+  }
+}
