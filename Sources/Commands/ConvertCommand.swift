@@ -1,0 +1,34 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// `deepseek-optimize convert`.
+struct ConvertCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "convert",
+    abstract: "The same values in another container.",
+    discussion: """
+      EXAMPLES
+        deepseek-optimize convert --model demo-int8 --format hdf5 --output demo-int8-hdf5
+        deepseek-optimize convert --model demo-int8 --format safetensors --output demo-dequantized
+      """)
+
+  @OptionGroup var model: ModelOption
+  @OptionGroup var destination: OutputOptions
+
+  @Option(help: "compressed-tensors, hdf5, or safetensors (dequantized to float32).")
+  var format: OutputFormat
+
+  @OptionGroup(title: "Running") var resources: ResourceOptions
+
+  func run() throws {
+    let bundle = try ModelBundle(opening: model.model)
+    var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? "\(bundle.name)-\(format.rawValue)"))
+    settings.overwrite = destination.overwrite
+    settings.evaluation = nil
+    settings.threads = resources.threads
+    let run = CompressionRun(
+      model: bundle, recipe: .unchanged(format: format), settings: settings, progress: ProgressBar.handler(quiet: resources.quiet))
+    try RunOutcome(report: run.execute(), output: settings.output).finish(json: resources.json)
+  }
+}

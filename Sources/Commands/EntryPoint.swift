@@ -1,0 +1,37 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// Runs a command and turns whatever it throws into one line on standard error and an exit status.
+public enum EntryPoint {
+  public static func run(_ command: any ParsableCommand.Type) -> Never {
+    // A reader that goes away (`… | head`) is an error to report, not a signal to die from.
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      var parsed = try command.parseAsRoot()
+      try parsed.run()
+      exit(0)
+    } catch let failure as any Failure {
+      Terminal.printError("error: \(failure)")
+      exit(failure.kind.rawValue)
+    } catch let status as ExitCode {
+      exit(status.rawValue)
+    } catch {
+      finish(error, of: command)
+    }
+  }
+
+  /// Help and version go to standard output as the parser wrote them; a mistake becomes one line.
+  private static func finish(_ error: any Error, of command: any ParsableCommand.Type) -> Never {
+    let code = command.exitCode(for: error)
+    guard code != .success else {
+      Terminal.print(command.message(for: error))
+      exit(0)
+    }
+    // The parser adds usage and hints on lines of their own: the first says what is wrong.
+    let first = command.message(for: error).split(separator: "\n").first.map(String.init) ?? "\(error)"
+    let line = first.hasPrefix("Error: ") ? String(first.dropFirst(7)) : first
+    Terminal.printError("error: \(line); see \(command._commandName) --help")
+    exit(FailureKind.usage.rawValue)
+  }
+}

@@ -1,0 +1,42 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// `deepseek-optimize eval`.
+struct EvalCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "eval",
+    abstract: "Perplexity of a model; against a reference also KL divergence, agreement and flips.",
+    discussion: """
+      EXAMPLES
+        deepseek-optimize eval --model demo
+        deepseek-optimize eval --model demo-int8 --reference demo --eval text.txt --sequence-length 256
+      """)
+
+  @OptionGroup var model: ModelOption
+
+  @Option(help: ArgumentHelp("The model to compare with.", valueName: "model"))
+  var reference: String?
+
+  @OptionGroup(title: "Evaluation") var evaluation: EvaluationOptions
+  @OptionGroup(title: "Running") var resources: ResourceOptions
+
+  @Option(name: .customLong("report"), help: ArgumentHelp("Also write the report as HTML.", valueName: "file"))
+  var reportFile: String?
+
+  func run() throws {
+    let measurement = try Measurement(
+      model: ModelBundle(opening: model.model), reference: reference.map(ModelBundle.init(opening:)),
+      settings: evaluation.settings, threads: resources.threads, maximumMemory: resources.maxMemory?.bytes,
+      progress: ProgressBar.handler(quiet: resources.quiet))
+    let report = try measurement.report()
+    if let reportFile {
+      do { try HTMLReport.render(report).write(toFile: reportFile, atomically: true, encoding: .utf8) } catch {
+        throw RecipeError(reportFile, "cannot be written", remedy: "check that its directory exists", kind: .cannotCreate)
+      }
+    }
+    Terminal.print(
+      resources.json
+        ? report.json.text().trimmingCharacters(in: .newlines) : ReportTable(report).text(style: Terminal.outputStyle))
+  }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// `deepseek-optimize generate`.
+struct GenerateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "generate",
+    abstract: "Text from a prompt, to see that a model still talks.",
+    discussion: """
+      EXAMPLES
+        deepseek-optimize generate --model demo-int8 --prompt "The lighthouse" --max-tokens 40
+      """)
+
+  @OptionGroup var model: ModelOption
+
+  @Option(help: "The text to continue.")
+  var prompt: String
+
+  @Option(help: "The most tokens to add.")
+  var maxTokens = 64
+
+  @Option(help: "0 takes the likeliest token each time; 1 draws from the model's distribution.")
+  var temperature = 0.0
+
+  @Option(help: "Draw only from the likeliest tokens that together reach this probability.")
+  var topP = 1.0
+
+  @Option(help: "Where every random choice derives from.")
+  var seed: UInt64 = 0
+
+  @Option(help: "Worker threads. Default: one per processor.")
+  var threads: Int?
+
+  func validate() throws {
+    if maxTokens < 1 { throw ValidationError("--max-tokens \(maxTokens) is not at least 1") }
+    if temperature < 0 || !temperature.isFinite { throw ValidationError("--temperature \(temperature) is not 0 or more") }
+    if topP <= 0 || topP > 1 { throw ValidationError("--top-p \(topP) is not above 0 and at most 1") }
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads \(threads) is not from 1 to 1024") }
+  }
+
+  func run() throws {
+    let bundle = try ModelBundle(opening: model.model)
+    var generator = try TextGenerator(
+      model: bundle, threads: threads, sampling: Sampling(temperature: temperature, topP: topP, seed: seed))
+    Terminal.write(prompt, to: STDOUT_FILENO)
+    let statistics = try generator.generate(from: prompt, maximumTokens: maxTokens) { Terminal.write($0, to: STDOUT_FILENO) }
+    Terminal.write("\n", to: STDOUT_FILENO)
+    Terminal.printError(
+      String(
+        format: "%d tokens of prompt in %.2f s, %d generated in %.2f s (%.1f tokens/s)", statistics.promptTokens,
+        statistics.prefillSeconds, statistics.generatedTokens, statistics.decodeSeconds,
+        Double(statistics.generatedTokens) / max(statistics.decodeSeconds, 1e-9)))
+  }
+}

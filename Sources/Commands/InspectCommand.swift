@@ -1,0 +1,36 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// `deepseek-optimize inspect`.
+struct InspectCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "inspect",
+    abstract: "What a checkpoint holds: family, tensors, types, bits per weight; with --graph its graph.",
+    discussion: """
+      EXAMPLES
+        deepseek-optimize inspect --model demo
+        deepseek-optimize inspect demo-int8 --graph
+      """)
+
+  @Argument(help: "The model, when not given by --model.")
+  var path: String?
+
+  @OptionGroup var model: ModelOption
+
+  @Flag(help: "Print the typed graph: one line an operation, with parameters, roles and storage.")
+  var graph = false
+
+  @Flag(help: "Print the summary as JSON.")
+  var json = false
+
+  func run() throws {
+    let bundle = try ModelBundle(opening: path ?? model.model)
+    if graph {
+      Terminal.print(bundle.graph.description)
+      return
+    }
+    let inspection = Inspection(bundle)
+    Terminal.print(json ? inspection.json.text().trimmingCharacters(in: .newlines) : inspection.text)
+  }
+}

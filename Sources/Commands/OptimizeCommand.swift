@@ -1,0 +1,26 @@
+import ArgumentParser
+import DeepSeekOptimize
+
+/// `deepseek-optimize`: every command under one name.
+public struct OptimizeCommand: ParsableCommand {
+  public static let configuration = CommandConfiguration(
+    commandName: "deepseek-optimize",
+    abstract: "Make language models smaller, and know what it cost.",
+    version: "\(Tool.name) \(Tool.version)",
+    subcommands: [
+      QuantSubcommand.self, EvalCommand.self, CompareCommand.self, InspectCommand.self, ConvertCommand.self, GenerateCommand.self,
+      TokenizeCommand.self, RunCommand.self,
+    ])
+
+  public init() {}
+}
+
+/// The same command as `deepseek-quant`, under the name it has here.
+struct QuantSubcommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "quant", abstract: QuantCommand.configuration.abstract, discussion: QuantCommand.configuration.discussion)
+
+  @OptionGroup var command: QuantCommand
+
+  func run() throws { try command.run() }
+}

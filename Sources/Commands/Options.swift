@@ -1,0 +1,90 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// `--model`.
+struct ModelOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The model: a Hugging Face directory, a .safetensors or an HDF5 file, or demo, the model that ships.", valueName: "model"))
+  var model = DemoModel.name
+}
+
+/// Where the output goes.
+struct OutputOptions: ParsableArguments {
+  @Option(help: "The directory to write; it must not exist.")
+  var output: String?
+
+  @Flag(help: "Replace an existing output.")
+  var overwrite = false
+}
+
+/// What accuracy is measured on.
+struct EvaluationOptions: ParsableArguments {
+  @Option(name: .customLong("eval"), help: "The text to measure on: .txt, or .jsonl with a \"text\" member a line. Default: the demo text.")
+  var text: String?
+
+  @Option(name: .customLong("eval-tokens"), help: "The most tokens of the text to use. Default: all.")
+  var tokens: Int?
+
+  @Option(help: "Tokens a window. Default: 512, at most the model's maximum.")
+  var sequenceLength: Int?
+
+  func validate() throws {
+    if let tokens, tokens < 2 { throw ValidationError("--eval-tokens \(tokens) is not at least 2") }
+    if let sequenceLength, sequenceLength < 2 { throw ValidationError("--sequence-length \(sequenceLength) is not at least 2") }
+  }
+
+  var settings: EvaluationSettings {
+    EvaluationSettings(
+      text: text.map { URL(fileURLWithPath: $0) } ?? DemoModel.evaluationText, context: sequenceLength, tokens: tokens)
+  }
+}
+
+/// What a run may use.
+struct ResourceOptions: ParsableArguments {
+  @Option(help: "Worker threads. Default: one per processor. The output never depends on it.")
+  var threads: Int?
+
+  @Option(help: ArgumentHelp("The most memory for activations and buffers: 8GB, 512MB.", valueName: "size"))
+  var maxMemory: ByteSize?
+
+  @Flag(name: .shortAndLong, help: "Show no progress.")
+  var quiet = false
+
+  @Flag(help: "Print the result as JSON alone on standard output.")
+  var json = false
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads \(threads) is not from 1 to 1024") }
+  }
+}
+
+/// A number of bytes as people write it: 8GB, 512MiB, 1500000.
+struct ByteSize: ExpressibleByArgument {
+  let bytes: Int
+
+  init?(argument: String) {
+    let units: [(String, Double)] = [
+      ("KIB", 1024), ("MIB", 1_048_576), ("GIB", 1_073_741_824), ("TIB", 1_099_511_627_776), ("KB", 1e3), ("MB", 1e6), ("GB", 1e9),
+      ("TB", 1e12), ("K", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12), ("B", 1),
+    ]
+    let text = argument.uppercased().replacingOccurrences(of: " ", with: "")
+    let unit = units.first { text.hasSuffix($0.0) }
+    guard let value = Double(unit.map { String(text.dropLast($0.0.count)) } ?? text), value.isFinite, value > 0 else { return nil }
+    let bytes = value * (unit?.1 ?? 1)
+    guard bytes >= 1_048_576, bytes < 1e18 else { return nil }
+    self.bytes = Int(bytes)
+  }
+}
+
+/// A share: 0.01 or 1%.
+struct Share: ExpressibleByArgument {
+  let value: Double
+
+  init?(argument: String) {
+    let isPercent = argument.hasSuffix("%")
+    guard let value = Double(isPercent ? String(argument.dropLast()) : argument), value.isFinite else { return nil }
+    self.value = isPercent ? value / 100 : value
+  }
+}

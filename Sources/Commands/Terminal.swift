@@ -1,0 +1,32 @@
+import DeepSeekOptimize
+import Foundation
+
+/// Standard output and standard error.
+enum Terminal {
+  static var errorIsTerminal: Bool { isatty(STDERR_FILENO) != 0 }
+  static var outputIsTerminal: Bool { isatty(STDOUT_FILENO) != 0 }
+
+  /// Colour only on a terminal, and never against NO_COLOR.
+  static var outputStyle: TextStyle {
+    let environment = ProcessInfo.processInfo.environment
+    let refuses = !(environment["NO_COLOR"] ?? "").isEmpty || environment["TERM"] == "dumb"
+    return outputIsTerminal && !refuses ? .ansi : .plain
+  }
+
+  static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
+  static func printError(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+
+  static func write(_ text: String, to handle: Int32) {
+    var text = text
+    text.withUTF8 { bytes in
+      var rest = UnsafeRawBufferPointer(bytes)[...]
+      while !rest.isEmpty {
+        let piece = UnsafeRawBufferPointer(rebasing: rest)
+        let count = Foundation.write(handle, piece.baseAddress, piece.count)
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { return }
+        rest = rest.dropFirst(count)
+      }
+    }
+  }
+}

@@ -1,0 +1,12 @@
+// One import for a Swift script: everything that it may name.
+@_exported import Architectures
+@_exported import Compression
+@_exported import Diagnostics
+@_exported import Evaluation
+@_exported import Execution
+@_exported import Formats
+@_exported import ModelGraph
+@_exported import Recipes
+@_exported import Reporting
+@_exported import StructuredData
+@_exported import Tensors
