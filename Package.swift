@@ -41,6 +41,41 @@ let modules: [Module] = [
   Module(name: "Commands", imports: ["DeepSeekOptimize"], external: [argumentParser]),
 ]
 
+/// One row per test target: what it looks at beyond the module it is named for, its fixtures, and scripts that only people run.
+struct Tests {
+  var module: String
+  var imports: [String] = []
+  var fixtures: [String] = []
+  var scripts: [String] = []
+}
+
+let tests: [Tests] = [
+  Tests(module: "StructuredData", imports: ["Diagnostics"]),
+  Tests(module: "Tensors", imports: ["CKernels"]),
+  Tests(module: "CKernels"),
+  Tests(
+    module: "Formats", imports: ["Tensors", "StructuredData", "Diagnostics"],
+    fixtures: [
+      "HDF5/HDF5Fixtures", "SafeTensors/SafeTensorsFixtures", "CompressedTensors/CompressedTensorsFixtures",
+      "Tokenizers/TokenizerFixtures",
+    ],
+    scripts: [
+      "SafeTensors/make-safetensors-fixtures.py", "CompressedTensors/make-compressed-tensors-fixtures.py",
+      "Tokenizers/make-unicode-tables.py", "Tokenizers/make-tokenizer-fixtures.py",
+    ]),
+  Tests(module: "ModelGraph", imports: ["Tensors", "Diagnostics"]),
+  Tests(module: "Architectures", imports: ["ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
+  Tests(
+    module: "Execution",
+    imports: ["Recipes", "Formats", "Architectures", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
+    fixtures: ["Fixtures"], scripts: ["make-goldens.py", "golden_models.py"]),
+  Tests(module: "Compression", imports: ["Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
+  Tests(module: "Evaluation", imports: ["Diagnostics"]),
+  Tests(module: "Reporting", imports: ["StructuredData", "Diagnostics"]),
+  Tests(module: "Recipes", imports: ["DeepSeekOptimize"]),
+  Tests(module: "Commands", imports: ["DeepSeekOptimize"]),
+]
+
 let executables = ["deepseek-quant", "deepseek-optimize"]
 
 func dependencies(of module: Module) -> [Target.Dependency] {
@@ -67,6 +102,12 @@ let package = Package(
     }
     + executables.map {
       .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: settings)
+    }
+    + tests.map { tests in
+      .testTarget(
+        name: "\(tests.module)Tests", dependencies: ([tests.module] + tests.imports).map { .target(name: $0) }
+          + (tests.module == "Commands" ? executables.map { .target(name: $0) } : []),
+        exclude: tests.scripts, resources: tests.fixtures.map { .copy($0) }, swiftSettings: settings)
     },
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17

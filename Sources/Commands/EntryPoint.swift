@@ -7,6 +7,8 @@ public enum EntryPoint {
   public static func run(_ command: any ParsableCommand.Type) -> Never {
     // A reader that goes away (`… | head`) is an error to report, not a signal to die from.
     signal(SIGPIPE, SIG_IGN)
+    // So is a limit on file sizes: writing then fails, and what was begun is cleared away.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       var parsed = try command.parseAsRoot()
       try parsed.run()

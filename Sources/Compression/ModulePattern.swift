@@ -1,5 +1,5 @@
 import Diagnostics
-import Foundation
+import StructuredData
 
 /// Names modules of a model: `re:` and a regular expression that must match from the start of the name (as compressed-tensors does),
 /// or the name itself or its last components (`lm_head`, `mlp.down_proj`).
@@ -21,13 +21,11 @@ public struct ModulePattern: Codable, Sendable, Hashable, ExpressibleByStringLit
       let name = text
       return { $0 == name || $0.hasSuffix("." + name) }
     }
-    let pattern = String(text.dropFirst(3))
-    let expression: Regex<AnyRegexOutput>
-    do {
-      expression = try Regex(pattern)
+    do throws(NamePatternError) {
+      let pattern = try NamePattern(String(text.dropFirst(3)))
+      return { pattern.matches($0) }
     } catch {
-      throw CompressionError(text, "is not a regular expression: \(error)", kind: .usage)
+      throw CompressionError(error.subject, error.problem, remedy: error.remedy, kind: .usage)
     }
-    return { (try? expression.prefixMatch(in: $0)) != nil }
   }
 }

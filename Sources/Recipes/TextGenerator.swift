@@ -59,7 +59,7 @@ public struct TextGenerator {
     statistics.promptTokens = tokens.count
     var logits: [Float] = []
     statistics.prefillSeconds = try clock.measure { logits = try session.append(tokens) }.seconds
-    var decoder = tokenizer.streamingDecoder()
+    var decoder = tokenizer.makeStreamDecoder()
     let start = clock.now
     for step in 0..<limit {
       let next = sampling.next(logits)

@@ -155,7 +155,7 @@ package func convertToFloat32(
 
 extension Tensor {
   /// An int8 tensor of these values.
-  public init(_ values: [Int8], shape: Shape) {
+  public init(int8 values: [Int8], shape: Shape) {
     precondition(values.count == shape.elementCount)
     self.init(dataType: .int8, shape: shape) { bytes in values.withUnsafeBytes { bytes.copyMemory(from: $0) } }
   }

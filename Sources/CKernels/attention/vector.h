@@ -1,8 +1,8 @@
 /// Causal attention, for the variant whose vectors and tile sizes are included before this file: blocks of queries against blocks of keys
 /// with the tiles of the products, online softmax between them (Dao et al., FlashAttention, 2205.14135).
 ///
-/// Blocks of keys lie at the same places for every query tile that starts at the same position, so results do not depend on
-/// threads; they may differ in the last bits when a caller cuts the queries of a head elsewhere.
+/// Blocks of keys lie at multiples of KEYS whatever the queries, and a key that a query does not see adds an exact 0: so a query's result
+/// does not depend on the queries beside it (except through the choice between this and single.h).
 #ifndef DSO_ATTENTION_VECTOR_H
 #define DSO_ATTENTION_VECTOR_H
 
@@ -163,7 +163,7 @@ static void attend_tile(const head *h, const areas *s, int64_t tile, int64_t que
   int64_t begin, end, unused;
   visible_keys(h, h->q_offset + tile, &begin, &unused);
   visible_keys(h, h->q_offset + tile + queries - 1, &unused, &end);
-  for (int64_t block = begin; block < end; block += KEYS) {
+  for (int64_t block = begin / KEYS * KEYS; block < end; block += KEYS) {
     int64_t count = dso_min_i64(KEYS, end - block);
     pack_block(h, s, block, count);
     for (int64_t i = 0; i < queries; i += TILE_ROWS)

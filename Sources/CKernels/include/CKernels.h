@@ -53,7 +53,8 @@ dso_pool *dso_pool_create(int threads);
 void dso_pool_destroy(dso_pool *pool);
 int dso_pool_threads(const dso_pool *pool);
 /// Runs body(context, task, worker) for task in 0..<tasks, each once, worker in 0..<threads; returns when all are done.
-/// Tasks are handed out in order, dynamically. Calls from inside a body run inline. One caller at a time (others wait).
+/// Tasks are handed out in order, dynamically. A call from inside a body of the same pool runs inline, with the same worker number.
+/// One caller at a time (others wait).
 void dso_pool_run(dso_pool *pool, int64_t tasks, void (*body)(void *context, int64_t task, int worker), void *context);
 
 // MARK: - Weights
@@ -65,16 +66,17 @@ typedef enum {
   DSO_STORAGE_QUANTIZED = 3,
 } dso_storage;
 
-/// A weight matrix [n, k] as it lies in the checkpoint.
+/// A weight matrix [n, k] as it lies in the checkpoint. In every storage row r starts at data + r*row_bytes, at any alignment; nothing
+/// behind the last element of a row is read.
 ///
-/// Quantized: row r starts at data + r*row_bytes; code i of a row is the `bits` bits from bit i*bits of the little-endian stream, stored as
+/// Quantized: code i of a row is the `bits` bits from bit i*bits of the little-endian stream, stored as
 /// code + 2^(bits-1); weight = (code - zero_point) * scale of its group, in float. Groups are group_size wide, the last may be shorter;
 /// groups per row = ceil(k / group_size).
 typedef struct {
   dso_storage storage;
   int32_t bits;                ///< 2..8, quantized only
   const void *data;
-  int64_t row_bytes;
+  int64_t row_bytes;           ///< distance between rows, every storage
   int64_t n, k;
   int64_t group_size;          ///< quantized only; k for one scale per row
   const float *scales;         ///< [n, groups]
@@ -83,9 +85,11 @@ typedef struct {
 
 // MARK: - Products: C[m, n_begin..<n_end] = A[m, k] * W[n, k]^T (+ bias[n])
 
-/// Bytes of scratch that the products below need for these weights, whatever m and the range (64-byte aligned memory, one per thread).
+/// Bytes of scratch that the products below need for these weights, whatever m, the range and the instruction set (64-byte aligned memory,
+/// one per thread). It depends on k only.
 int64_t dso_matmul_scratch_bytes(const dso_weights *w);
-/// Multiple of which n_begin should be for full speed (results never depend on it).
+/// Multiple of which n_begin should be for full speed (results never depend on it). Activations are packed once per call and block of K, so
+/// a range should be at least this wide; twice to four times as wide is a little better.
 int64_t dso_matmul_tile_n(void);
 
 /// Prefill: float activations, any storage of weights, float accumulation. c points at column 0 of the whole result.
@@ -99,13 +103,16 @@ void dso_matvec_f32(const float *a, int64_t lda, int64_t m, const dso_weights *w
 void dso_matmul_bf16(const uint16_t *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
                      const float *bias, float *c, int64_t ldc, void *scratch);
 
-/// Dynamic symmetric int8 per row: scale = absmax / 127 (1 for an all-zero row, so that codes are 0), q = round(x / scale).
+/// Dynamic symmetric int8 per row: scale = absmax / 127 (1 for an all-zero row, so that codes are 0), q = round(x / scale), within +-127.
+/// NaN is passed over for the scale and gets code -127.
 /// sums[row], when not NULL, is the sum of the row's codes per group of group_size columns: [rows, ceil(k / group_size)].
 void dso_quantize_rows_s8(const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales,
                           int64_t group_size, int32_t *sums);
 /// int8 activations times quantized weights (any bits): exact 32-bit integer sums within a group, scaled and added in float, then times the
-/// row's scale. sums as dso_quantize_rows_s8 writes them for w->group_size (needed when w has zero points; may be NULL otherwise).
-/// k (or the group size) at most 65536 so that sums cannot overflow: longer groups are cut internally.
+/// row's scale. The order of these few float operations is fixed: every instruction set gives the same bits.
+/// sums as dso_quantize_rows_s8 writes them for w->group_size, or NULL; the variants here find them while packing.
+/// Groups longer than 65536 are cut internally, so that sums cannot overflow. Groups longer than 4096 that are not the whole row, and rows
+/// longer than 65536, are right but slow.
 void dso_matmul_s8(const int8_t *a, int64_t lda, const float *a_scales, const int32_t *sums, int64_t m, const dso_weights *w,
                    int64_t n_begin, int64_t n_end, const float *bias, float *c, int64_t ldc, void *scratch);
 
@@ -114,7 +121,9 @@ void dso_matmul_s8(const int8_t *a, int64_t lda, const float *a_scales, const in
 /// Causal attention of one head of one sequence, online softmax, no score matrix.
 /// q: [q_tokens, head_dim], k: [kv_tokens, head_dim], v: [kv_tokens, v_dim], out: [q_tokens, v_dim], each with its ld.
 /// Query t stands at position q_offset + t and sees keys j <= q_offset + t, and, when window > 0, j > q_offset + t - window.
-/// scratch: dso_attention_scratch_bytes(head_dim, v_dim), 64-byte aligned.
+/// A query that sees no key gets zeros. The bits of a query do not depend on the other queries of the call, except that calls of one to
+/// three queries (decode) add in another order than longer ones.
+/// scratch: dso_attention_scratch_bytes(head_dim, v_dim), 64-byte aligned. Fastest when both are multiples of 32.
 void dso_attention(const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv, float *out, int64_t ldo,
                    int64_t q_tokens, int64_t kv_tokens, int64_t q_offset, int64_t head_dim, int64_t v_dim, float scale,
                    int64_t window, void *scratch);
@@ -134,7 +143,8 @@ void dso_rotary(float *x, int64_t ldx, int64_t rows, int64_t heads, int64_t head
                 const float *cosines, const float *sines, int64_t ld_table);
 
 typedef enum { DSO_ACTIVATION_SILU = 0, DSO_ACTIVATION_GELU_TANH = 1, DSO_ACTIVATION_GELU_ERF = 2, DSO_ACTIVATION_RELU = 3 } dso_activation;
-/// y = activation(gate) * up; up may be NULL for the plain activation. In place allowed.
+/// y = activation(gate) * up; up may be NULL for the plain activation. In place allowed. Within some 3 units in the last place, except
+/// where GELU (tanh) is below 1e-8 in magnitude: there the rounding of its float exponent shows.
 void dso_gated_activation(dso_activation kind, const float *gate, const float *up, float *y, int64_t count);
 /// y += x
 void dso_add(const float *x, float *y, int64_t count);
@@ -142,9 +152,10 @@ void dso_add(const float *x, float *y, int64_t count);
 // MARK: - Distributions (one row of logits at a time; sums in double)
 
 typedef struct { double log_sum_exp; int64_t argmax; float max; } dso_row_summary;
-/// log sum exp, the first largest element and its index.
+/// log sum exp, the first largest element and its index (not-a-numbers are passed over for the largest, and make the sum one).
 dso_row_summary dso_summarize_logits(const float *row, int64_t count);
-/// KL(reference || other) in nats, from rows of logits and their log_sum_exp. Never below 0 by more than rounding.
+/// KL(reference || other) in nats, from rows of logits and their log_sum_exp. Never below 0 by more than rounding; exactly 0 for equal
+/// rows. Tokens of probability 0 in the reference add nothing.
 double dso_kl_divergence(const float *reference, double reference_lse, const float *other, double other_lse, int64_t count);
 /// Sum of squares, and sum of squared differences, in double.
 double dso_sum_squares(const float *x, int64_t count);
@@ -170,11 +181,14 @@ void dso_unpack_codes(const uint32_t *words, int64_t count, int bits, uint8_t *c
 void dso_dequantize(const dso_weights *w, int64_t row_begin, int64_t row_end, float *out, int64_t ldo);
 
 /// Smallest and largest element; NaN is ignored and counted in *nonfinite together with infinities (which do count as extremes).
+/// Without any number: +infinity and -infinity.
 void dso_min_max(const float *x, int64_t count, float *minimum, float *maximum, int64_t *nonfinite);
 
-/// One group to codes with a given scale and zero point: code = clamp(round(x / scale) + zero_point, -2^(bits-1), 2^(bits-1)-1), stored plus 2^(bits-1).
+/// One group to codes with a given scale and zero point: code = clamp(round(x / scale) + zero_point, -2^(bits-1), 2^(bits-1)-1), stored
+/// plus 2^(bits-1).
 /// scale 0 gives code = zero_point. The division is exact (not a multiplication by the reciprocal).
-/// Returns how many codes were clamped by more than rounding (the unclamped value lay more than half a step outside).
+/// Returns how many codes were clamped by more than rounding (the unclamped value lay more than half a step outside). NaN gets the lowest
+/// code and counts as clamped.
 int64_t dso_quantize_group(const float *x, int64_t count, float scale, int zero_point, int bits, uint8_t *codes);
 
 #ifdef __cplusplus

@@ -23,10 +23,17 @@ typedef struct {
   int64_t row_pitch;
 } tile_groups;
 
+/// The result comes from a far cache; asked for before the products, it is there after them.
+INLINE void prefetch_tile(int rows, const tile_place *at) {
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < TILE_VECTORS; v++) __builtin_prefetch(at->c + r * at->ldc + v * LANES, 1);
+}
+
 INLINE void float_tile(int rows, unit_kind kind, const float *a, const float *b, int64_t units, const tile_place *at) {
   VF acc[TILE_ROWS][TILE_VECTORS];
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = vf_zero();
+  prefetch_tile(rows, at);
   multiply_panels(kind, rows, a, b, units, acc);
   for (int r = 0; r < rows; r++) {
     for (int v = 0; v < TILE_VECTORS; v++) {
@@ -56,6 +63,7 @@ INLINE void start_group(int rows, const tile_groups *groups, int64_t g, VF acc[T
 INLINE void plain_code_tile(int rows, const float *a, const float *b, const tile_groups *groups, const tile_place *at) {
   VF acc[TILE_ROWS][TILE_VECTORS];
   start_group(rows, groups, 0, acc);
+  prefetch_tile(rows, at);
   multiply_panels(UNITS_CODES, rows, a, b, groups->last_units, acc);
   for (int r = 0; r < rows; r++) {
     for (int v = 0; v < TILE_VECTORS; v++) {

@@ -28,19 +28,24 @@ INLINE float read_weight(reading kind, const uint8_t *from, int64_t i) {
   }
 }
 
+enum {
+  /// Accumulators of a row: enough to hide the latency of the additions of one row, and the same for all, so that no bit depends on m.
+  STREAM_PARTS = 4,
+  /// Rows of activations that a decoded weight is used for; more rows pass over the same few rows of weights again, in cache.
+  STREAM_ROWS = LANES == 8 ? 2 : 4,
+  STREAM_BLOCK = 8,
+};
+
 /// totals[r] and rests[r] += scale * sum of (weight - offset) * a over `count` elements, a[r] = a + r*lda.
-/// With few rows several accumulators hide the latency of the additions.
 INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t count, float offset, float scale, const float *a,
                        int64_t lda, VF *totals, float *rests) {
-  enum { MOST = 4 };
-  int parts = rows == 1 ? 4 : rows <= 3 ? 2 : 1;
-  VF acc[MOST][8], offsets = vf_set(offset);
-  for (int p = 0; p < parts; p++)
+  VF acc[STREAM_PARTS][STREAM_ROWS], offsets = vf_set(offset);
+  for (int p = 0; p < STREAM_PARTS; p++)
     for (int r = 0; r < rows; r++) acc[p][r] = vf_zero();
   int64_t i = 0;
-  for (; i + parts * LANES <= count; i += parts * LANES) {
+  for (; i + STREAM_PARTS * LANES <= count; i += STREAM_PARTS * LANES) {
 #pragma clang loop unroll(full)
-    for (int p = 0; p < parts; p++) {
+    for (int p = 0; p < STREAM_PARTS; p++) {
       VF w = read_weights(kind, weights, i + p * LANES);
       if (kind == READ_BYTES) w = vf_sub(w, offsets);
 #pragma clang loop unroll(full)
@@ -53,7 +58,7 @@ INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t c
     for (int r = 0; r < rows; r++) acc[0][r] = vf_fma(w, vf_load(a + r * lda + i), acc[0][r]);
   }
   for (int r = 0; r < rows; r++) {
-    for (int p = 1; p < parts; p++) acc[0][r] = vf_add(acc[0][r], acc[p][r]);
+    for (int p = 1; p < STREAM_PARTS; p++) acc[0][r] = vf_add(acc[0][r], acc[p][r]);
     totals[r] = vf_fma(acc[0][r], vf_set(scale), totals[r]);
   }
   for (; i < count; i++) {
@@ -108,8 +113,8 @@ INLINE void stream_quantized_row(int rows, const stream *s, int64_t row, VF *tot
 INLINE void stream_rows(int rows, const stream *s, int64_t n_begin, int64_t n_end) {
   const dso_weights *w = s->w;
   for (int64_t j = n_begin; j < n_end; j++) {
-    VF totals[8];
-    float rests[8];
+    VF totals[STREAM_ROWS];
+    float rests[STREAM_ROWS];
     for (int r = 0; r < rows; r++) totals[r] = vf_zero(), rests[r] = 0;
     const uint8_t *data = dso_weight_row(w, j);
     switch (w->storage) {
@@ -124,25 +129,33 @@ INLINE void stream_rows(int rows, const stream *s, int64_t n_begin, int64_t n_en
 
 void DSO_KERNEL(matvec_f32)(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
                             const float *bias, float *c, int64_t ldc, void *scratch) {
-  (void)scratch;
-  for (int64_t row = 0; row < m; row += 8) {
-    stream s = {w, a + row * lda, lda, NULL, bias, c + row * ldc, ldc};
-    int rows = (int)dso_min_i64(8, m - row);
+  const float *ordered = NULL;
 #ifdef STREAMS_NIBBLES
-    if (w->storage == DSO_STORAGE_QUANTIZED && w->bits == 4 && (w->group_size % 128 == 0 || w->group_size >= w->k)) {
-      order_activations(s.a, lda, rows, w->k, scratch);
-      s.ordered = scratch;
-    }
+  int ordering = w->storage == DSO_STORAGE_QUANTIZED && w->bits == 4 && (w->group_size % 128 == 0 || w->group_size >= w->k);
 #endif
-    switch (rows) {
-      case 1: stream_rows(1, &s, n_begin, n_end); break;
-      case 2: stream_rows(2, &s, n_begin, n_end); break;
-      case 3: stream_rows(3, &s, n_begin, n_end); break;
-      case 4: stream_rows(4, &s, n_begin, n_end); break;
-      case 5: stream_rows(5, &s, n_begin, n_end); break;
-      case 6: stream_rows(6, &s, n_begin, n_end); break;
-      case 7: stream_rows(7, &s, n_begin, n_end); break;
-      case 8: stream_rows(8, &s, n_begin, n_end); break;
+  for (int64_t slice = 0; slice < m; slice += 8) {
+    int64_t slice_end = dso_min_i64(m, slice + 8);
+#ifdef STREAMS_NIBBLES
+    if (ordering) {
+      order_activations(a + slice * lda, lda, slice_end - slice, w->k, scratch);
+      ordered = scratch;
+    }
+#else
+    (void)scratch;
+#endif
+    for (int64_t j = n_begin; j < n_end; j += STREAM_BLOCK) {
+      int64_t end = dso_min_i64(n_end, j + STREAM_BLOCK);
+      for (int64_t row = slice; row < slice_end; row += STREAM_ROWS) {
+        stream s = {w, a + row * lda, lda, ordered ? ordered + (row - slice) * w->k : NULL, bias, c + row * ldc, ldc};
+        switch (dso_min_i64(STREAM_ROWS, slice_end - row)) {
+          case 1: stream_rows(1, &s, j, end); break;
+          case 2: stream_rows(2, &s, j, end); break;
+#if LANES != 8
+          case 3: stream_rows(3, &s, j, end); break;
+          case 4: stream_rows(4, &s, j, end); break;
+#endif
+        }
+      }
     }
   }
 }

@@ -17,10 +17,8 @@ static void order_activations(const float *a, int64_t lda, int64_t rows, int64_t
 INLINE int64_t stream_nibbles(int rows, const uint8_t *codes, int64_t count, int offset, float scale, const float *ordered, int64_t pitch,
                               VF *totals) {
   VF values = vf_sub(_mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), vf_set((float)offset));
-  enum { MOST = 4 };
-  int parts = rows == 1 ? 4 : rows <= 3 ? 2 : 1;
-  VF acc[MOST][8];
-  for (int p = 0; p < parts; p++)
+  VF acc[STREAM_PARTS][STREAM_ROWS];
+  for (int p = 0; p < STREAM_PARTS; p++)
     for (int r = 0; r < rows; r++) acc[p][r] = vf_zero();
   int64_t i = 0;
   for (; i + 128 <= count; i += 128) {
@@ -30,11 +28,14 @@ INLINE int64_t stream_nibbles(int rows, const uint8_t *codes, int64_t count, int
       // The look-up reads the low four bits of each word only.
       VF w = _mm512_permutexvar_ps(_mm512_srli_epi32(words, (unsigned)(4 * s)), values);
 #pragma clang loop unroll(full)
-      for (int r = 0; r < rows; r++) acc[s % parts][r] = vf_fma(w, vf_load(ordered + r * pitch + i + 16 * s), acc[s % parts][r]);
+      for (int r = 0; r < rows; r++) {
+        VF *sum = &acc[s % STREAM_PARTS][r];
+        *sum = vf_fma(w, vf_load(ordered + r * pitch + i + 16 * s), *sum);
+      }
     }
   }
   for (int r = 0; r < rows; r++) {
-    for (int p = 1; p < parts; p++) acc[0][r] = vf_add(acc[0][r], acc[p][r]);
+    for (int p = 1; p < STREAM_PARTS; p++) acc[0][r] = vf_add(acc[0][r], acc[p][r]);
     totals[r] = vf_fma(acc[0][r], vf_set(scale), totals[r]);
   }
   return i;

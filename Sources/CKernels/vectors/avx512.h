@@ -1,4 +1,4 @@
-/// The vectors of the AVX-512 variants: 16 floats. vectors/README.md names the operations.
+/// The vectors of the AVX-512 variants: 16 floats. The same operations, by name and meaning, as its two siblings.
 #ifndef DSO_VECTORS_H
 #define DSO_VECTORS_H
 

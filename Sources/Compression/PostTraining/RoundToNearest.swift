@@ -133,7 +133,7 @@ struct RowQuantizer {
     guard let scaleTensor = Tensor(scales, shape: parts).converted(to: scaleType),
       let tensor = QuantizedTensor(
         scheme: scheme, shape: weight.shape, codes: codes, scales: scaleTensor,
-        zeroPoints: scheme.symmetric ? nil : Tensor(zeroPoints, shape: parts))
+        zeroPoints: scheme.symmetric ? nil : Tensor(int8: zeroPoints, shape: parts))
     else { throw CompressionError(name, "cannot be held as \(scheme.name)", kind: .usage) }
     return (tensor, Int(tallies.reduce(0) { $0 + $1.clipped }))
   }

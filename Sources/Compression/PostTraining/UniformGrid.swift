@@ -26,14 +26,15 @@ struct GroupGrid {
       let peak = max(abs(minimum), abs(maximum))
       switch rule {
       case .signedAbsmax: scale = (abs(minimum) > abs(maximum) ? minimum : maximum) / Float(lowest)
-      case .halfRange: scale = peak * 2 / Float((1 << scheme.bits) - 1)
+      case .halfRange: scale = peak / (Float((1 << scheme.bits) - 1) / 2)
       case .restricted: scale = peak / Float(-lowest - 1)
       }
       scale = scaleType.rounding(scale)
     } else {
       // Zero must have a code of its own.
       let (low, high) = (min(minimum, 0), max(maximum, 0))
-      scale = scaleType.rounding((high - low) / Float((1 << scheme.bits) - 1))
+      // The width of the range may overflow where its bounds do not.
+      scale = scaleType.rounding(Float((Double(high) - Double(low)) / Double((1 << scheme.bits) - 1)))
       if scale != 0 {
         let point = (-low / scale).rounded(.toNearestOrEven) + Float(lowest)
         zeroPoint = Int(min(max(point, Float(lowest)), Float(scheme.codeRange.upperBound)))

@@ -1,0 +1,33 @@
+# Every target installs what it lacks and says so. Figures and tests come from release builds.
+SWIFT ?= swift
+RELEASE := -c release
+# Building and testing in release undo each other's objects: each has its own folder.
+TEST := --scratch-path .build-test
+
+.PHONY: setup build demo test lint bench interop clean
+
+setup:
+	@Scripts/setup
+
+build: setup
+	$(SWIFT) build $(RELEASE)
+
+demo: build
+	.build/release/deepseek-quant --bits 8 --overwrite
+
+test: setup lint
+	$(SWIFT) test $(RELEASE) $(TEST)
+
+lint:
+	@Scripts/check-imports
+	@Scripts/check-sources
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples Benchmarks
+
+bench: setup
+	$(SWIFT) run $(RELEASE) --package-path Benchmarks kernel-benchmark
+
+interop: build
+	Tests/Interop/run.sh
+
+clean:
+	rm -rf .build .build-test Benchmarks/.build Examples/.build

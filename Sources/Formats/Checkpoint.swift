@@ -1,0 +1,33 @@
+import Foundation
+import Tensors
+
+/// A file or set of files that holds named tensors, read one at a time.
+///
+/// Opening reads the names, types and shapes; the values stay in the file until `tensor(_:)` asks for them.
+public protocol Checkpoint: Sendable {
+  /// What the checkpoint holds, sorted by the bytes of the names.
+  var descriptors: [TensorDescriptor] { get }
+  /// Type and shape of one tensor; nil when there is no such name.
+  func descriptor(_ name: String) -> TensorDescriptor?
+  /// One tensor, a view of the file where possible. Throws when there is no such name, or when its bytes cannot be read.
+  func tensor(_ name: String) throws(CheckpointError) -> Tensor
+  /// Every file it was read from, in order.
+  var files: [URL] { get }
+  /// String metadata of the container: `__metadata__` of safetensors, the string attributes of the root of HDF5.
+  var metadata: [String: String] { get }
+}
+
+/// Writes tensors whose names, types and shapes were announced, in any order; nothing is visible under the final name until `finish()`.
+public protocol CheckpointWriter: AnyObject {
+  /// Writes the elements of one announced tensor: row-major, little-endian, exactly as many bytes as its descriptor says.
+  func write(_ name: String, _ bytes: UnsafeRawBufferPointer) throws(CheckpointError)
+  /// Checks that every announced tensor was written exactly once, and flushes all of it to the disk.
+  func finish() throws(CheckpointError)
+}
+
+extension CheckpointWriter {
+  /// Writes a tensor that lies in memory or in a mapped file.
+  public func write(_ name: String, _ tensor: Tensor) throws(CheckpointError) {
+    try tensor.withUnsafeBytes { bytes throws(CheckpointError) in try write(name, bytes) }
+  }
+}

@@ -1,0 +1,143 @@
+import StructuredData
+import Tensors
+
+/// The `quantization_config` of a config.json in the form of compressed-tensors: which modules are quantized, and how.
+public struct CompressedTensorsConfiguration: Sendable {
+  /// Modules that share a scheme.
+  public struct Group: Sendable {
+    /// Its key in `config_groups`.
+    public var name: String
+    /// Module names, `re:` expressions, or class names (`Linear`).
+    public var targets: [String]
+    /// Nil when the group leaves its weights dense.
+    public var scheme: QuantizationScheme?
+    /// Nil when the group does not say.
+    public var format: CompressedTensorsFormat?
+  }
+
+  /// A quantized module, for writing.
+  public struct Module: Sendable {
+    public var name: String
+    public var scheme: QuantizationScheme
+    public var format: CompressedTensorsFormat
+
+    public init(name: String, scheme: QuantizationScheme, format: CompressedTensorsFormat) {
+      self.name = name
+      self.scheme = scheme
+      self.format = format
+    }
+  }
+
+  public let groups: [Group]
+  /// Modules that stay dense although a target matches them.
+  public let ignore: [String]
+  let matcher: Matcher
+
+  /// The version of compressed-tensors whose layouts are written.
+  static let writtenVersion = "0.20.0"
+  /// The top-level key for what this tool has to say; loaders skip it.
+  public static let toolKey = "deepseek_optimize"
+
+  init(groups: [Group], ignore: [String]) throws(NamePatternError) {
+    self.groups = groups
+    self.ignore = ignore
+    matcher = try Matcher(groups: groups, ignore: ignore)
+  }
+
+  /// A configuration for modules that were quantized.
+  ///
+  /// With one scheme the target is `Linear`. With several, each module is targeted by name or by an expression that matches the modules
+  /// of its group and no other: loaders that fuse layers would let a class name win over the names of the parts.
+  ///
+  /// - Parameters:
+  ///   - modules: every quantized linear layer.
+  ///   - dense: every linear layer that stays dense, `lm_head` and the gates of mixtures included. All of them are listed in
+  ///     `ignore`: a loader replaces the weights of any that is missing by garbage.
+  public init(modules: [Module], dense: [String]) throws(NamePatternError) {
+    var kinds: [(scheme: QuantizationScheme, format: CompressedTensorsFormat)] = []
+    var members: [[String]] = []
+    var positions: [QuantizationScheme: [CompressedTensorsFormat: Int]] = [:]
+    for module in modules {
+      if let position = positions[module.scheme]?[module.format] {
+        members[position].append(module.name)
+      } else {
+        positions[module.scheme, default: [:]][module.format] = kinds.count
+        kinds.append((module.scheme, module.format))
+        members.append([module.name])
+      }
+    }
+    let universe = modules.map(\.name) + dense
+    let groups = kinds.enumerated().map { index, kind in
+      let targets = kinds.count == 1 ? ["Linear"] : TargetPatterns.covering(members[index], among: universe)
+      return Group(name: "group_\(index)", targets: targets, scheme: kind.scheme, format: kind.format)
+    }
+    try self.init(groups: groups, ignore: dense)
+  }
+
+  /// What a user should know of the loaders, one sentence each.
+  public var caveats: [String] {
+    var caveats: [String] = []
+    for group in groups {
+      guard let scheme = group.scheme, let format = group.format else { continue }
+      for caveat in format.caveats(for: scheme) where !caveats.contains(caveat) { caveats.append(caveat) }
+    }
+    if groups.count > 1 {
+      caveats.append(
+        "several schemes in one checkpoint: transformers decodes them by default, but not with CompressedTensorsConfig(dequantize=True)")
+    }
+    return caveats
+  }
+}
+
+extension CompressedTensorsConfiguration {
+  /// The value of `quantization_config`.
+  /// - Parameter tool: kept under `toolKey`, where loaders do not look; nil writes none.
+  public func json(tool: JSONValue? = nil) -> JSONValue {
+    var formats: [CompressedTensorsFormat] = []
+    for format in groups.compactMap(\.format) where !formats.contains(format) { formats.append(format) }
+    var document: JSONObject = [
+      "quant_method": "compressed-tensors",
+      "version": .string(Self.writtenVersion),
+      "format": .string(formats.count == 1 ? formats[0].rawValue : "mixed-precision"),
+      // Without this status loaders fill the model with random weights.
+      "quantization_status": "compressed",
+      "global_compression_ratio": nil,
+      "kv_cache_scheme": nil,
+      "ignore": .array(ignore.map(JSONValue.string)),
+      "sparsity_config": [:],
+      "transform_config": [:],
+      "config_groups": .object(groups.reduce(into: JSONObject()) { $0[$1.name] = $1.json }),
+    ]
+    if let tool { document[Self.toolKey] = tool }
+    return .object(document)
+  }
+}
+
+extension CompressedTensorsConfiguration.Group {
+  var json: JSONValue {
+    [
+      "targets": .array(targets.map(JSONValue.string)),
+      "format": format.map { .string($0.rawValue) } ?? .null,
+      "input_activations": scheme?.activations == .int8 ? Self.tokenActivations : .null,
+      "output_activations": nil,
+      "weights": scheme.map(Self.weights) ?? .null,
+    ]
+  }
+
+  private static func weights(_ scheme: QuantizationScheme) -> JSONValue {
+    var size: JSONValue = .null
+    if case .group(let count) = scheme.granularity { size = .integer(Int64(count)) }
+    return [
+      "num_bits": .integer(Int64(scheme.bits)),
+      "type": "int",
+      "symmetric": .bool(scheme.symmetric),
+      "strategy": size.isNull ? "channel" : "group",
+      "group_size": size,
+      "dynamic": false,
+    ]
+  }
+
+  private static var tokenActivations: JSONValue {
+    ["num_bits": 8, "type": "int", "symmetric": true, "strategy": "token", "dynamic": true, "group_size": nil]
+  }
+}

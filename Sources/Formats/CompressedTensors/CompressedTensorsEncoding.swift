@@ -1,0 +1,105 @@
+import Diagnostics
+import Tensors
+
+/// The tensors that compressed-tensors keeps for one quantized module, and how they follow from a `QuantizedTensor`.
+///
+/// Nothing is computed anew: codes, scales and zero points are rearranged, so the dequantized values stay what they are.
+/// The layouts are those of compressed-tensors 0.20:
+///
+/// | tensor | `pack-quantized` | `int-quantized`, `naive-quantized` |
+/// | --- | --- | --- |
+/// | codes | `weight_packed` I32 `[N, ⌈K·bits/32⌉]` | `weight` I8 `[N, K]` |
+/// | scales | `weight_scale` `[N, groups]` | the same |
+/// | shape | `weight_shape` I64 `[2]` | none |
+/// | zero points, when asymmetric | `weight_zero_point` I32 `[⌈N·bits/32⌉, groups]`, streams run down N | I8 `[N, groups]` |
+public enum CompressedTensorsEncoding {
+  /// The parts of a module that this package knows, in checkpoint spelling.
+  enum Part: String, CaseIterable {
+    case packed = "weight_packed"
+    case bytes = "weight"
+    case scale = "weight_scale"
+    case shape = "weight_shape"
+    case zeroPoint = "weight_zero_point"
+
+    func name(in module: String) -> String { module.isEmpty ? rawValue : "\(module).\(rawValue)" }
+  }
+
+  /// The tensors of a module, in the order codes, scales, shape, zero points.
+  ///
+  /// - Parameters:
+  ///   - shape: the logical weight, `[outputs, inputs]`, both positive.
+  ///   - scaleType: the type of the scales; loaders expect that of the model.
+  ///   - format: nil for the one that `CompressedTensorsFormat.format(for:inputs:isExpert:)` chooses.
+  public static func descriptors(
+    module: String, scheme: QuantizationScheme, shape: Shape, scaleType: DataType, format: CompressedTensorsFormat? = nil
+  ) throws(CheckpointError) -> [TensorDescriptor] {
+    guard shape.rank == 2, shape[0] > 0, shape[1] > 0, shape[0] <= maximumExtent, shape[1] <= maximumExtent else {
+      throw CheckpointError(
+        kind: .usage, subject: Part.bytes.name(in: module), problem: "a weight of shape \(shape) cannot be quantized",
+        remedy: "leave it dense with --ignore")
+    }
+    let chosen: CompressedTensorsFormat
+    do {
+      let natural = try CompressedTensorsFormat.format(for: scheme, inputs: shape[1])
+      chosen = format ?? natural
+    } catch {
+      throw CheckpointError(kind: error.kind, subject: Part.bytes.name(in: module), problem: error.problem, remedy: error.remedy)
+    }
+    let (outputs, inputs) = (shape[0], shape[1])
+    let groups = QuantizedTensor.groupCount(inputs: inputs, scheme.granularity)
+    func tensor(_ part: Part, _ type: DataType, _ shape: Shape) -> TensorDescriptor {
+      TensorDescriptor(name: part.name(in: module), dataType: type, shape: shape)
+    }
+    var tensors: [TensorDescriptor] = []
+    if chosen.isPacked {
+      tensors.append(tensor(.packed, .int32, [outputs, CodePacking.words(of: inputs, bits: scheme.bits)]))
+    } else {
+      tensors.append(tensor(.bytes, .int8, [outputs, inputs]))
+    }
+    tensors.append(tensor(.scale, scaleType, [outputs, groups]))
+    if chosen.isPacked { tensors.append(tensor(.shape, .int64, [2])) }
+    if !scheme.symmetric {
+      let packed: Shape = [CodePacking.words(of: outputs, bits: scheme.bits), groups]
+      tensors.append(chosen.isPacked ? tensor(.zeroPoint, .int32, packed) : tensor(.zeroPoint, .int8, [outputs, groups]))
+    }
+    return tensors
+  }
+
+  /// Larger extents come from damaged files; the bound keeps every product of an extent and a width representable.
+  static let maximumExtent = 1 << 40
+
+  /// The tensors with their values. Packed codes are passed on as they are, without a copy.
+  public static func encode(
+    _ tensor: QuantizedTensor, module: String, format: CompressedTensorsFormat? = nil
+  ) throws(CheckpointError) -> [(TensorDescriptor, Tensor)] {
+    let announced = try descriptors(
+      module: module, scheme: tensor.scheme, shape: tensor.shape, scaleType: tensor.scales.dataType, format: format)
+    var encoded: [(TensorDescriptor, Tensor)] = []
+    for descriptor in announced {
+      guard let values = part(of: tensor, descriptor, module: module), values.shape == descriptor.shape else {
+        throw CheckpointError(
+          kind: .usage, subject: descriptor.name, problem: "its values do not fit \(descriptor.dataType.rawValue) \(descriptor.shape)")
+      }
+      encoded.append((descriptor, values))
+    }
+    return encoded
+  }
+
+  private static func part(of tensor: QuantizedTensor, _ descriptor: TensorDescriptor, module: String) -> Tensor? {
+    let bits = tensor.scheme.bits
+    switch Part.allCases.first(where: { $0.name(in: module) == descriptor.name }) {
+    case .packed: return tensor.codes
+    case .bytes: return CodePacking.signedBytes(tensor.codes, columns: tensor.inputs, bits: bits)
+    case .scale: return tensor.scales
+    case .shape:
+      return Tensor(dataType: .int64, shape: [2]) { bytes in
+        bytes.storeBytes(of: Int64(tensor.outputs).littleEndian, toByteOffset: 0, as: Int64.self)
+        bytes.storeBytes(of: Int64(tensor.inputs).littleEndian, toByteOffset: 8, as: Int64.self)
+      }
+    case .zeroPoint:
+      guard let points = tensor.zeroPoints else { return nil }
+      return descriptor.dataType == .int32 ? CodePacking.packedDownColumns(points, bits: bits) : points
+    case nil: return nil
+    }
+  }
+}

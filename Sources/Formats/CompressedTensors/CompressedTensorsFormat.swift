@@ -1,0 +1,65 @@
+import Diagnostics
+import Tensors
+
+/// How compressed-tensors arranges the codes of a module in a checkpoint.
+public enum CompressedTensorsFormat: String, Sendable, Hashable, CaseIterable {
+  /// Codes as a bit stream in 32-bit words, `weight_packed`: any width from 2 to 8 bits.
+  case packQuantized = "pack-quantized"
+  /// One signed byte per code, `weight`: what integer products read.
+  case intQuantized = "int-quantized"
+  /// The same bytes under an older name.
+  case naiveQuantized = "naive-quantized"
+
+  /// Whether codes lie in `weight_packed` rather than in `weight`.
+  public var isPacked: Bool { self == .packQuantized }
+
+  /// The arrangement that a scheme is written in.
+  ///
+  /// Weight-only schemes and anything below 8 bits are packed. W8A8 is written as bytes, which is what vLLM's integer kernels read,
+  /// except in mixture-of-experts layers: transformers loads experts from the packed form only.
+  ///
+  /// - Parameters:
+  ///   - inputs: the extent of the input axis; groups must divide it.
+  ///   - isExpert: whether the module is one of the routed experts of a mixture.
+  /// - Throws: `CheckpointError` of kind `usage` when the format cannot hold the scheme; the remedy names the nearest one that it can.
+  public static func format(
+    for scheme: QuantizationScheme, inputs: Int? = nil, isExpert: Bool = false
+  ) throws(CheckpointError) -> CompressedTensorsFormat {
+    try checkHolds(scheme, inputs: inputs)
+    return scheme.activations == .int8 && scheme.bits == 8 && !isExpert ? .intQuantized : .packQuantized
+  }
+
+  private static func checkHolds(_ scheme: QuantizationScheme, inputs: Int?) throws(CheckpointError) {
+    func refused(_ problem: String, _ remedy: String) -> CheckpointError {
+      CheckpointError(kind: .usage, subject: "compressed-tensors", problem: problem, remedy: remedy)
+    }
+    guard (2...8).contains(scheme.bits) else {
+      throw refused("it cannot hold \(scheme.bits)-bit codes", "use \(scheme.bits < 2 ? 2 : 8) bits")
+    }
+    guard case .group(let size) = scheme.granularity else { return }
+    guard size > 0, size <= maximumGroupSize else {
+      throw refused("a group of \(size) weights is none", "use a positive group size, or one scale per channel")
+    }
+    if let inputs, inputs % size != 0 {
+      let divisors = [128, 64, 32, 16].filter { $0 < size && inputs % $0 == 0 }
+      let nearest = divisors.first.map { "use groups of \($0), or one scale per channel" } ?? "use one scale per channel"
+      throw refused("groups of \(size) do not divide \(inputs) inputs", nearest)
+    }
+  }
+
+  static let maximumGroupSize = 1 << 30
+
+  /// What a user should know of the loaders of such a module, one sentence each; empty when every known one takes it.
+  /// Checked with transformers 5.23 and compressed-tensors 0.20; for vLLM by reading its source.
+  public func caveats(for scheme: QuantizationScheme) -> [String] {
+    var caveats: [String] = []
+    if isPacked, !scheme.symmetric {
+      caveats.append("\(scheme.name): transformers loads packed asymmetric weights only with CompressedTensorsConfig(dequantize=True)")
+    }
+    if scheme.bits != 4 && scheme.bits != 8 { caveats.append("\(scheme.name): vLLM reads 4 and 8 bits only") }
+    guard scheme.activations == .int8 else { return caveats }
+    if isPacked { caveats.append("\(scheme.name): vLLM does not read packed weights with int8 activations") }
+    if !scheme.symmetric { caveats.append("\(scheme.name): vLLM wants symmetric weights with int8 activations") }
+    return caveats
+  }
+}

@@ -1,0 +1,91 @@
+import StructuredData
+import Tensors
+
+/// One block of arguments in a group of `config_groups`: how weights, or what meets them, are quantized.
+struct QuantizationArguments {
+  private let key: String
+  let bits: Int
+  let symmetric: Bool
+  let strategy: String
+  let groupSize: Int?
+  let isDynamic: Bool
+
+  private static let known = [
+    "num_bits", "type", "symmetric", "group_size", "strategy", "block_structure", "dynamic", "actorder", "scale_dtype", "zp_dtype",
+    "observer",
+    "observer_kwargs",
+  ]
+
+  /// Nil for null or nothing. Throws for what compressed-tensors refuses, and for types other than integers.
+  init?(_ value: JSONValue?, at key: String) throws(CheckpointError) {
+    guard let value, !value.isNull else { return nil }
+    self.key = key
+    guard let object = value.object else { throw Self.malformed(key, "it is not an object") }
+    if let unknown = object.keys.first(where: { !Self.known.contains($0) }) {
+      throw Self.malformed("\(key).\(unknown)", "the key is unknown", remedy: "compressed-tensors refuses it too")
+    }
+    func refused(_ name: String) -> CheckpointError {
+      let text = object[name]?.text(pretty: false) ?? "null"
+      return Self.malformed("\(key).\(name)", "\(CheckpointError.shortened(text)) is not supported")
+    }
+    guard (object["type"]?.string ?? "int").lowercased() == "int", object["type"].map({ $0.string != nil }) ?? true else {
+      throw refused("type")
+    }
+    guard let bits = object["num_bits"].map(\.integer) ?? 8 else { throw refused("num_bits") }
+    guard let symmetric = object["symmetric"].map(\.bool) ?? true else { throw refused("symmetric") }
+    guard let isDynamic = object["dynamic"].map(\.bool) ?? false else { throw refused("dynamic") }
+    if let order = object["actorder"], !order.isNull, order.bool != false {
+      // "group" would need an index that says in which group each column lies.
+      guard ["weight", "static"].contains(order.string?.lowercased()) else { throw refused("actorder") }
+    }
+    if let structure = object["block_structure"], !structure.isNull { throw refused("block_structure") }
+    var groupSize: Int?
+    if let size = object["group_size"], !size.isNull {
+      guard let count = size.integer, count == -1 || (1...CompressedTensorsFormat.maximumGroupSize).contains(count) else {
+        throw refused("group_size")
+      }
+      groupSize = count
+    }
+    if let strategy = object["strategy"], !strategy.isNull {
+      guard let name = strategy.string?.lowercased() else { throw refused("strategy") }
+      self.strategy = name
+    } else {
+      strategy = groupSize.map { $0 > 0 ? "group" : "channel" } ?? "tensor"
+    }
+    guard (strategy == "group") == ((groupSize ?? -1) > 0) else {
+      throw Self.malformed("\(key).group_size", "it does not go with the strategy \"\(CheckpointError.shortened(strategy))\"")
+    }
+    self.bits = bits
+    self.symmetric = symmetric
+    self.groupSize = groupSize
+    self.isDynamic = isDynamic
+  }
+
+  private static func malformed(_ key: String, _ problem: String, remedy: String = "") -> CheckpointError {
+    CompressedTensorsConfiguration.malformed(key, problem, remedy: remedy)
+  }
+
+  /// As a scheme of weights, activations aside.
+  func weightScheme() throws(CheckpointError) -> QuantizationScheme {
+    guard (2...8).contains(bits) else { throw Self.malformed("\(key).num_bits", "\(bits) is not supported", remedy: "2 to 8 are") }
+    guard !isDynamic else { throw Self.malformed("\(key).dynamic", "weights cannot be quantized at run time") }
+    switch (strategy, groupSize) {
+    case ("channel", _): return QuantizationScheme(bits: bits, symmetric: symmetric, granularity: .channel)
+    case ("group", let size?): return QuantizationScheme(bits: bits, symmetric: symmetric, granularity: .group(size))
+    default:
+      throw Self.malformed(
+        "\(key).strategy", "\"\(CheckpointError.shortened(strategy))\" is not supported for weights", remedy: "channel and group are")
+    }
+  }
+
+  /// Throws unless it is symmetric int8 with one scale per token, found at run time: the only kind that this package runs.
+  func checkTokenwise() throws(CheckpointError) {
+    guard bits == 8, symmetric, strategy == "token", isDynamic else {
+      throw Self.malformed(
+        key,
+        "\(symmetric ? "symmetric" : "asymmetric") \(bits)-bit activations, \(isDynamic ? "dynamic" : "static"), strategy "
+          + "\"\(CheckpointError.shortened(strategy))\", are not supported",
+        remedy: "symmetric dynamic 8-bit activations per token are")
+    }
+  }
+}

@@ -1,0 +1,70 @@
+/// Looks at the structures that HDF5 1.10 decodes carelessly, before it does: damaged ones make it divide by zero or write out of bounds.
+struct HDF5StructureCheck {
+  /// The file from its superblock on.
+  let bytes: HDF5RawBytes
+
+  /// Throws when something is wrong with the object whose header is there.
+  func check(objectAt address: UInt64, _ place: HDF5Place) throws(CheckpointError) {
+    guard let address = Int(exactly: address), let header = HDF5ObjectHeader(in: bytes, at: address) else {
+      throw place.damaged("its header is damaged")
+    }
+    for message in header.messages {
+      switch message.type {
+      case HDF5ObjectHeader.MessageType.externalFiles:
+        throw place.malformed("its data lies in an external file", remedy: HDF5Place.selfContainedRemedy)
+      case HDF5ObjectHeader.MessageType.dataLayout: try checkLayout(message.body, place)
+      case HDF5ObjectHeader.MessageType.symbolTable where !hasSoundNames(message.body):
+        throw place.damaged("the names in this group are damaged")
+      case HDF5ObjectHeader.MessageType.attribute where !hasSoundStrings(message.body):
+        throw place.damaged("an attribute of it is damaged")
+      default: break
+      }
+    }
+  }
+
+  /// Data layout message, versions 1 to 4: compact (class 0), contiguous (1), or chunked (2) without an extent of 0.
+  private func checkLayout(_ body: Range<Int>, _ place: HDF5Place) throws(CheckpointError) {
+    let version = bytes.number(at: body.lowerBound, 1) ?? 0
+    let (classAt, rankAt, extentsAt) = version < 3 ? (2, 1, 16) : version == 3 ? (1, 2, 11) : (1, 3, 5)
+    let extentLength = version < 4 ? 4 : bytes.number(at: body.lowerBound + 4, 1) ?? 0
+    guard (1...4).contains(version), let layoutClass = bytes.number(at: body.lowerBound + classAt, 1) else {
+      throw place.damaged("its storage layout is damaged")
+    }
+    switch layoutClass {
+    case 0, 1: return
+    case 2: break
+    case 3: throw place.malformed("it is a virtual dataset, assembled from other files", remedy: HDF5Place.selfContainedRemedy)
+    default: throw place.damaged("its storage layout is unknown")
+    }
+    guard let rank = bytes.number(at: body.lowerBound + rankAt, 1), (1...33).contains(rank), (1...8).contains(extentLength),
+      extentsAt + rank * extentLength <= body.count,
+      (0..<rank).allSatisfy({ index in
+        bytes.number(at: body.lowerBound + extentsAt + index * extentLength, extentLength).map { $0 > 0 } ?? false
+      })
+    else { throw place.damaged("the shape of its chunks is damaged") }
+  }
+
+  /// Symbol table message: the local heap that holds the names of an old-style group, with its list of free blocks.
+  private func hasSoundNames(_ body: Range<Int>) -> Bool {
+    guard body.count >= 16, let heap = bytes.number(at: body.lowerBound + 8, 8), bytes.has("HEAP", at: heap),
+      bytes.number(at: heap + 4, 1) == 0, let size = bytes.number(at: heap + 8, 8), let data = bytes.number(at: heap + 24, 8),
+      bytes.range(at: data, size) != nil
+    else { return false }
+    var free = bytes.number(at: heap + 16, 8)
+    // The list ends with 1, or with an undefined address, which is no Int. A block takes 16 bytes, so there are not more than that many.
+    for _ in 0...size / 16 {
+      guard let offset = free else { return bytes.range(at: heap + 16, 8) != nil && isUndefined(at: heap + 16) }
+      if offset == 1 { return true }
+      guard offset >= 0, offset <= size - 16, let length = bytes.number(at: data + offset + 8, 8), length >= 16,
+        length <= size - offset
+      else { return false }
+      free = bytes.number(at: data + offset, 8)
+      guard free != nil else { return false }
+    }
+    return false
+  }
+
+  private func isUndefined(at position: Int) -> Bool {
+    bytes.number(at: position, 4) == 0xFFFF_FFFF && bytes.number(at: position + 4, 4) == 0xFFFF_FFFF
+  }
+}

@@ -1,0 +1,51 @@
+import Diagnostics
+import Foundation
+import StructuredData
+import Tensors
+
+/// A checkpoint whose tensors are the parameters, one each, as the model graph sees it.
+public struct PlainSource: WeightSource {
+  private let checkpoint: any Checkpoint
+
+  /// Throws when the checkpoint holds pieces of quantized weights: read as they lie they would be nonsense.
+  public init(checkpoint: any Checkpoint) throws(CheckpointError) {
+    let pieces = [".weight_packed", ".qweight", ".weight_scale", ".weight_scale_inv"]
+    if let found = checkpoint.descriptors.first(where: { tensor in pieces.contains { tensor.name.hasSuffix($0) } }) {
+      throw CheckpointError.malformed(
+        file: checkpoint.file(of: found.name), tensor: found.name,
+        "it belongs to a quantized weight, but config.json has no \"quantization_config\"", remedy: "fetch the checkpoint's own config.json"
+      )
+    }
+    self.checkpoint = checkpoint
+  }
+
+  public var names: [String] { checkpoint.descriptors.map(\.name) }
+
+  public func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)? {
+    checkpoint.descriptor(name).map { ($0.shape, .dense($0.dataType)) }
+  }
+
+  public func load(_ name: String) throws -> Weight { .dense(try checkpoint.tensor(name)) }
+}
+
+/// The weights of a checkpoint, read as its config.json says.
+///
+/// - Parameter configuration: the whole config.json; its `quantization_config` (or the older `compression_config`) chooses the encoding.
+/// - Throws: `CheckpointError` for a method that is not supported, and for whatever does not fit together.
+public func openWeights(checkpoint: any Checkpoint, configuration: JSONValue) throws -> any WeightSource {
+  for key in ["quantization_config", "compression_config"] {
+    guard var settings = configuration[key], !settings.isNull else { continue }
+    // Older files nest the one in the other.
+    if let inner = settings["quantization_config"], inner.object != nil { settings = inner }
+    let method = settings["quant_method"]?.string
+    guard method == "compressed-tensors" || (method == nil && settings["config_groups"] != nil) else {
+      throw CheckpointError(
+        kind: .badData, subject: "config.json, \(key)",
+        problem: method.map { "the quantization method \"\(CheckpointError.shortened($0))\" is not supported" }
+          ?? "it names no quantization method (\"quant_method\")",
+        remedy: "supported is compressed-tensors; or name the checkpoint that it was quantized from")
+    }
+    return try CompressedTensorsSource(checkpoint: checkpoint, configuration: CompressedTensorsConfiguration(parsing: settings))
+  }
+  return try PlainSource(checkpoint: checkpoint)
+}

@@ -1,0 +1,75 @@
+import Foundation
+
+/// A file in the making: written at known offsets under a temporary name, flushed, and given its name at the end.
+final class OutputFile: Sendable {
+  let file: URL
+  private let temporary: URL
+  private let handle: Int32
+
+  /// Creates the file with its final size, under a hidden name beside its final one.
+  init(_ file: URL, byteCount: Int) throws(CheckpointError) {
+    self.file = file
+    temporary = file.deletingLastPathComponent().appendingPathComponent(".\(file.lastPathComponent).partial")
+    // A leftover of a run that was killed is written over; a link in its place is not followed.
+    handle = open(temporary.path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    guard handle >= 0 else { throw CheckpointError.cannotCreate(file: file, errno: errno) }
+    guard ftruncate(handle, off_t(byteCount)) == 0 else {
+      let code = errno
+      close(handle)
+      unlink(temporary.path)
+      throw CheckpointError.inputOutput(file: file, "writing", errno: code)
+    }
+  }
+
+  /// Writes all of `bytes` at `offset`; may be called from several threads at once.
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, tensor: String? = nil) throws(CheckpointError) {
+    var written = 0
+    while written < bytes.count {
+      // One call moves at most 2 GiB on Linux.
+      let slice = UnsafeRawBufferPointer(rebasing: bytes[written..<min(bytes.count, written + (1 << 30))])
+      let count = pwrite(handle, slice.baseAddress, slice.count, off_t(offset + written))
+      if count > 0 {
+        written += count
+      } else if count == 0 || errno != EINTR {
+        throw CheckpointError.inputOutput(file: file, tensor: tensor, "writing", errno: count == 0 ? EIO : errno)
+      }
+    }
+  }
+
+  /// Writes `bytes` at the start.
+  func write(_ bytes: [UInt8]) throws(CheckpointError) {
+    let result: Result<Void, CheckpointError> = bytes.withUnsafeBytes { buffer in
+      do throws(CheckpointError) { return .success(try write(buffer, at: 0)) } catch { return .failure(error) }
+    }
+    try result.get()
+  }
+
+  /// Waits until the content is on the disk.
+  func flush() throws(CheckpointError) {
+    guard fsync(handle) == 0 else { throw CheckpointError.inputOutput(file: file, "flushing", errno: errno) }
+  }
+
+  /// Gives the file its name.
+  func publish() throws(CheckpointError) {
+    guard rename(temporary.path, file.path) == 0 else {
+      throw CheckpointError.inputOutput(file: file, "renaming", errno: errno)
+    }
+  }
+
+  /// Closes the file; what was not published is removed.
+  deinit {
+    close(handle)
+    unlink(temporary.path)
+  }
+
+  /// Waits until the names in a directory are on the disk.
+  static func flushDirectory(_ directory: URL) throws(CheckpointError) {
+    let handle = open(directory.path, O_RDONLY | O_CLOEXEC)
+    guard handle >= 0 else { throw CheckpointError.inputOutput(file: directory, "flushing", errno: errno) }
+    defer { close(handle) }
+    // Some file systems have nothing to flush here and say so with EINVAL.
+    guard fsync(handle) == 0 || errno == EINVAL else {
+      throw CheckpointError.inputOutput(file: directory, "flushing", errno: errno)
+    }
+  }
+}

@@ -1,0 +1,56 @@
+extension CompressionReport {
+  /// How well one weight matrix survived.
+  public struct Layer: Sendable, Equatable {
+    /// The parameter's scope, such as `model.layers.3.self_attn.q_proj`.
+    public var name: String
+    /// Bits per code.
+    public var bits: Double?
+    /// Weights that share a scale along the input axis; 0 means one scale per output channel.
+    public var groupSize: Int?
+    /// The stored form, such as `int4` or `q4_K`.
+    public var format: String?
+    /// 10·log10(‖W‖² / ‖W − Ŵ‖²).
+    public var weightSQNRdB: Double?
+    /// The same of the layer's output on calibration or evaluation inputs.
+    public var outputSQNRdB: Double?
+    /// Share of weights beyond the representable range, 0 to 1.
+    public var clippedFraction: Double?
+    /// What was done instead when the method could not be applied; nil when it could.
+    public var fallback: String?
+
+    public init(
+      name: String, bits: Double? = nil, groupSize: Int? = nil, format: String? = nil, weightSQNRdB: Double? = nil,
+      outputSQNRdB: Double? = nil, clippedFraction: Double? = nil, fallback: String? = nil
+    ) {
+      self.name = name
+      self.bits = bits
+      self.groupSize = groupSize
+      self.format = format
+      self.weightSQNRdB = weightSQNRdB
+      self.outputSQNRdB = outputSQNRdB
+      self.clippedFraction = clippedFraction
+      self.fallback = fallback
+    }
+  }
+}
+
+extension CompressionReport.Layer: ReportSection {
+  init(reader: ReportReader) throws(ReportError) {
+    self.init(
+      name: try reader.requiredString("name"), bits: try reader.double("bits"), groupSize: try reader.count("groupSize"),
+      format: try reader.string("format"), weightSQNRdB: try reader.double("weightSQNRdB"),
+      outputSQNRdB: try reader.double("outputSQNRdB"), clippedFraction: try reader.double("clippedFraction"),
+      fallback: try reader.string("fallback"))
+  }
+
+  func write(to writer: inout ReportWriter) {
+    writer.set("name", name)
+    writer.set("bits", bits)
+    writer.set("groupSize", groupSize)
+    writer.set("format", format)
+    writer.set("weightSQNRdB", weightSQNRdB)
+    writer.set("outputSQNRdB", outputSQNRdB)
+    writer.set("clippedFraction", clippedFraction)
+    writer.set("fallback", fallback)
+  }
+}

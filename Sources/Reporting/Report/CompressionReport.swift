@@ -1,0 +1,96 @@
+import StructuredData
+
+/// What a compression run did to a model, measured: the content of `report.json`, schema 1.
+///
+/// A section or figure that is nil was not measured; the document then has no such key. Figures that are not finite are left
+/// out when writing, so the document never holds NaN. Reading ignores keys it does not know.
+public struct CompressionReport: Sendable, Equatable {
+  /// The version of the document's layout that this type reads and writes.
+  public static let schema = 1
+
+  public var tool: Tool
+  public var model: Model
+  /// One object for each pass in the order they ran: `{"pass": name, option: value, …}`.
+  public var recipe: [JSONValue]
+  public var inputs: Inputs?
+  /// The files written, with their hashes.
+  public var outputs: [OutputFile]
+  public var size: Size?
+  public var accuracy: Accuracy?
+  /// One entry for each compressed weight matrix, in model order; nil when layers were not measured.
+  public var layers: [Layer]?
+  public var speed: Speed?
+  public var resources: Resources?
+  public var gates: [Gate]
+  /// What the reader has to know before believing the figures.
+  public var warnings: [String]
+
+  public init(
+    tool: Tool, model: Model, recipe: [JSONValue] = [], inputs: Inputs? = nil, outputs: [OutputFile] = [], size: Size? = nil,
+    accuracy: Accuracy? = nil, layers: [Layer]? = nil, speed: Speed? = nil, resources: Resources? = nil, gates: [Gate] = [],
+    warnings: [String] = []
+  ) {
+    self.tool = tool
+    self.model = model
+    self.recipe = recipe
+    self.inputs = inputs
+    self.outputs = outputs
+    self.size = size
+    self.accuracy = accuracy
+    self.layers = layers
+    self.speed = speed
+    self.resources = resources
+    self.gates = gates
+    self.warnings = warnings
+  }
+
+  /// Reads a parsed `report.json`.
+  ///
+  /// - Throws: ``ReportError`` (bad data) naming the key when a known key holds the wrong type, a required one is missing, or
+  ///   the schema is not ``schema``.
+  public init(json: JSONValue) throws(ReportError) {
+    let reader = try ReportReader(json, path: "")
+    guard let version = try reader.count("schema") else {
+      throw ReportError("schema", "is missing", remedy: "give a report.json that this tool wrote")
+    }
+    guard version == Self.schema else {
+      throw ReportError("schema", "is \(version), this version reads \(Self.schema)", remedy: "use the version that wrote it")
+    }
+    let recipe = try reader.array("recipe") ?? []
+    for (index, pass) in recipe.enumerated() {
+      _ = try ReportReader(pass, path: "recipe[\(index)]").string("pass")
+    }
+    self.init(
+      tool: try reader.requiredSection("tool"),
+      model: try reader.requiredSection("model"),
+      recipe: recipe,
+      inputs: try reader.section("inputs"),
+      outputs: try reader.sections("outputs") ?? [],
+      size: try reader.section("size"),
+      accuracy: try reader.section("accuracy"),
+      layers: try reader.sections("layers"),
+      speed: try reader.section("speed"),
+      resources: try reader.section("resources"),
+      gates: try reader.sections("gates") ?? [],
+      warnings: try reader.strings("warnings") ?? [])
+  }
+
+  /// The document, keys in the documented order.
+  public var json: JSONValue {
+    var writer = ReportWriter()
+    writer.set("schema", Self.schema)
+    writer.set("tool", tool)
+    writer.set("model", model)
+    writer.set("recipe", recipe)
+    writer.set("inputs", inputs)
+    if !outputs.isEmpty { writer.set("outputs", outputs) }
+    writer.set("size", size)
+    writer.set("accuracy", accuracy)
+    writer.set("layers", layers)
+    writer.set("speed", speed)
+    writer.set("resources", resources)
+    writer.set("gates", gates)
+    writer.set("warnings", warnings)
+    return .object(writer.object)
+  }
+}

@@ -1,0 +1,192 @@
+/// A report as aligned text for the terminal: at most 100 columns, sections for what was measured and nothing else.
+public struct ReportTable: Sendable {
+  public let report: CompressionReport
+  /// The widest line in columns.
+  public static let width = 100
+
+  public init(_ report: CompressionReport) { self.report = report }
+
+  /// The table; ends in a line break.
+  public func text(style: TextStyle = .plain) -> String {
+    var lines = heading(style)
+    for section in [size, accuracy, speed, layers, gates, resources] {
+      guard let section, !section.lines.isEmpty else { continue }
+      lines += ["", style.paint(section.title, .heading)] + section.lines.map { $0(style) }.joined()
+    }
+    lines += warnings(style)
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// A titled part: its tables and paragraphs, each rendered once the style is known.
+  struct Section {
+    var title: String
+    var lines: [(TextStyle) -> [String]] = []
+
+    mutating func add(_ table: TextTable) { lines.append { table.lines(style: $0) } }
+
+    mutating func add(paragraph: String) {
+      let wrapped = TerminalText.wrapped(TerminalText.sanitized(paragraph), to: ReportTable.width - 2)
+      lines.append { style in wrapped.map { "  " + style.paint($0, .faint) } }
+    }
+  }
+
+  private func heading(_ style: TextStyle) -> [String] {
+    let summary = ReportSummary(report: report)
+    let name = TerminalText.elided(TerminalText.sanitized(report.model.name), to: 60)
+    var lines = [style.paint(name, .heading)]
+    let details = [summary.model, summary.recipe].filter { !$0.isEmpty }.joined(separator: "; ")
+    if !details.isEmpty {
+      lines += TerminalText.wrapped(TerminalText.sanitized(details), to: Self.width, lines: 3)
+    }
+    return lines
+  }
+
+  private var size: Section? {
+    guard let size = report.size else { return nil }
+    var section = Section(title: "Size")
+    var table = TextTable([.left, .right, .right, .right])
+    if size.sourceBytes != nil || size.outputBytes != nil {
+      table.header("", "source", "output", "ratio")
+      table.row(
+        "checkpoint", .init(bytes(size.sourceBytes)), .init(bytes(size.outputBytes)),
+        .init(ratio(ReportSummary(report: report).sizeRatio)))
+    }
+    for kind in size.byKind.prefix(20) {
+      table.row(
+        .init("  " + kind.kind), .init(bytes(kind.sourceBytes)), .init(bytes(kind.outputBytes)),
+        .init(ratio(kind.sourceBytes, kind.outputBytes)))
+    }
+    if let bits = size.bitsPerWeight { table.row("bits per weight", "", .init(NumberText.fixed(bits, 2))) }
+    section.add(table)
+    return section
+  }
+
+  private var accuracy: Section? {
+    guard let accuracy = report.accuracy else { return nil }
+    let summary = ReportSummary(report: report)
+    var section = Section(title: "Accuracy")
+    if accuracy.reference != nil || accuracy.compressed != nil {
+      var table = TextTable([.left, .right, .right, .right, .left])
+      table.header("", "reference", "compressed", "change", "95 % interval")
+      table.row(
+        "perplexity", .init(NumberText.perplexity(accuracy.reference)), .init(NumberText.perplexity(accuracy.compressed)),
+        .init(summary.perplexityChange.map(NumberText.percentChange) ?? ""), .init(summary.perplexityInterval ?? ""))
+      section.add(table)
+    }
+    if let kl = accuracy.klDivergence {
+      var table = TextTable([.left] + Array(repeating: .right, count: 6))
+      table.header("", "mean", "median", "95 %", "99 %", "99.9 %", "max")
+      let figures = [kl.mean, kl.median, kl.p95, kl.p99, kl.p999, kl.max]
+      table.row([.init("KL, nats/token")] + figures.map { .init($0.map(NumberText.nats) ?? NumberText.absent) })
+      section.add(table)
+    }
+    var table = TextTable([.left, .right, .left])
+    if let agreement = accuracy.topTokenAgreement { table.row("same top token", .init(NumberText.percent(agreement))) }
+    if let flips = accuracy.flips {
+      let gained = flips.gained.map { NumberText.grouped($0) } ?? NumberText.absent
+      let lost = flips.lost.map { NumberText.grouped($0) } ?? NumberText.absent
+      table.row("flips", .init("\(gained) / \(lost)"), "became right / became wrong")
+    }
+    section.add(table)
+    if let measurement = summary.measurement { section.add(paragraph: measurement) }
+    return section
+  }
+
+  private var speed: Section? {
+    guard let speed = report.speed else { return nil }
+    var table = TextTable([.left, .right, .right, .right])
+    table.header("tokens per second", "reference", "compressed", "speed-up")
+    for (name, pair) in [("prefill", speed.prefillTokensPerSecond), ("decode", speed.decodeTokensPerSecond)] {
+      guard let pair else { continue }
+      table.row(
+        .init(name), .init(rate(pair.reference)), .init(rate(pair.compressed)),
+        .init(pair.speedUp.map { NumberText.fixed($0, 2) + "×" } ?? ""))
+    }
+    var section = Section(title: "Speed")
+    section.add(table)
+    return section
+  }
+
+  private var layers: Section? {
+    let worst = ReportSummary(report: report).worstLayers(5)
+    guard let layers = report.layers, !worst.isEmpty else { return nil }
+    let hasFallback = worst.contains { $0.fallback != nil }
+    var table = TextTable([.left, .right, .right, .left, .right, .right, .right, .left])
+    table.header("SQNR in dB", "bits", "group", "format", "weights", "output", "clipped", hasFallback ? "fallback" : "")
+    for layer in worst {
+      table.row(
+        .init(layer.name), .init(layer.bits.map(NumberText.bits) ?? ""), .init(layer.groupText), .init(layer.format ?? ""),
+        .init(decibels(layer.weightSQNRdB)), .init(decibels(layer.outputSQNRdB)),
+        .init(layer.clippedFraction.map { NumberText.percent($0) } ?? ""), .init(layer.fallback ?? "", .caution))
+    }
+    let shown = worst.count < layers.count ? "the \(worst.count) worst of \(NumberText.grouped(layers.count))" : "all"
+    var section = Section(title: "Layers, \(shown)")
+    section.add(table)
+    return section
+  }
+
+  private var gates: Section? {
+    guard !report.gates.isEmpty else { return nil }
+    var table = TextTable([.left, .right, .right, .left])
+    table.header("", "limit", "measured", "")
+    for gate in report.gates.prefix(20) {
+      table.row(
+        .init(gate.name), .init(figure(gate.limit)), .init(figure(gate.value)),
+        gate.passed ? .init("passed", .good) : .init("MISSED", .bad))
+    }
+    var section = Section(title: "Gates")
+    section.add(table)
+    return section
+  }
+
+  private var resources: Section? {
+    guard let resources = report.resources else { return nil }
+    var parts: [String] = []
+    if let seconds = resources.wallSeconds { parts.append(NumberText.duration(seconds)) }
+    if let threads = resources.threads { parts.append("\(threads) thread\(threads == 1 ? "" : "s")") }
+    if let memory = resources.peakMemoryBytes { parts.append("\(NumberText.memory(memory)) peak memory") }
+    if let read = resources.bytesRead { parts.append("\(NumberText.bytes(read)) read") }
+    if let written = resources.bytesWritten { parts.append("\(NumberText.bytes(written)) written") }
+    guard !parts.isEmpty else { return nil }
+    var section = Section(title: "Run")
+    section.add(paragraph: parts.joined(separator: ", "))
+    return section
+  }
+
+  private func warnings(_ style: TextStyle) -> [String] {
+    guard !report.warnings.isEmpty else { return [] }
+    var lines = ["", style.paint("Warnings", .heading)]
+    for warning in report.warnings.prefix(20) {
+      let wrapped = TerminalText.wrapped(TerminalText.sanitized(warning), to: Self.width - 4, lines: 6)
+      for (index, line) in wrapped.enumerated() { lines.append((index == 0 ? "  ! " : "    ") + style.paint(line, .caution)) }
+    }
+    if report.warnings.count > 20 { lines.append("  … and \(report.warnings.count - 20) more") }
+    return lines
+  }
+}
+
+extension ReportTable {
+  private func bytes(_ count: Int?) -> String { count.map(NumberText.bytes) ?? NumberText.absent }
+  private func ratio(_ value: Double?) -> String { value.map { NumberText.fixed($0, 2) + "×" } ?? "" }
+
+  private func ratio(_ source: Int?, _ output: Int?) -> String {
+    guard let source, let output, source > 0 else { return "" }
+    return ratio(Double(output) / Double(source))
+  }
+
+  private func rate(_ value: Double?) -> String { value.map { NumberText.significant($0, 4) } ?? NumberText.absent }
+  private func decibels(_ value: Double?) -> String { value.map { NumberText.fixed($0, 1) } ?? NumberText.absent }
+  private func figure(_ value: Double?) -> String { value.map { NumberText.trimmed($0, 4) } ?? "not measured" }
+}
+
+extension CompressionReport.Speed.Pair {
+  var speedUp: Double? {
+    guard let reference, let compressed, reference > 0 else { return nil }
+    return compressed / reference
+  }
+}
+
+extension CompressionReport.Layer {
+  /// How many weights share a scale: a number, `channel`, or nothing when unknown.
+  var groupText: String { groupSize.map { $0 == 0 ? "channel" : NumberText.grouped($0) } ?? "" }
+}

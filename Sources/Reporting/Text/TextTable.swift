@@ -1,0 +1,82 @@
+/// Whether a terminal table may use colour.
+public enum TextStyle: Sendable, Hashable, CaseIterable {
+  case plain
+  /// ECMA-48 escape sequences: bold headings, green, yellow and red for what passed, warns and failed.
+  case ansi
+
+  enum Tone: String {
+    case heading = "1"
+    case good = "32"
+    case caution = "33"
+    case bad = "31"
+    case faint = "2"
+  }
+
+  func paint(_ text: String, _ tone: Tone?) -> String {
+    guard self == .ansi, let tone, !text.isEmpty else { return text }
+    return "\u{1B}[\(tone.rawValue)m\(text)\u{1B}[0m"
+  }
+}
+
+/// Columns of text that line up: the first to the left, figures to the right.
+struct TextTable {
+  enum Alignment { case left, right }
+
+  struct Cell: ExpressibleByStringInterpolation {
+    var text: String
+    var tone: TextStyle.Tone?
+
+    init(_ text: String, _ tone: TextStyle.Tone? = nil) {
+      self.text = TerminalText.sanitized(TerminalText.bounded(text, scalars: 400))
+      self.tone = tone
+    }
+
+    init(stringLiteral value: String) { self.init(value) }
+  }
+
+  var alignments: [Alignment]
+  private var rows: [[Cell]] = []
+
+  init(_ alignments: [Alignment]) { self.alignments = alignments }
+
+  mutating func row(_ cells: [Cell]) { rows.append(cells) }
+  mutating func row(_ cells: Cell...) { rows.append(cells) }
+  mutating func header(_ titles: String...) { rows.append(titles.map { Cell($0, .faint) }) }
+
+  /// The lines, indented by two, none wider than `width`: the widest left-aligned columns give way first.
+  func lines(width: Int = ReportTable.width, style: TextStyle) -> [String] {
+    var widths = alignments.indices.map { column in
+      min(width, rows.map { $0.indices.contains(column) ? TerminalText.width($0[column].text) : 0 }.max() ?? 0)
+    }
+    let indent = 2
+    let gap = 2
+    let fixed = indent + gap * max(0, widths.count { $0 > 0 } - 1)
+    while widths.reduce(fixed, +) > width {
+      let flexible = widths.indices.filter { alignments[$0] == .left && widths[$0] > 8 }
+      let candidates = flexible.isEmpty ? Array(widths.indices) : flexible
+      guard let widest = candidates.max(by: { widths[$0] < widths[$1] }), widths[widest] > 1 else { break }
+      widths[widest] -= 1
+    }
+    return rows.map { line(of: $0, widths: widths, indent: indent, gap: gap, style: style) }
+  }
+
+  private func line(of cells: [Cell], widths: [Int], indent: Int, gap: Int, style: TextStyle) -> String {
+    var line = String(repeating: " ", count: indent)
+    var pending = 0
+    for (column, width) in widths.enumerated() where width > 0 {
+      let cell = cells.indices.contains(column) ? cells[column] : Cell("")
+      let text = TerminalText.elided(cell.text, to: width)
+      let padding = width - TerminalText.width(text)
+      let (before, after) = alignments[column] == .right ? (padding, 0) : (0, padding)
+      if text.isEmpty {
+        pending += width
+      } else {
+        // Spaces are held back until something follows, so that no line ends in blanks.
+        line += String(repeating: " ", count: pending + before) + style.paint(text, cell.tone)
+        pending = after
+      }
+      pending += gap
+    }
+    return line
+  }
+}

@@ -1,0 +1,189 @@
+import DeepSeekOptimize
+import Foundation
+import Testing
+
+/// The executables from outside: what they print, how they end, and what they leave behind.
+@Suite struct CommandLineTests {
+  struct Outcome {
+    let status: Int32
+    let output: String
+    let error: String
+  }
+
+  private let directory: URL
+
+  init() throws {
+    directory = FileManager.default.temporaryDirectory.appendingPathComponent("deepseek-optimize-commands-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+  }
+
+  /// Runs an executable of this build in a directory of the test's own.
+  private func run(_ arguments: String..., input: String = "") throws -> Outcome {
+    let products = Bundle.main.bundleURL.pathExtension == "xctest" ? Bundle.main.bundleURL.deletingLastPathComponent() : Bundle.main.bundleURL
+    let process = Process()
+    process.executableURL = products.appendingPathComponent(arguments[0])
+    process.arguments = Array(arguments.dropFirst())
+    process.currentDirectoryURL = directory
+    let names = ["out", "err", "in"].map { directory.appendingPathComponent("std\($0)-\(UUID().uuidString)") }
+    try input.write(to: names[2], atomically: true, encoding: .utf8)
+    for name in names.prefix(2) { try Data().write(to: name) }
+    process.standardOutput = try FileHandle(forWritingTo: names[0])
+    process.standardError = try FileHandle(forWritingTo: names[1])
+    process.standardInput = try FileHandle(forReadingFrom: names[2])
+    try process.run()
+    process.waitUntilExit()
+    defer { for name in names { try? FileManager.default.removeItem(at: name) } }
+    return Outcome(
+      status: process.terminationStatus, output: try String(contentsOf: names[0], encoding: .utf8),
+      error: try String(contentsOf: names[1], encoding: .utf8))
+  }
+
+  private var contents: [String] { ((try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []).sorted() }
+
+  private func copyDemo(to name: String) throws -> URL {
+    let target = directory.appendingPathComponent(name)
+    try FileManager.default.copyItem(at: DemoModel.directory, to: target)
+    return target
+  }
+
+  /// One line that starts with "error:", the status, and nothing left behind.
+  private func expectRefusal(_ outcome: Outcome, _ status: Int32, leaving: [String] = [], _ words: String...) {
+    #expect(outcome.status == status, "\(outcome.error)")
+    let lines = outcome.error.split(separator: "\n")
+    #expect(lines.count == 1 && lines[0].hasPrefix("error: "), "\(outcome.error)")
+    for word in words { #expect(outcome.error.contains(word), "\(outcome.error)") }
+    #expect(outcome.output.isEmpty)
+    #expect(contents == leaving)
+  }
+
+  @Test func theDemoRunPrintsATableAndBothPaths() throws {
+    let outcome = try run("deepseek-quant", "--bits", "8", "--eval-tokens", "2048")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.output.contains("perplexity") && outcome.output.contains("demo-int8/report.html"))
+    #expect(contents == ["demo-int8"])
+  }
+
+  @Test func jsonIsAloneOnStandardOutput() throws {
+    let outcome = try run("deepseek-optimize", "quant", "--bits", "4", "--eval-tokens", "1024", "--json")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let report = try CompressionReport(json: JSONValue(parsing: outcome.output))
+    #expect(report.accuracy?.tokens == 2 * 511)
+    #expect(report.layers?.count == 28)
+  }
+
+  @Test(arguments: [
+    ["--bits", "7"], ["--bits", "eight"], ["--bit", "8"], ["--method", "both"], ["--group-size", "-1"], ["--group-size", "100"], ["--threads", "0"],
+    ["--override", "nonsense"], ["--override", "q_proj=bits:9"], ["--override", "re:.*nothing=bits:4"], ["--ignore", "re:("], ["--ignore", "absent"],
+    ["--method", "asymmetric", "--activations", "int8"], ["--eval-tokens", "1"], ["--no-eval", "--max-kl", "1"], ["--max-memory", "lots"],
+    ["--sequence-length", "513"], ["--format", "onnx"], ["stray"],
+  ])
+  func wrongUsageEndsWith64(_ arguments: [String]) throws {
+    let process = ["deepseek-quant"] + arguments
+    let outcome = try runList(process)
+    expectRefusal(outcome, 64)
+  }
+
+  private func runList(_ list: [String]) throws -> Outcome {
+    switch list.count {
+    case 2: try run(list[0], list[1])
+    case 3: try run(list[0], list[1], list[2])
+    case 4: try run(list[0], list[1], list[2], list[3])
+    default: try run(list[0], list[1], list[2], list[3], list[4])
+    }
+  }
+
+  @Test func missingInputsEndWith66() throws {
+    expectRefusal(try run("deepseek-quant", "--model", "absent"), 66, "absent")
+    expectRefusal(try run("deepseek-quant", "--eval", "absent.txt"), 66, "absent.txt")
+    expectRefusal(try run("deepseek-quant", "--recipe", "absent.yaml"), 66, "absent.yaml")
+    expectRefusal(try run("deepseek-optimize", "inspect", "absent"), 66, "absent")
+  }
+
+  @Test func aWrongRecipeEndsWith78() throws {
+    try "passes:\n- round-to-nearest: {bit: 4}\n".write(to: directory.appendingPathComponent("r.yaml"), atomically: true, encoding: .utf8)
+    expectRefusal(try run("deepseek-quant", "--recipe", "r.yaml"), 78, leaving: ["r.yaml"], "bit")
+  }
+
+  @Test func existingAndImpossibleOutputsEndWith73() throws {
+    try FileManager.default.createDirectory(at: directory.appendingPathComponent("out"), withIntermediateDirectories: true)
+    expectRefusal(try run("deepseek-quant", "--output", "out"), 73, leaving: ["out"], "--overwrite")
+    expectRefusal(try run("deepseek-quant", "--output", "no/where"), 73, leaving: ["out"], "no")
+    expectRefusal(try run("deepseek-quant", "--output", "/proc/out"), 73, leaving: ["out"], "/proc")
+  }
+
+  @Test func damagedModelsEndWith65AndLeaveNothing() throws {
+    let model = try copyDemo(to: "m")
+    let weights = model.appendingPathComponent("model.safetensors")
+    let good = try Data(contentsOf: weights)
+    let length = Int(good.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
+    let header = String(decoding: good[8..<8 + length], as: UTF8.self)
+
+    func write(header: String) throws {
+      let bytes = Array(header.utf8)
+      try (withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { Data($0) } + bytes + good[(8 + length)...]).write(to: weights)
+    }
+
+    try good.prefix(good.count - 1000).write(to: weights)
+    expectRefusal(try run("deepseek-quant", "--model", "m"), 65, leaving: ["m"], "model.safetensors")
+    try good.prefix(5).write(to: weights)
+    expectRefusal(try run("deepseek-quant", "--model", "m"), 65, leaving: ["m"])
+    try (Data(repeating: 0xFF, count: 8) + good.dropFirst(8)).write(to: weights)
+    expectRefusal(try run("deepseek-quant", "--model", "m"), 65, leaving: ["m"])
+    // Two tensors over the same bytes.
+    try write(header: header.replacingOccurrences(of: "[262144,524288]", with: "[0,262144]"))
+    expectRefusal(try run("deepseek-quant", "--model", "m"), 65, leaving: ["m"])
+    // A tensor under another name is one that is missing.
+    try write(header: header.replacingOccurrences(of: "layers.2.mlp.up_proj", with: "layers.2.mlp.um_proj"))
+    expectRefusal(try run("deepseek-quant", "--model", "m"), 65, leaving: ["m"], "model.layers.2.mlp.up_proj.weight")
+    try good.write(to: weights)
+    let configuration = model.appendingPathComponent("config.json")
+    let text = try String(contentsOf: configuration, encoding: .utf8)
+    try text.replacingOccurrences(of: "\"model_type\": \"llama\"", with: "\"model_type\": \"mamba\"").write(to: configuration, atomically: true, encoding: .utf8)
+    expectRefusal(try run("deepseek-quant", "--model", "m"), 65, leaving: ["m"], "mamba", "llama")
+    try text.dropLast(20).description.write(to: configuration, atomically: true, encoding: .utf8)
+    expectRefusal(try run("deepseek-quant", "--model", "m"), 65, leaving: ["m"], "config.json")
+  }
+
+  @Test func aMissedGateEndsWith2AndKeepsTheCheckpoint() throws {
+    let outcome = try run("deepseek-quant", "--bits", "2", "--eval-tokens", "1024", "--max-kl", "0.0001", "--output", "o", "--quiet")
+    #expect(outcome.status == 2)
+    #expect(outcome.error.contains("gate") && outcome.error.split(separator: "\n").count == 1)
+    #expect(contents == ["o"])
+    #expect(try StoredReport.read(directory.appendingPathComponent("o").path).gates.map(\.passed) == [false])
+  }
+
+  @Test func dryRunsAndPrintedRecipesWriteNothing() throws {
+    let plan = try run("deepseek-quant", "--bits", "4", "--dry-run")
+    #expect(plan.status == 0 && plan.output.contains("W4A16 g128") && plan.output.contains("nothing was written"))
+    let recipe = try run("deepseek-quant", "--bits", "4", "--print-recipe")
+    #expect(try Recipe(yaml: recipe.output).passes.first as? RoundToNearest == RoundToNearest(bits: 4, groupSize: 128))
+    #expect(contents.isEmpty)
+  }
+
+  @Test func helpAndVersionGoToStandardOutput() throws {
+    for arguments in [["deepseek-quant", "--help"], ["deepseek-quant", "--version"], ["deepseek-optimize", "--help"]] {
+      let outcome = try runList(arguments)
+      #expect(outcome.status == 0 && !outcome.output.isEmpty && outcome.error.isEmpty)
+    }
+  }
+
+  @Test func theOtherCommandsDoTheirWork() throws {
+    #expect(try run("deepseek-quant", "--bits", "8", "--eval-tokens", "1024", "--output", "a", "--quiet").status == 0)
+    #expect(try run("deepseek-quant", "--bits", "3", "--eval-tokens", "1024", "--output", "b", "--quiet").status == 0)
+    let inspection = try run("deepseek-optimize", "inspect", "a", "--json")
+    #expect(try JSONValue(parsing: inspection.output)["parameters"]?.integer == 1_049_728)
+    #expect(try run("deepseek-optimize", "inspect", "a", "--graph").output.contains("W8A16"))
+    let comparison = try run("deepseek-optimize", "compare", "a", "b", "--output", "c.html")
+    #expect(comparison.status == 0, "\(comparison.error)")
+    #expect(contents == ["a", "b", "c.html"])
+    let evaluation = try run("deepseek-optimize", "eval", "--model", "a", "--reference", "demo", "--eval-tokens", "1024", "--json", "--quiet")
+    let report = try CompressionReport(json: JSONValue(parsing: evaluation.output))
+    #expect(report.accuracy?.klDivergence != nil)
+    let generated = try run("deepseek-optimize", "generate", "--model", "a", "--prompt", "The lighthouse", "--max-tokens", "8")
+    #expect(generated.status == 0 && generated.output.hasPrefix("The lighthouse") && generated.output.count > 16)
+    let ids = try run("deepseek-optimize", "tokenize", input: "The lighthouse\nand the sea\n")
+    #expect(ids.output.split(separator: "\n").count == 2)
+    let array = try run("deepseek-optimize", "tokenize", "--json", "--whole", input: "The lighthouse\nand the sea\n")
+    #expect(try JSONValue(parsing: array.output).array?.count == 1)
+  }
+}

@@ -1,0 +1,99 @@
+import Diagnostics
+import Foundation
+import Tensors
+import Testing
+
+@testable import Formats
+
+/// Every one of these is refused when it is opened, with a line that says why, before an element is read.
+@Suite struct HDF5RefusalTests {
+  @Test(arguments: [
+    ("hostile-external-link", "/stolen: it is a link into another file"),
+    ("hostile-soft-link", "/other: it is a soft link"),
+    ("hostile-soft-link-loop", "/first: it is a soft link"),
+    ("hostile-hard-link-cycle", "/model/again: this group is reached on two ways"),
+    ("hostile-group-alias", "/same: this group is reached on two ways"),
+    ("hostile-external-storage", "/stolen: its data lies in an external file"),
+    ("hostile-virtual", "/stolen: it is a virtual dataset"),
+    ("hostile-unwritten", "/bomb: it declares 4398046511104 bytes, and the file stores 0"),
+    ("hostile-unwritten-chunks", "/bomb: it declares 4398046511104 bytes, and the file stores 0"),
+    ("hostile-ratio", "/bomb: it declares 4294967296 bytes, and the file stores"),
+    ("hostile-large-chunk", "/bomb: its chunks take 16777216 bytes"),
+    ("hostile-overflow", "/bomb: its shape [2147483648, 2147483648, 2147483648] overflows"),
+    ("hostile-outside", "/weight: its 64 bytes do not lie inside the file"),
+    ("hostile-overlap", "so that they overlap"),
+    ("hostile-lzf", "the filter \"lzf\""),
+    ("hostile-scaleoffset", "the filter \"scaleoffset\""),
+    ("hostile-plugin", "the filter \"zstd\""),
+    ("hostile-twice-deflated", "the filter \"gzip\" twice"),
+    ("hostile-deep", "nested deeper than 64"),
+    ("hostile-same-name", "two datasets would both be the tensor model.weight"),
+    ("hostile-slash", "\"model/norm\" is not an acceptable name"),
+    ("hostile-dot", "\".\" is not an acceptable name"),
+    ("hostile-nul", "two datasets would both be the tensor weight"),
+    ("hostile-not-utf8", "not UTF-8"),
+    ("hostile-aliases", "more than 8 names"),
+    ("refused-string", "/names: it holds strings"),
+    ("refused-variable", "/names: it holds strings"),
+    ("refused-sequence", "/ragged: it holds elements of variable length"),
+    ("refused-reference", "/pointers: it holds references"),
+    ("refused-compound", "/complex: it holds compound elements"),
+    ("refused-committed", "/weight: its type is a committed datatype"),
+    ("refused-committed-object", "/type: it is neither a group nor a dataset"),
+    ("refused-opaque", "/weight: it holds opaque elements of 2 bytes without an attribute dtype"),
+    ("refused-enumeration", "/colour: it holds an enumeration that is not a boolean"),
+    ("refused-float24", "/weight: its 3-byte floating-point format"),
+    ("refused-precision", "/weight: its 4-byte integer format"),
+    ("refused-null", "/weight: it has no elements"),
+    ("damaged-truncated", "truncated"),
+    ("damaged-text", "not an HDF5 file"),
+  ])
+  func refused(name: String, reason: String) throws {
+    let error = #expect(throws: CheckpointError.self) { try HDF5Fixture.open(name) }
+    #expect(error?.kind == .badData)
+    let line = try #require(error?.description)
+    #expect(line.contains("\(name).h5"), "\(line)")
+    #expect(line.contains(reason), "\(line)")
+    #expect(!line.contains("\n"))
+  }
+
+  @Test func theVictimItselfIsFine() throws {
+    #expect(try HDF5Fixture.open("victim").descriptors.map(\.name) == ["secret"])
+  }
+
+  @Test(arguments: ["bad", "sum"])
+  func damagedChunks(name: String) throws {
+    let checkpoint = try HDF5Fixture.open("damaged-chunk")
+    #expect(try checkpoint.tensor("good").bytes == HDF5Fixture.bytes(.float32, count: 4))
+    let error = #expect(throws: CheckpointError.self) { try checkpoint.tensor(name) }
+    #expect(error?.kind == .badData)
+    #expect(error?.description.contains("tensor \(name)") == true)
+  }
+
+  @Test func everyTruncationIsRefused() throws {
+    let directory = try TemporaryDirectory()
+    let whole = try Data(contentsOf: HDF5Fixture.url("nested"))
+    for length in stride(from: 0, to: whole.count, by: 509) {
+      let url = directory.url.appendingPathComponent("cut-\(length).h5")
+      try whole.prefix(length).write(to: url)
+      let error = #expect(throws: CheckpointError.self, "\(length)") { try HDF5Checkpoint(opening: url) }
+      #expect(error?.kind == .badData)
+    }
+  }
+
+  @Test func aMissingFileAndADirectory() throws {
+    let directory = try TemporaryDirectory()
+    let missing = #expect(throws: CheckpointError.self) {
+      try HDF5Checkpoint(opening: directory.url.appendingPathComponent("none.h5"))
+    }
+    #expect(missing?.kind == .missingInput)
+    #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: directory.url) }
+  }
+
+  @Test func aPipeIsNotWaitedFor() throws {
+    let directory = try TemporaryDirectory()
+    let url = directory.url.appendingPathComponent("pipe.h5")
+    #expect(mkfifo(url.path, 0o600) == 0)
+    #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
+  }
+}

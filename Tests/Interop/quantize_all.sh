@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Every scheme of the matrix, written by deepseek-quant: quantize_all.sh MODEL TEXT DIRECTORY
+#   bits 8 6 5 4 3 2 x symmetric, asymmetric x one scale a channel, one a group; int8 activations at 8 bits symmetric.
+# Each lands in DIRECTORY/<scheme> with its report over the first TOKENS tokens of TEXT; DIRECTORY/hdf5 gets an HDF5 file of
+# the 8-bit symmetric scheme, and DIRECTORY/dequantized the same weights dequantized.
+# Environment: DEEPSEEK_QUANT (.build/release/deepseek-quant), GROUP (128), CONTEXT (256), TOKENS (5120).
+set -euo pipefail
+if [ $# -ne 3 ]; then
+  sed -n '2,6s/^# //p' "${BASH_SOURCE[0]}" >&2
+  exit 64
+fi
+model=$1 text=$2 directory=$3
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+quant=${DEEPSEEK_QUANT:-$root/.build/release/deepseek-quant}
+group=${GROUP:-128} context=${CONTEXT:-256} tokens=${TOKENS:-5120}
+if [ ! -x "$quant" ]; then
+  echo "quantize_all.sh: $quant is not there: run \`make build\` first, or set DEEPSEEK_QUANT" >&2
+  exit 66
+fi
+mkdir -p "$directory/schemes"
+
+write() {  # write NAME FLAGS...
+  local name=$1
+  shift
+  echo "deepseek-quant $*" >&2
+  "$quant" --model "$model" --output "$directory/$name" --overwrite --quiet "$@" >/dev/null
+}
+evaluation=(--eval "$text" --eval-tokens "$tokens" --sequence-length "$context")
+
+for bits in 8 6 5 4 3 2; do
+  for method in symmetric asymmetric; do
+    for size in 0 "$group"; do
+      write "schemes/w$bits-$method-g$size" --bits "$bits" --method "$method" --group-size "$size" "${evaluation[@]}"
+    done
+  done
+done
+write schemes/w8-a8 --bits 8 --method symmetric --group-size 0 --activations int8 "${evaluation[@]}"
+
+write hdf5 --bits 8 --format hdf5 --no-eval
+write dequantized --bits 8 --format safetensors --no-eval

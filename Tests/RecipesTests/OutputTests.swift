@@ -1,0 +1,65 @@
+import DeepSeekOptimize
+import Foundation
+@testable import Recipes
+import Testing
+
+@Suite struct OutputTests {
+  private let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory() }
+
+  private func output(_ name: String = "out", overwrite: Bool = false) throws -> OutputDirectory {
+    try OutputDirectory(URL(fileURLWithPath: directory.path(name)), overwrite: overwrite)
+  }
+
+  @Test func nothingIsVisibleBeforeTheEnd() throws {
+    do {
+      let place = try output()
+      try place.write("x", to: "config.json")
+      #expect(!FileManager.default.fileExists(atPath: directory.path("out")))
+      try place.commit()
+    }
+    #expect(directory.contents == ["out"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("out")) == ["config.json"])
+  }
+
+  @Test func anAbandonedRunLeavesNothing() throws {
+    do { try output().write("x", to: "config.json") }
+    #expect(directory.contents.isEmpty)
+  }
+
+  @Test func anExistingOutputIsRefusedOrReplaced() throws {
+    try output().commit()
+    let error = #expect(throws: RecipeError.self) { try output() }
+    #expect(error?.kind == .cannotCreate)
+    let place = try output(overwrite: true)
+    try place.write("new", to: "file")
+    try place.commit()
+    #expect(directory.contents == ["out"])
+    #expect(try String(contentsOfFile: directory.path("out/file"), encoding: .utf8) == "new")
+  }
+
+  @Test func twoRunsToOnePlaceExclude() throws {
+    let first = try output()
+    let error = #expect(throws: RecipeError.self) { try output() }
+    #expect(error?.problem.contains("another run") == true)
+    try first.write("x", to: "file")
+    try first.commit()
+    #expect(directory.contents == ["out"])
+  }
+
+  @Test func theLeftoverOfAKilledRunIsClearedAway() throws {
+    try FileManager.default.createDirectory(atPath: directory.path(".out.partial"), withIntermediateDirectories: true)
+    try "half".write(toFile: directory.path(".out.partial/model.safetensors"), atomically: true, encoding: .utf8)
+    try output().commit()
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("out")).isEmpty)
+  }
+
+  @Test(arguments: ["missing/out", "file/out", ""])
+  func impossiblePlacesAreRefused(_ name: String) throws {
+    try "x".write(toFile: directory.path("file"), atomically: true, encoding: .utf8)
+    let url = name.isEmpty ? URL(fileURLWithPath: "/") : URL(fileURLWithPath: directory.path(name))
+    let error = #expect(throws: RecipeError.self) { try OutputDirectory(url, overwrite: false) }
+    #expect(error?.kind == .cannotCreate)
+  }
+}

@@ -1,0 +1,37 @@
+import DeepSeekOptimize
+import Foundation
+import Testing
+
+@Suite struct RecipeTests {
+  @Test func yamlAndSwiftAreOneThing() throws {
+    let narrow = true
+    let recipe = Recipe(format: .hdf5, seed: 7) {
+      if narrow { RoundToNearest(bits: 3, method: .asymmetric, groupSize: 32) }
+    }
+    let again = try Recipe(yaml: recipe.yaml())
+    #expect(again.yaml() == recipe.yaml())
+    #expect(again.format == .hdf5 && again.seed == 7)
+    #expect(again.passes.first as? RoundToNearest == recipe.passes.first as? RoundToNearest)
+  }
+
+  @Test func shortFormsAreRead() throws {
+    let recipe = try Recipe(yaml: "passes:\n- round-to-nearest: {bits: 4, group-size: 64, ignore: ['re:.*up_proj']}\n")
+    let pass = try #require(recipe.passes.first as? RoundToNearest)
+    #expect(pass.targets.bits == 4 && pass.targets.groupSize == 64 && pass.targets.ignore == ["re:.*up_proj"])
+    #expect(try Recipe(yaml: "passes: [round-to-nearest]").passes.first as? RoundToNearest == RoundToNearest())
+  }
+
+  @Test(arguments: [
+    "", "[]", "passes: 3", "pases: []", "passes:\n- gptq9: {}", "passes:\n- round-to-nearest: {bit: 4}", "passes:\n- round-to-nearest: [4]",
+    "passes:\n- {round-to-nearest: {}, other: {}}", "passes: []\nversion: 2", "passes: []\nformat: onnx", "passes: []\nseed: -1", "passes: [\n",
+    "a: &a [x]\npasses: *a", "passes: []\npasses: []",
+  ])
+  func whatIsWrongIsRefusedAsConfiguration(_ text: String) {
+    do {
+      _ = try Recipe(yaml: text)
+      Issue.record("accepted: \(text)")
+    } catch {
+      #expect((error as? any Failure)?.kind == .badConfiguration, "\(error)")
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import StructuredData
+import Testing
+
+@testable import Reporting
+
+@Suite struct TextTableTests {
+  @Test func figuresEndInTheSameColumn() {
+    var table = TextTable([.left, .right, .left])
+    table.row("a", "1.0", "x")
+    table.row("longer", "100.25", "")
+    #expect(table.lines(style: .plain) == ["  a          1.0  x", "  longer  100.25"])
+  }
+
+  @Test func reportFitsTheWidthAndHasEverySection() {
+    let lines = ReportTable(Samples.report()).text().split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    #expect(lines.allSatisfy { TerminalText.width($0) <= 100 })
+    #expect(lines.allSatisfy { $0.last != " " })
+    for title in ["Size", "Accuracy", "Speed", "Layers, the 5 worst of 28", "Gates", "Run", "Warnings"] {
+      #expect(lines.contains(title), "\(title)")
+    }
+    #expect(lines.contains("  checkpoint       13.6 MB  7.21 MB  0.53×"))
+    #expect(lines.contains { $0.contains("+0.02 %  -0.01 % to +0.05 %") })
+    #expect(lines.contains { $0.hasSuffix("MISSED") })
+    // Columns of the size table end together.
+    let size = lines.filter { $0.hasSuffix("×") && $0.contains("B  ") }
+    #expect(size.count == 2)
+    #expect(Set(size.map { TerminalText.width($0) }).count == 1)
+  }
+
+  @Test func onlyAskedForColourHasEscapes() {
+    let report = Samples.report()
+    #expect(!ReportTable(report).text(style: .plain).contains("\u{1B}"))
+    let coloured = ReportTable(report).text(style: .ansi)
+    #expect(coloured.contains("\u{1B}[31mMISSED\u{1B}[0m"))
+    let stripped = coloured.replacing(/\u{1B}\[[0-9]+m/, with: "")
+    #expect(stripped == ReportTable(report).text(style: .plain))
+  }
+
+  @Test func hostileNamesStayInTheirCells() {
+    let text = ReportTable(Samples.hostile(layers: 30)).text()
+    #expect(text.unicodeScalars.allSatisfy { !TerminalText.isUnsafe($0) || $0 == "\n" })
+    #expect(text.split(separator: "\n").allSatisfy { TerminalText.width(String($0)) <= 100 })
+    #expect(text.utf8.count < 40_000)
+    let comparison = ComparisonTable([Samples.hostile(layers: 3), Samples.report()]).text()
+    #expect(comparison.split(separator: "\n").allSatisfy { TerminalText.width(String($0)) <= 100 })
+  }
+
+  @Test func wideAndCombiningLettersAreMeasured() {
+    #expect(TerminalText.width("模型") == 4)
+    #expect(TerminalText.width("e\u{301}") == 1)
+    #expect(TerminalText.elided("模型模型模型", to: 7) == "模…型")
+    #expect(TerminalText.elided("model.layers.12.q_proj", to: 11) == "model…_proj")
+    #expect(TerminalText.elided("abc", to: 0) == "")
+    #expect(TerminalText.wrapped("aa bb cc", to: 5) == ["aa bb", "cc"])
+    #expect(TerminalText.wrapped("abcdefgh ij", to: 5) == ["abcde", "fgh", "ij"])
+    #expect(TerminalText.wrapped("a b c d", to: 1, lines: 2).count == 2)
+    #expect(TerminalText.wrapped("", to: 5) == [""])
+  }
+
+  @Test func comparisonHasARowForEachReport() {
+    var other = Samples.report()
+    other.recipe = [["pass": "rtn", "bits": 8]]
+    let lines = ComparisonTable([Samples.report(), other, other]).text().split(separator: "\n").map(String.init)
+    #expect(lines.count == 4)
+    #expect(lines[1].contains("gptq 4-bit g128"))
+    #expect(lines[2].contains("rtn 8-bit"))
+    #expect(lines[3].contains("rtn 8-bit (2)"))
+    #expect(Set(lines.map { TerminalText.width($0) }).count == 1)
+    other.accuracy?.tokens = 1
+    #expect(ComparisonTable([Samples.report(), other]).text().contains("not comparable"))
+    #expect(ComparisonTable([Samples.report(), other], labels: ["one", "two"]).text().contains(" two "))
+    #expect(ComparisonTable([]).text().contains("report"))
+  }
+}
