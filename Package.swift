@@ -87,14 +87,18 @@ let settings: [SwiftSetting] = ["ExistentialAny", "MemberImportVisibility"].map 
 let package = Package(
   name: "DeepSeekOptimize",
   platforms: [.macOS(.v15)],
-  products: [.library(name: "DeepSeekOptimize", targets: ["DeepSeekOptimize"])]
+  products: [
+    .library(name: "DeepSeekOptimize", targets: ["DeepSeekOptimize"]),
+    // For the benchmarks, which time kernels without anything around them.
+    .library(name: "CKernels", targets: ["CKernels"]),
+  ]
     + executables.map { .executable(name: $0, targets: [$0]) },
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
-    .target(name: "CKernels"),
+    .target(name: "CKernels", linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
   ]
     + modules.map {
@@ -105,7 +109,8 @@ let package = Package(
     }
     + tests.map { tests in
       .testTarget(
-        name: "\(tests.module)Tests", dependencies: ([tests.module] + tests.imports).map { .target(name: $0) }
+        name: "\(tests.module)Tests",
+        dependencies: ([tests.module] + tests.imports).map { .target(name: $0) }
           + (tests.module == "Commands" ? executables.map { .target(name: $0) } : []),
         exclude: tests.scripts, resources: tests.fixtures.map { .copy($0) }, swiftSettings: settings)
     },

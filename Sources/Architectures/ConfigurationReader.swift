@@ -69,7 +69,8 @@ public struct ConfigurationReader {
   public mutating func activation(_ key: String = "hidden_act") throws(ConfigurationError) -> ActivationName {
     let name = try text(key) ?? "silu"
     guard let activation = ActivationName(rawValue: name) else {
-      throw ConfigurationError("\(file): \(key)", "\"\(name)\" is not supported", remedy: "use silu, gelu, gelu_new, gelu_pytorch_tanh or relu")
+      throw ConfigurationError(
+        "\(file): \(key)", "\"\(name)\" is not supported", remedy: "use silu, gelu, gelu_new, gelu_pytorch_tanh or relu")
     }
     return activation
   }

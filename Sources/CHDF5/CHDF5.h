@@ -4,7 +4,7 @@
 #define DSO_CHDF5_H
 
 #if !__has_include(<hdf5.h>)
-#error "DeepSeekOptimize reads and writes HDF5 through its C library, which is not installed: `apt install libhdf5-dev pkg-config` or `brew install hdf5`, then build again."
+#error "the HDF5 C library is missing: install it with `apt install libhdf5-dev` or `brew install hdf5`, then build again"
 #else
 
 #include <hdf5.h>

@@ -35,6 +35,6 @@ struct CompareCommand: ParsableCommand {
     Terminal.print(
       json
         ? JSONValue.array(loaded.map(\.json)).text().trimmingCharacters(in: .newlines)
-        : ComparisonTable(loaded).text(style: Terminal.outputStyle))
+        : ComparisonTable(loaded).text(style: Terminal.outputStyle).trimmingCharacters(in: .newlines))
   }
 }

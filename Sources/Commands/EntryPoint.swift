@@ -9,6 +9,7 @@ public enum EntryPoint {
     signal(SIGPIPE, SIG_IGN)
     // So is a limit on file sizes: writing then fails, and what was begun is cleared away.
     signal(SIGXFSZ, SIG_IGN)
+    for number in [SIGINT, SIGTERM] { installStop(number) }
     do {
       var parsed = try command.parseAsRoot()
       try parsed.run()
@@ -20,6 +21,14 @@ public enum EntryPoint {
       exit(status.rawValue)
     } catch {
       finish(error, of: command)
+    }
+  }
+
+  /// The first signal asks for a clean stop; the second one ends the process as it always would.
+  private static func installStop(_ number: Int32) {
+    signal(number) { number in
+      Interruption.request()
+      signal(number, SIG_DFL)
     }
   }
 

@@ -37,6 +37,7 @@ struct EvalCommand: ParsableCommand {
     }
     Terminal.print(
       resources.json
-        ? report.json.text().trimmingCharacters(in: .newlines) : ReportTable(report).text(style: Terminal.outputStyle))
+        ? report.json.text().trimmingCharacters(in: .newlines)
+        : ReportTable(report).text(style: Terminal.outputStyle).trimmingCharacters(in: .newlines))
   }
 }

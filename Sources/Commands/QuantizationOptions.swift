@@ -26,7 +26,8 @@ struct QuantizationOptions: ParsableArguments {
   @Option(
     name: .customLong("override"),
     help: ArgumentHelp(
-      "Other settings for some layers: 're:PATTERN=bits:4,group-size:64', or a layer's name for the pattern. Repeatable.", valueName: "rule"))
+      "Other settings for some layers: 're:PATTERN=bits:4,group-size:64', or a layer's name for the pattern. Repeatable.", valueName: "rule"
+    ))
   var overrides: [OverrideRule] = []
 
   @Option(help: ArgumentHelp("Leave these layers as they are: 're:PATTERN' or a name. Repeatable.", valueName: "pattern"))

@@ -12,8 +12,7 @@ struct RunOutcome {
     if json {
       Terminal.print(report.json.text().trimmingCharacters(in: .newlines))
     } else {
-      Terminal.print(ReportTable(report).text(style: Terminal.outputStyle))
-      Terminal.print("")
+      Terminal.print(ReportTable(report).text(style: Terminal.outputStyle).trimmingCharacters(in: .newlines) + "\n")
       Terminal.print("checkpoint  \(output.path)")
       Terminal.print("report      \(output.appendingPathComponent("report.html").path)")
     }
@@ -45,7 +44,9 @@ struct PlanTable {
           + storage.padding(toLength: 16, withPad: " ", startingAt: 0) + String(layer.outputBytes).leftPadded(to: 12))
     }
     lines.append("")
-    lines.append("tensors       \(plan.sourceBytes) → \(plan.outputBytes) bytes (\(String(format: "%.3f", Double(plan.outputBytes) / Double(max(1, plan.sourceBytes))))x)")
+    lines.append(
+      "tensors       \(plan.sourceBytes) → \(plan.outputBytes) bytes (\(String(format: "%.3f", Double(plan.outputBytes) / Double(max(1, plan.sourceBytes))))x)"
+    )
     lines.append("largest block \(plan.largestBlockBytes) bytes before and after together")
     lines.append("output        \(output.path) (nothing was written)")
     text = lines.joined(separator: "\n")

@@ -75,11 +75,26 @@ public struct PassRecord: Sendable, Equatable {
     public let clipped: Int
     /// What was done instead of what was asked, in words; nil in the normal case.
     public let fallback: String?
+
+    /// - Parameters:
+    ///   - module: the layer's scope, `model.layers.3.mlp.up_proj`.
+    ///   - scheme: what its weight is stored as now.
+    ///   - weights: how many weights it has.
+    public init(module: String, scheme: QuantizationScheme, weights: Int, clipped: Int = 0, fallback: String? = nil) {
+      self.module = module
+      self.scheme = scheme
+      self.weights = weights
+      self.clipped = clipped
+      self.fallback = fallback
+    }
   }
 
   public var pass: String
   public var layers: [Layer] = []
   public var warnings: [String] = []
+
+  /// The record of a pass that has done nothing yet.
+  public init(pass: String) { self.pass = pass }
 }
 
 /// A pass that cannot do what it is asked.

@@ -36,7 +36,9 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
       let known = ["pattern", "bits", "group-size"]
       for key in try decoder.container(keyedBy: AnyKey.self).allKeys where !known.contains(key.stringValue) {
         throw DecodingError.dataCorrupted(
-          .init(codingPath: decoder.codingPath, debugDescription: "\(key.stringValue) is not a setting of an override; use \(known.joined(separator: ", "))"))
+          .init(
+            codingPath: decoder.codingPath,
+            debugDescription: "\(key.stringValue) is not a setting of an override; use \(known.joined(separator: ", "))"))
       }
       let container = try decoder.container(keyedBy: CodingKeys.self)
       pattern = try container.decode(ModulePattern.self, forKey: .pattern)
@@ -101,7 +103,8 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     }
     for pattern in overrides.map(\.pattern) + ignore where !used.contains(pattern) {
       throw CompressionError(
-        pattern.text, "matches no layer of the model", remedy: "`inspect` lists the layers; a regular expression starts with re:", kind: .usage)
+        pattern.text, "matches no layer of the model", remedy: "`inspect` lists the layers; a regular expression starts with re:",
+        kind: .usage)
     }
     guard !schemes.isEmpty else {
       throw CompressionError("recipe", "leaves no layer to quantize", remedy: "ignore fewer layers", kind: .usage)
@@ -129,7 +132,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
         "--activations int8", "needs symmetric weights", remedy: "use --method symmetric", kind: .usage)
     }
     return QuantizationScheme(
-      bits: bits, symmetric: method == .symmetric, granularity: size == 0 || size == inputs ? .channel : .group(size),
+      bits: bits, symmetric: method == .symmetric, granularity: size == 0 ? .channel : .group(size),
       activations: activations)
   }
 }

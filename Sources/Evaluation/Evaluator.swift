@@ -43,9 +43,11 @@ public struct Evaluator: Sendable {
         let meter = index == 0 ? layerErrors : nil
         referenceStates = try stream.hidden(
           of: reference, windows: windows,
-          observer: meter.map { meter in { batch, node, input, output in
-            if batch == 0 { try meter.observe(node, input: input, output: output, interpreter: stream.interpreter) }
-          } },
+          observer: meter.map { meter in
+            { batch, node, input, output in
+              if batch == 0 { try meter.observe(node, input: input, output: output, interpreter: stream.interpreter) }
+            }
+          },
           progress: { report("Measuring", $0) })
       }
       let done = referenceStates == nil ? 0 : (reference?.blocks.count ?? 1) - 1
@@ -65,7 +67,8 @@ public struct Evaluator: Sendable {
       report("Measuring", steps)
     }
     guard scores.model.losses.allSatisfy(\.isFinite) else {
-      throw EvaluationError("model", "gives logits that are not finite", remedy: "check the checkpoint for NaN and infinities with `inspect`", kind: .badData)
+      throw EvaluationError(
+        "model", "gives logits that are not finite", remedy: "check the checkpoint for NaN and infinities with `inspect`", kind: .badData)
     }
     return Accuracy(
       text: text.name, context: text.context, model: scores.model, reference: scores.reference, divergences: divergences,
@@ -97,6 +100,7 @@ public struct Evaluator: Sendable {
         first += windows[window].count
       }
       for start in stride(from: 0, to: scored.count, by: tile) {
+        try Interruption.check()
         let part = Array(scored[start..<min(start + tile, scored.count)])
         let logits = try head.logits(state.matrix, rows: part.map(\.row))
         let referenceLogits = try referenceHead.flatMap { head in

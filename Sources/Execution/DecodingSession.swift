@@ -26,6 +26,7 @@ public final class DecodingSession {
       throw ExecutionError(
         "sequence", "of \(cache.length + tokens.count) tokens is longer than the \(cache.capacity) that were reserved", kind: .usage)
     }
+    try Interruption.check()
     let layout = SequenceLayout(lengths: [tokens.count], positions: [cache.length])
     var state = Matrix(rows: 0, columns: 0)
     for (index, block) in graph.blocks.enumerated() {

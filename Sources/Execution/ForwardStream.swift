@@ -1,3 +1,4 @@
+import Diagnostics
 import ModelGraph
 
 /// Runs a model over many windows of tokens one block at a time: memory is one block's weights and the windows' activations, whatever the model's size.
@@ -29,6 +30,7 @@ public struct ForwardStream: Sendable {
     for (blockIndex, block) in graph.blocks.dropLast().enumerated() {
       let weights = try LoadedBlock(block, of: graph)
       for (index, batch) in batches.enumerated() {
+        try Interruption.check()
         if blockIndex == 0 {
           let tokens = Array(windows[batch.windows].joined())
           states.append(

@@ -19,7 +19,9 @@ public struct Interpreter: Sendable {
     _ block: Block, of graph: ModelGraph, weights: LoadedBlock, tokens: [Int32], sequences: SequenceLayout
   ) throws -> Matrix {
     for token in tokens where token < 0 || Int(token) >= graph.vocabularySize {
-      throw ExecutionError("token \(token)", "is outside the model's vocabulary of \(graph.vocabularySize)", remedy: "use the tokenizer.json that belongs to the model")
+      throw ExecutionError(
+        "token \(token)", "is outside the model's vocabulary of \(graph.vocabularySize)",
+        remedy: "use the tokenizer.json that belongs to the model")
     }
     return try execute(block, of: graph, weights: weights, tokens: tokens, input: nil, sequences: sequences)
   }

@@ -37,12 +37,14 @@ public final class ThreadPool: @unchecked Sendable {
     withoutActuallyEscaping(body) { body in
       var work = Work(body: body, scratch: scratch)
       withUnsafeMutablePointer(to: &work) { pointer in
-        dso_pool_run(pool, Int64(tasks), { context, task, worker in
-          guard let work = context?.assumingMemoryBound(to: Work.self),
-            let memory = work.pointee.scratch[Int(worker)]
-          else { return }
-          work.pointee.body(Int(task), memory)
-        }, pointer)
+        dso_pool_run(
+          pool, Int64(tasks),
+          { context, task, worker in
+            guard let work = context?.assumingMemoryBound(to: Work.self),
+              let memory = work.pointee.scratch[Int(worker)]
+            else { return }
+            work.pointee.body(Int(task), memory)
+          }, pointer)
       }
     }
   }

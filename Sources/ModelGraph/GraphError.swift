@@ -15,6 +15,7 @@ public struct GraphError: Failure {
   }
 
   static func missing(_ name: String) -> GraphError {
-    GraphError(tensor: name, "the checkpoint has no such tensor", remedy: "check that every shard is there and that config.json belongs to it")
+    GraphError(
+      tensor: name, "the checkpoint has no such tensor", remedy: "check that every shard is there and that config.json belongs to it")
   }
 }

@@ -14,7 +14,8 @@ extension ModelGraph: CustomStringConvertible {
 
   private func text(of node: Node) -> String {
     let width = self[node.output].width.map { "[tokens, \($0)]" } ?? "tokens"
-    var line = "%\(node.output.index): \(width) = \(node.operation.name)(" + node.inputs.map { "%\($0.index)" }.joined(separator: ", ") + ")"
+    var line =
+      "%\(node.output.index): \(width) = \(node.operation.name)(" + node.inputs.map { "%\($0.index)" }.joined(separator: ", ") + ")"
     if let detail = node.operation.detail { line += " {\(detail)}" }
     for id in node.parameters {
       let parameter = self[id]

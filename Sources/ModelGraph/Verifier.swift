@@ -82,7 +82,8 @@ extension ModelGraph {
       holds = inputs.count == 2 && inputs[0] == inputs[1] && inputs[0] == output && shapes.isEmpty
     }
     guard holds else {
-      throw GraphError(tensor: node.scope, "\(node.operation.name) does not fit its inputs \(inputs.map { $0 ?? 0 }) and parameters \(shapes)")
+      throw GraphError(
+        tensor: node.scope, "\(node.operation.name) does not fit its inputs \(inputs.map { $0 ?? 0 }) and parameters \(shapes)")
     }
   }
 }

@@ -24,6 +24,7 @@ extension CompressionRun {
     }
     let stage = workers.isEmpty ? "Converting" : "Quantizing"
     for (index, block) in graph.blocks.enumerated() {
+      try Interruption.check()
       progress?(StageProgress(stage: stage, completed: index, total: graph.blocks.count))
       for pass in workers.indices { try workers[pass].apply(to: block, of: &graph, in: context) }
       for id in graph.parameters(of: block) {
@@ -55,6 +56,7 @@ extension CompressionRun {
   func compare(_ written: ModelBundle, with digests: [String: String]) throws {
     let names = written.weights.names
     for (index, name) in names.enumerated() {
+      try Interruption.check()
       if index % 16 == 0 { progress?(StageProgress(stage: "Checking", completed: index, total: names.count)) }
       guard let expected = digests[name] else { throw RecipeError(name, "stands in the output and was never written", kind: .inputOutput) }
       guard try written.weights.load(name).digest() == expected else {

@@ -40,10 +40,12 @@ extension Recipe {
     }
     guard let object = document.object else { throw RecipeError(file, "is not a mapping", kind: .badConfiguration) }
     for key in object.keys where !["version", "format", "seed", "passes"].contains(key) {
-      throw RecipeError(file, "has the unknown key \"\(key)\"", remedy: "known are version, format, seed and passes", kind: .badConfiguration)
+      throw RecipeError(
+        file, "has the unknown key \"\(key)\"", remedy: "known are version, format, seed and passes", kind: .badConfiguration)
     }
     if let version = object["version"], version != 1 {
-      throw RecipeError(file, "has the version \(version.text(pretty: false))", remedy: "this program reads version 1", kind: .badConfiguration)
+      throw RecipeError(
+        file, "has the version \(version.text(pretty: false))", remedy: "this program reads version 1", kind: .badConfiguration)
     }
     var format = OutputFormat.compressedTensors
     if let name = object["format"] {
@@ -59,7 +61,8 @@ extension Recipe {
       throw RecipeError("\(file): seed", "is not a whole number from 0", kind: .badConfiguration)
     }
     guard let entries = object["passes"]?.array else {
-      throw RecipeError("\(file): passes", "is not a list", remedy: "write `passes:` and a line `- round-to-nearest: {bits: 8}`", kind: .badConfiguration)
+      throw RecipeError(
+        "\(file): passes", "is not a list", remedy: "write `passes:` and a line `- round-to-nearest: {bits: 8}`", kind: .badConfiguration)
     }
     var passes: [any CompressionPass] = []
     for entry in entries {

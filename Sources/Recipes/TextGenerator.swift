@@ -50,7 +50,8 @@ public struct TextGenerator {
     let room = model.graph.maximumPositions - tokens.count
     guard !tokens.isEmpty, room > 0 else {
       throw RecipeError(
-        "prompt", "has \(tokens.count) tokens, the model \(model.graph.maximumPositions) positions", remedy: "give a prompt that fits", kind: .usage)
+        "prompt", "has \(tokens.count) tokens, the model \(model.graph.maximumPositions) positions", remedy: "give a prompt that fits",
+        kind: .usage)
     }
     let limit = min(maximumTokens, room)
     let session = try DecodingSession(graph: model.graph, interpreter: interpreter, capacity: tokens.count + limit)

@@ -1,10 +1,11 @@
-@testable import Architectures
 import Diagnostics
 import Foundation
 import ModelGraph
 import StructuredData
 import Tensors
 import Testing
+
+@testable import Architectures
 
 private struct NoWeights: WeightSource {
   var names: [String] { [] }
@@ -36,10 +37,12 @@ private struct NoWeights: WeightSource {
   }
 
   @Test(arguments: [
-    ["model_type": "gpt_bigcode"] as JSONObject, ["model_type": nil], ["model_type": 3], ["vocab_size": 0], ["vocab_size": -5], ["vocab_size": "many"],
+    ["model_type": "gpt_bigcode"] as JSONObject, ["model_type": nil], ["model_type": 3], ["vocab_size": 0], ["vocab_size": -5],
+    ["vocab_size": "many"],
     ["hidden_size": 1e300], ["hidden_size": 9_223_372_036_854_775_807], ["num_hidden_layers": 1_000_000_000], ["num_key_value_heads": 3],
     ["head_dim": 5], ["head_dim": 0], ["hidden_act": "mish"], ["rms_norm_eps": "small"], ["attention_bias": 1], ["rope_theta": -1],
-    ["rope_scaling": ["type": "dynamic", "factor": 2]], ["rope_scaling": ["rope_type": "linear"]], ["rope_scaling": ["rope_type": "linear", "factor": 0]],
+    ["rope_scaling": ["type": "dynamic", "factor": 2]], ["rope_scaling": ["rope_type": "linear"]],
+    ["rope_scaling": ["rope_type": "linear", "factor": 0]],
     ["rope_scaling": ["rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 1]], ["rope_scaling": 7],
     ["rope_parameters": ["rope_type": "yarn", "factor": 2, "original_max_position_embeddings": -1]],
   ])
@@ -65,7 +68,9 @@ private struct NoWeights: WeightSource {
   @Test func theCatalogueListsEveryFamilyFile() throws {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("Sources/Architectures/Families")
-    let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".swift") }.map { String($0.dropLast(6)) }
+    let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".swift") }.map {
+      String($0.dropLast(6))
+    }
     #expect(Set(files) == Set(ArchitectureCatalog.families.map { "\($0)" }))
     #expect(Set(ArchitectureCatalog.modelTypes).count == ArchitectureCatalog.modelTypes.count)
   }

@@ -58,7 +58,8 @@ extension KernelTests {
         let target = c + rows.lowerBound * ldc
         a.withUnsafeBufferPointer { a in
           rounded.withUnsafeBufferPointer { rounded in
-            let from = a.baseAddress! + rows.lowerBound * lda, from16 = rounded.baseAddress! + rows.lowerBound * lda
+            guard let first = a.baseAddress, let first16 = rounded.baseAddress else { return }
+            let from = first + rows.lowerBound * lda, from16 = first16 + rows.lowerBound * lda
             let ld = Int64(lda), ldc = Int64(ldc)
             switch kind {
             case .matmul: dso_matmul_f32(from, ld, height, &view, begin, end, bias, target, ldc, scratch.pointer)

@@ -128,10 +128,15 @@ extension KernelTests {
           var y = [Float](repeating: -77, count: edges.count)
           with(set) { dso_gated_activation(kind, edges, nil, &y, Int64(edges.count)) }
           for (x, result) in zip(edges, y) {
-            if x.isNaN { #expect(result.isNaN, "\(name(set)) \(kind.rawValue)") }
-            else if x >= 88 { #expect(result == x, "\(name(set)) \(kind.rawValue) of \(x)") }
-            else if x <= -88 { #expect(abs(result) < 1e-35, "\(name(set)) \(kind.rawValue) of \(x)") }
-            else { #expect(abs(result) <= abs(x), "\(name(set)) \(kind.rawValue) of \(x)") }
+            if x.isNaN {
+              #expect(result.isNaN, "\(name(set)) \(kind.rawValue)")
+            } else if x >= 88 {
+              #expect(result == x, "\(name(set)) \(kind.rawValue) of \(x)")
+            } else if x <= -88 {
+              #expect(abs(result) < 1e-35, "\(name(set)) \(kind.rawValue) of \(x)")
+            } else {
+              #expect(abs(result) <= abs(x), "\(name(set)) \(kind.rawValue) of \(x)")
+            }
           }
         }
       }

@@ -19,7 +19,8 @@ import Testing
 
   /// Runs an executable of this build in a directory of the test's own.
   private func run(_ arguments: String..., input: String = "") throws -> Outcome {
-    let products = Bundle.main.bundleURL.pathExtension == "xctest" ? Bundle.main.bundleURL.deletingLastPathComponent() : Bundle.main.bundleURL
+    let products =
+      Bundle.main.bundleURL.pathExtension == "xctest" ? Bundle.main.bundleURL.deletingLastPathComponent() : Bundle.main.bundleURL
     let process = Process()
     process.executableURL = products.appendingPathComponent(arguments[0])
     process.arguments = Array(arguments.dropFirst())
@@ -72,8 +73,10 @@ import Testing
   }
 
   @Test(arguments: [
-    ["--bits", "7"], ["--bits", "eight"], ["--bit", "8"], ["--method", "both"], ["--group-size", "-1"], ["--group-size", "100"], ["--threads", "0"],
-    ["--override", "nonsense"], ["--override", "q_proj=bits:9"], ["--override", "re:.*nothing=bits:4"], ["--ignore", "re:("], ["--ignore", "absent"],
+    ["--bits", "7"], ["--bits", "eight"], ["--bit", "8"], ["--method", "both"], ["--group-size", "-1"], ["--group-size", "100"],
+    ["--threads", "0"],
+    ["--override", "nonsense"], ["--override", "q_proj=bits:9"], ["--override", "re:.*nothing=bits:4"], ["--ignore", "re:("],
+    ["--ignore", "absent"],
     ["--method", "asymmetric", "--activations", "int8"], ["--eval-tokens", "1"], ["--no-eval", "--max-kl", "1"], ["--max-memory", "lots"],
     ["--sequence-length", "513"], ["--format", "onnx"], ["stray"],
   ])
@@ -138,7 +141,8 @@ import Testing
     try good.write(to: weights)
     let configuration = model.appendingPathComponent("config.json")
     let text = try String(contentsOf: configuration, encoding: .utf8)
-    try text.replacingOccurrences(of: "\"model_type\": \"llama\"", with: "\"model_type\": \"mamba\"").write(to: configuration, atomically: true, encoding: .utf8)
+    try text.replacingOccurrences(of: "\"model_type\": \"llama\"", with: "\"model_type\": \"mamba\"").write(
+      to: configuration, atomically: true, encoding: .utf8)
     expectRefusal(try run("deepseek-quant", "--model", "m"), 65, leaving: ["m"], "mamba", "llama")
     try text.dropLast(20).description.write(to: configuration, atomically: true, encoding: .utf8)
     expectRefusal(try run("deepseek-quant", "--model", "m"), 65, leaving: ["m"], "config.json")
@@ -176,7 +180,8 @@ import Testing
     let comparison = try run("deepseek-optimize", "compare", "a", "b", "--output", "c.html")
     #expect(comparison.status == 0, "\(comparison.error)")
     #expect(contents == ["a", "b", "c.html"])
-    let evaluation = try run("deepseek-optimize", "eval", "--model", "a", "--reference", "demo", "--eval-tokens", "1024", "--json", "--quiet")
+    let evaluation = try run(
+      "deepseek-optimize", "eval", "--model", "a", "--reference", "demo", "--eval-tokens", "1024", "--json", "--quiet")
     let report = try CompressionReport(json: JSONValue(parsing: evaluation.output))
     #expect(report.accuracy?.klDivergence != nil)
     let generated = try run("deepseek-optimize", "generate", "--model", "a", "--prompt", "The lighthouse", "--max-tokens", "8")

@@ -1,10 +1,11 @@
-@testable import Compression
 import Diagnostics
 import Execution
 import ModelGraph
 import StructuredData
 import Tensors
 import Testing
+
+@testable import Compression
 
 @Suite struct RoundToNearestTests {
   private let pool = ThreadPool(threads: 2)
@@ -105,7 +106,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ["bit": 3] as JSONObject, ["bits": "three"], ["method": "other"], ["overrides": [["patern": "x"]]], ["overrides": [["pattern": "x", "width": 4]]],
+    ["bit": 3] as JSONObject, ["bits": "three"], ["method": "other"], ["overrides": [["patern": "x"]]],
+    ["overrides": [["pattern": "x", "width": 4]]],
     ["ignore": "lm_head"], ["bits": 3.5],
   ])
   func whatIsNotAnOptionIsRefused(_ options: JSONObject) {

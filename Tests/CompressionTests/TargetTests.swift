@@ -1,8 +1,9 @@
-@testable import Compression
 import Diagnostics
 import ModelGraph
 import Tensors
 import Testing
+
+@testable import Compression
 
 private struct Shapes: WeightSource {
   var shapes: [String: Shape]
@@ -63,7 +64,8 @@ private struct Shapes: WeightSource {
 
   @Test func aPatternThatMatchesNothingIsAnError() {
     for (overrides, ignore) in [
-      ([QuantizationTargets.Override(pattern: "re:model.*")], [ModulePattern]()), ([], ["l.1.q"]), ([], ["re:.*\\.weight"]), ([], ["0.q.x"]),
+      ([QuantizationTargets.Override(pattern: "re:model.*")], [ModulePattern]()), ([], ["l.1.q"]), ([], ["re:.*\\.weight"]),
+      ([], ["0.q.x"]),
     ] {
       var targets = QuantizationTargets()
       targets.overrides = overrides

@@ -1,6 +1,7 @@
 import Diagnostics
-@testable import Evaluation
 import Testing
+
+@testable import Evaluation
 
 @Suite struct StatisticsTests {
   @Test func quantilesInterpolate() {

@@ -1,7 +1,8 @@
 import DeepSeekOptimize
 import Foundation
-@testable import Recipes
 import Testing
+
+@testable import Recipes
 
 @Suite struct OutputTests {
   private let directory: TemporaryDirectory

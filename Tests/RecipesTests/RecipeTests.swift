@@ -23,7 +23,8 @@ import Testing
 
   @Test(arguments: [
     "", "[]", "passes: 3", "pases: []", "passes:\n- gptq9: {}", "passes:\n- round-to-nearest: {bit: 4}", "passes:\n- round-to-nearest: [4]",
-    "passes:\n- {round-to-nearest: {}, other: {}}", "passes: []\nversion: 2", "passes: []\nformat: onnx", "passes: []\nseed: -1", "passes: [\n",
+    "passes:\n- {round-to-nearest: {}, other: {}}", "passes: []\nversion: 2", "passes: []\nformat: onnx", "passes: []\nseed: -1",
+    "passes: [\n",
     "a: &a [x]\npasses: *a", "passes: []\npasses: []",
   ])
   func whatIsWrongIsRefusedAsConfiguration(_ text: String) {

@@ -8,7 +8,8 @@ import Testing
   init() throws { directory = try TemporaryDirectory() }
 
   private func run(
-    _ passes: [any CompressionPass], to name: String = "out", format: OutputFormat = .compressedTensors, evaluation: EvaluationSettings? = nil,
+    _ passes: [any CompressionPass], to name: String = "out", format: OutputFormat = .compressedTensors,
+    evaluation: EvaluationSettings? = nil,
     threads: Int? = 2, gates: AccuracyGates = AccuracyGates(), model: String = "demo"
   ) throws -> CompressionReport {
     var settings = RunSettings(output: URL(fileURLWithPath: directory.path(name)))

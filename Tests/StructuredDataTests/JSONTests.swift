@@ -17,7 +17,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "{a:1}", "01", "1.", ".5", "+1", "1e", "nul", "tru", "\"", "\"\\x\"", "\"\\ud800\"", "\"a\u{1}b\"", "[1] 2",
+    "", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "{a:1}", "01", "1.", ".5", "+1", "1e", "nul", "tru", "\"", "\"\\x\"", "\"\\ud800\"",
+    "\"a\u{1}b\"", "[1] 2",
     "{\"a\":1,\"a\":2}", "{\"\\u0061\":1,\"a\":2}", "1e999", "'a'", "NaN", "[1 2]", "\u{FEFF}1",
   ])
   func refusesWhatIsNotJSON(_ text: String) {
@@ -56,7 +57,8 @@ import Testing
 
   @Test func writingReadsBackEqual() throws {
     let value: JSONValue = [
-      "text": "tab\t quote\" slash\\ bell\u{7} é", "numbers": [0, -1, 0.1, 1e-300, 123_456_789_012_345], "empty": [:], "list": [[], [nil, true]],
+      "text": "tab\t quote\" slash\\ bell\u{7} é", "numbers": [0, -1, 0.1, 1e-300, 123_456_789_012_345], "empty": [:],
+      "list": [[], [nil, true]],
     ]
     for pretty in [true, false] { #expect(try JSONValue(parsing: value.text(pretty: pretty)) == value) }
     #expect(JSONValue.number(.nan).text(pretty: false) == "null")

@@ -8,6 +8,7 @@ enum { TILE_COLUMNS = TILE_VECTORS * LANES };
 typedef enum { UNITS_F32, UNITS_BF16, UNITS_CODES } unit_kind;
 
 /// acc + a * b for one unit per lane. Accumulators of codes are 32-bit integers in float registers.
+/// Attention includes this file without HAS_PRODUCTS: it has floats only.
 INLINE VF add_product(unit_kind kind, VF acc, VF a, VF b) {
   switch (kind) {
     case UNITS_F32: return vf_fma(a, b, acc);

@@ -33,10 +33,12 @@ enum HDF5Attribute {
     guard H5Aexists(object.raw, "\u{1}") >= 0 else { throw place.libraryFailure("reading the attributes") }
     var names = HDF5NameList(limit: greatestCount)
     let status = withUnsafeMutablePointer(to: &names) { list in
-      H5Aiterate2(object.raw, H5_INDEX_NAME, H5_ITER_NATIVE, nil, { _, name, _, context in
-        guard let name, let list = context?.assumingMemoryBound(to: HDF5NameList.self) else { return -1 }
-        return list.pointee.append(name, kind: 0)
-      }, list)
+      H5Aiterate2(
+        object.raw, H5_INDEX_NAME, H5_ITER_NATIVE, nil,
+        { _, name, _, context in
+          guard let name, let list = context?.assumingMemoryBound(to: HDF5NameList.self) else { return -1 }
+          return list.pointee.append(name, kind: 0)
+        }, list)
     }
     guard status >= 0 else { throw place.libraryFailure("reading the attributes") }
     guard !names.isOverfull else { throw place.malformed("it has more than \(greatestCount) attributes") }

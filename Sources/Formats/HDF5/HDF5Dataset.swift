@@ -47,7 +47,7 @@ struct HDF5Dataset: Equatable, Sendable {
     switch layout {
     case H5D_CHUNKED:
       let elementSize = H5Tget_size(type.raw)
-      try storage.checkChunks(creation, elementSize: elementSize)
+      try storage.checkChunks(creation, of: shape, elementSize: elementSize)
       try HDF5Filters.check(creation, elementSize: elementSize, place: place)
       access = .library(isBigEndian: element.isBigEndian)
     case H5D_COMPACT:
@@ -76,60 +76,5 @@ struct HDF5Dataset: Equatable, Sendable {
       dimensions.append(dimension)
     }
     return Shape(dimensions)
-  }
-}
-
-/// Holds what a dataset declares against what the file stores for it, so that no allocation is larger than the file justifies.
-struct HDF5StorageCheck {
-  let byteCount: Int
-  let storedBytes: UInt64
-  let fileSize: Int
-  let place: HDF5Place
-
-  /// Deflate cannot compress more than 1032-fold; chunks that were never written may add this much beyond it.
-  static let greatestRatio: UInt64 = 1040
-  static let unwrittenAllowance = 1 << 20
-
-  /// Contiguous and compact: exactly the declared bytes are there.
-  func checkExact() throws(CheckpointError) {
-    guard UInt64(byteCount) == storedBytes || byteCount == 0 else { throw mismatch }
-  }
-
-  /// Contiguous: the elements lie inside the file. Returns where they start.
-  func checkOffset(_ offset: UInt64) throws(CheckpointError) -> Int {
-    guard byteCount > 0 else { return 0 }
-    guard let offset = Int(exactly: offset), offset <= fileSize, byteCount <= fileSize - offset else {
-      throw place.malformed("its \(byteCount) bytes do not lie inside the file of \(fileSize) bytes")
-    }
-    return offset
-  }
-
-  /// Chunked: neither the whole nor one chunk is larger than its stored bytes can unfold to.
-  func checkChunks(_ creation: borrowing HDF5Identifier, elementSize: Int) throws(CheckpointError) {
-    guard storedBytes <= UInt64(fileSize) else { throw mismatch }
-    var extents = [hsize_t](repeating: 0, count: 32)
-    let rank = H5Pget_chunk(creation.raw, 32, &extents)
-    guard (1...32).contains(rank) else { throw place.malformed("its chunks have no valid shape") }
-    var chunkBytes = UInt64(elementSize)
-    for extent in extents.prefix(Int(rank)) {
-      let (product, overflow) = chunkBytes.multipliedReportingOverflow(by: extent)
-      guard !overflow, product > 0 else { throw place.malformed("the shape of its chunks overflows") }
-      chunkBytes = product
-    }
-    guard isJustified(UInt64(byteCount)) else { throw mismatch }
-    guard isJustified(chunkBytes) else {
-      throw place.malformed("its chunks take \(chunkBytes) bytes, and the file stores \(storedBytes) for all of them")
-    }
-  }
-
-  private func isJustified(_ bytes: UInt64) -> Bool {
-    // storedBytes is at most the file's size here, far from overflow.
-    bytes <= UInt64(Self.unwrittenAllowance) || bytes / Self.greatestRatio <= storedBytes
-  }
-
-  private var mismatch: CheckpointError {
-    place.malformed(
-      "it declares \(byteCount) bytes, and the file stores \(storedBytes) for it",
-      remedy: "write the file again with all its data")
   }
 }

@@ -51,20 +51,15 @@ struct HDF5StructureCheck {
       bytes.range(at: data, size) != nil
     else { return false }
     var free = bytes.number(at: heap + 16, 8)
-    // The list ends with 1, or with an undefined address, which is no Int. A block takes 16 bytes, so there are not more than that many.
+    // Each block takes 16 bytes or more, and says where the next one is; 1 ends the list.
     for _ in 0...size / 16 {
-      guard let offset = free else { return bytes.range(at: heap + 16, 8) != nil && isUndefined(at: heap + 16) }
+      guard let offset = free else { return false }
       if offset == 1 { return true }
-      guard offset >= 0, offset <= size - 16, let length = bytes.number(at: data + offset + 8, 8), length >= 16,
+      guard offset <= size - 16, let length = bytes.number(at: data + offset + 8, 8), length >= 16,
         length <= size - offset
       else { return false }
       free = bytes.number(at: data + offset, 8)
-      guard free != nil else { return false }
     }
     return false
-  }
-
-  private func isUndefined(at position: Int) -> Bool {
-    bytes.number(at: position, 4) == 0xFFFF_FFFF && bytes.number(at: position + 4, 4) == 0xFFFF_FFFF
   }
 }

@@ -94,16 +94,17 @@ struct HDF5Walker {
     return address
   }
 
-
   private mutating func links(
     of group: borrowing HDF5Identifier, at here: HDF5Place
   ) throws(CheckpointError) -> [HDF5NameList.Entry] {
     var list = HDF5NameList(limit: Self.greatestLinkCount - linkCount)
     let status = withUnsafeMutablePointer(to: &list) { list in
-      chdf5_visit_links(group.raw, { name, kind, context in
-        guard let name, let list = context?.assumingMemoryBound(to: HDF5NameList.self) else { return -1 }
-        return list.pointee.append(name, kind: kind)
-      }, list)
+      chdf5_visit_links(
+        group.raw,
+        { name, kind, context in
+          guard let name, let list = context?.assumingMemoryBound(to: HDF5NameList.self) else { return -1 }
+          return list.pointee.append(name, kind: kind)
+        }, list)
     }
     guard status >= 0 else { throw here.libraryFailure("reading the group") }
     guard !list.isOverfull else { throw place.malformed("it holds more than \(Self.greatestLinkCount) objects") }

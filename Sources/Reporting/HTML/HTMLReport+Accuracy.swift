@@ -8,7 +8,8 @@ extension ReportPage {
 
   private func perplexity(_ accuracy: CompressionReport.Accuracy) -> String {
     var rows: [IntervalPlot.Row] = []
-    for (name, figure, series) in [("Reference", accuracy.reference, 0), ("Compressed", accuracy.compressed, 1)] {
+    let isAlone = accuracy.reference == nil
+    for (name, figure, series) in [("Reference", accuracy.reference, 0), (isAlone ? "Model" : "Compressed", accuracy.compressed, 1)] {
       guard let figure, let value = figure.perplexity, value.isFinite else { continue }
       let interval = figure.standardError.flatMap { error in
         error.isFinite && error >= 0 ? value - 1.96 * error...value + 1.96 * error : nil
@@ -17,12 +18,13 @@ extension ReportPage {
     }
     guard !rows.isEmpty else { return "" }
     let words = rows.map { "\($0.name) \($0.text)" }.joined(separator: ", ")
-    let plot = IntervalPlot(title: "Perplexity of both models", summary: words + ".", rows: rows, axis: "perplexity")
+    let plot = IntervalPlot(
+      title: isAlone ? "Perplexity" : "Perplexity of both models", summary: words + ".", rows: rows, axis: "perplexity")
     var html = "<h3>Perplexity</h3>\n"
     html += plot.figure(
       id: "p-ppl",
-      caption: "Perplexity with its 95 % interval (±1.96 standard errors). These intervals say how well the text pins each figure "
-        + "down; both models read the same tokens, so the change between them is known far better.")
+      caption: "Perplexity with its 95 % interval (±1.96 standard errors): how well the text pins the figure down."
+        + (isAlone ? "" : " Both models read the same tokens, so the change between them is known far better."))
     return html + change(accuracy)
   }
 

@@ -65,7 +65,12 @@ public struct ReportTable: Sendable {
     guard let accuracy = report.accuracy else { return nil }
     let summary = ReportSummary(report: report)
     var section = Section(title: "Accuracy")
-    if accuracy.reference != nil || accuracy.compressed != nil {
+    if accuracy.reference == nil, let alone = accuracy.compressed {
+      // A model measured by itself is not "compressed" from anything that is known here.
+      var table = TextTable([.left, .right])
+      table.row("perplexity", .init(NumberText.perplexity(alone)))
+      section.add(table)
+    } else if accuracy.reference != nil {
       var table = TextTable([.left, .right, .right, .right, .left])
       table.header("", "reference", "compressed", "change", "95 % interval")
       table.row(

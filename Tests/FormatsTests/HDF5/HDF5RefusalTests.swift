@@ -46,6 +46,14 @@ import Testing
     ("refused-precision", "/weight: its 4-byte integer format"),
     ("refused-null", "/weight: it has no elements"),
     ("damaged-truncated", "truncated"),
+    ("damaged-chunk-extent", "/weight: the shape of its chunks is damaged"),
+    ("damaged-rank", "/weight: its chunks have 2 dimensions, and it has 1"),
+    ("damaged-chunk-count", "/bomb: it has 1048576 chunks"),
+    ("damaged-names", "the names in this group are damaged"),
+    ("damaged-string-size", "an attribute of it is damaged"),
+    ("damaged-string-length", "an attribute of it is damaged"),
+    ("damaged-free-space", "an attribute of it is damaged"),
+    ("damaged-attribute", "an attribute of it is damaged"),
     ("damaged-text", "not an HDF5 file"),
   ])
   func refused(name: String, reason: String) throws {

@@ -211,12 +211,12 @@ def hostile():
         for index in range(20):
             file[f"weight{index}"] = file["weight0"] if index else values((4,))
     with create("hostile-overlap.h5") as file:
-        first = file.create_dataset("first", data=values((4096,)))
-        second = file.create_dataset("second", data=values((4096,)))
+        first = file.create_dataset("first", data=values((2048,)))
+        second = file.create_dataset("second", data=values((2048,)))
         offsets = first.id.get_offset(), second.id.get_offset()
     path = HERE / "hostile-overlap.h5"
     data = path.read_bytes()
-    size = struct.pack("<Q", 16384)
+    size = struct.pack("<Q", 8192)
     pair = [struct.pack("<Q", offset) + size for offset in offsets]
     assert data.count(pair[0]) == 1 and data.count(pair[1]) == 1 and data[40:48] == struct.pack("<Q", len(data))
     data = data.replace(pair[1], pair[0])[: offsets[1]]
@@ -257,6 +257,47 @@ def refused_types():
         file["weight"] = h5py.Empty("<f4")
 
 
+def overwritten(name, position, replacement):
+    path = HERE / name
+    data = bytearray(path.read_bytes())
+    data[position : position + len(replacement)] = replacement
+    path.write_bytes(data)
+
+
+def position(name, pattern):
+    data = (HERE / name).read_bytes()
+    assert data.count(pattern) == 1, (name, pattern, data.count(pattern))
+    return data.index(pattern)
+
+
+def crashers():
+    """Damage that HDF5 1.10 divides by zero on, writes out of bounds for, or never comes back from."""
+    with create("damaged-chunk-extent.h5") as file:
+        file.create_dataset("weight", data=values((64,)), chunks=(64,), compression="gzip")
+    overwritten("damaged-chunk-extent.h5", position("damaged-chunk-extent.h5", struct.pack("<III", 64, 4, 0)), bytes(4))
+    with create("damaged-rank.h5") as file:
+        file.create_dataset("weight", data=values((5, 3)), chunks=(2, 3))
+    space = struct.pack("<BBBBIQQ", 1, 2, 1, 0, 0, 5, 3)
+    overwritten("damaged-rank.h5", position("damaged-rank.h5", space) + 1, b"\x01")
+    with create("damaged-chunk-count.h5") as file:
+        file.create_dataset("bomb", shape=(1 << 20,), dtype="u1", chunks=(1,))
+    with create("damaged-names.h5") as file:
+        file["weight"] = values((4,))
+    heap = position("damaged-names.h5", b"HEAP")
+    overwritten("damaged-names.h5", heap + 16, struct.pack("<Q", 80))
+    for name, shift, replacement in [
+        ("damaged-string-size.h5", -8, struct.pack("<Q", 1 << 40)),
+        ("damaged-string-length.h5", -8, struct.pack("<Q", 9)),
+        ("damaged-free-space.h5", 24, bytes(8)),
+    ]:
+        with create(name) as file:
+            file.attrs["config.json"] = '{"text": "here"}'
+        overwritten(name, position(name, b'{"text": "here"}') + shift, replacement)
+    with create("damaged-attribute.h5") as file:
+        file.attrs["config.json"] = "{}"
+    overwritten("damaged-attribute.h5", position("damaged-attribute.h5", b"config.json\0") - 6, b"\xff\xff")
+
+
 def damaged():
     with create("damaged-truncated.h5") as file:
         file["weight"] = values((64,))
@@ -271,6 +312,7 @@ def damaged():
     data = bytearray(path.read_bytes())
     data[offset] ^= 1
     path.write_bytes(data)
+    crashers()
     (HERE / "damaged-text.h5").write_bytes(b"this is no HDF5 file, whatever its name says\n")
 
 

@@ -1,0 +1,22 @@
+import Synchronization
+
+/// A wish to stop, noted by a signal handler and honoured between two pieces of work, so that what was begun is cleared away.
+public enum Interruption {
+  private static let isRequested = Atomic<Bool>(false)
+
+  /// Asks for a stop. Safe to call from a signal handler.
+  public static func request() { isRequested.store(true, ordering: .relaxed) }
+
+  /// Throws when a stop was asked for.
+  public static func check() throws(StoppedFailure) {
+    if isRequested.load(ordering: .relaxed) { throw StoppedFailure() }
+  }
+}
+
+/// The run was stopped before its end.
+public struct StoppedFailure: Failure {
+  public let kind = FailureKind.stopped
+  public let subject = ""
+  public let problem = "stopped before the end; nothing was written"
+  public let remedy = "run the same command again"
+}
