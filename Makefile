@@ -4,7 +4,7 @@ RELEASE := -c release
 # Building and testing in release undo each other's objects: each has its own folder.
 TEST := --scratch-path .build-test
 
-.PHONY: setup build demo test lint bench interop clean
+.PHONY: setup build demo test examples lint bench interop clean
 
 setup:
 	@Scripts/setup
@@ -17,6 +17,9 @@ demo: build
 
 test: setup lint
 	$(SWIFT) test $(RELEASE) $(TEST)
+
+examples: setup
+	$(SWIFT) build $(RELEASE) --package-path Examples
 
 lint:
 	@Scripts/check-imports

@@ -79,8 +79,8 @@ static inline herr_t chdf5_memory_write(H5FD_t *file, H5FD_mem_t type, hid_t tra
   return -1;
 }
 
-/// Makes the files opened with these access properties be `size` bytes at `bytes`, which must outlive them. Negative on failure.
-static inline int chdf5_set_memory_driver(hid_t access, const void *bytes, uint64_t size) {
+/// Makes the driver known to the library; negative on failure. It must stay so: 1.10 gives up its reference before it closes a file.
+static inline hid_t chdf5_register_memory_driver(void) {
   static const H5FD_class_t driver = {
 #if H5_VERSION_GE(1, 14, 0)
     .version = H5FD_CLASS_VERSION,
@@ -101,13 +101,13 @@ static inline int chdf5_set_memory_driver(hid_t access, const void *bytes, uint6
     .write = chdf5_memory_write,
     .fl_map = H5FD_FLMAP_DICHOTOMY,
   };
-  hid_t registered = H5FDregister(&driver);
-  if (registered < 0) return -1;
+  return H5FDregister(&driver);
+}
+
+/// Makes the files opened with these access properties be `size` bytes at `bytes`, which must outlive them. Negative on failure.
+static inline int chdf5_set_memory_driver(hid_t access, hid_t driver, const void *bytes, uint64_t size) {
   chdf5_memory memory = {(const unsigned char *)bytes, size};
-  // The properties, and then the file, keep the driver alive.
-  int status = H5Pset_driver(access, registered, &memory);
-  H5Idec_ref(registered);
-  return status;
+  return H5Pset_driver(access, driver, &memory);
 }
 
 #endif

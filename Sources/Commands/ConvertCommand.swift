@@ -25,6 +25,7 @@ struct ConvertCommand: ParsableCommand {
     let bundle = try ModelBundle(opening: model.model)
     var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? "\(bundle.name)-\(format.rawValue)"))
     settings.overwrite = destination.overwrite
+    settings.resume = destination.resume
     settings.evaluation = nil
     settings.threads = resources.threads
     let run = CompressionRun(

@@ -17,6 +17,9 @@ struct OutputOptions: ParsableArguments {
 
   @Flag(help: "Replace an existing output.")
   var overwrite = false
+
+  @Flag(help: "Continue a run with the same model and recipe that was stopped or killed.")
+  var resume = false
 }
 
 /// What accuracy is measured on.

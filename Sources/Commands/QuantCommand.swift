@@ -54,6 +54,7 @@ public struct QuantCommand: ParsableCommand {
     let bundle = try ModelBundle(opening: model.model)
     var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? defaultOutput(bundle, recipe)))
     settings.overwrite = destination.overwrite
+    settings.resume = destination.resume
     settings.evaluation = noEval ? nil : evaluation.settings
     settings.gates = gates.gates
     settings.threads = resources.threads

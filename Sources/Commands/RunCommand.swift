@@ -35,6 +35,7 @@ struct RunCommand: ParsableCommand {
     let bundle = try ModelBundle(opening: model.model)
     var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? "\(bundle.name)-optimized"))
     settings.overwrite = destination.overwrite
+    settings.resume = destination.resume
     settings.evaluation = noEval ? nil : evaluation.settings
     settings.gates = gates.gates
     settings.threads = resources.threads

@@ -28,8 +28,8 @@ public protocol BlockPass {
   var plan: [ParameterID: WeightStorage] { get }
   /// Replaces parameters of one block in the graph.
   mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws
-  /// What was done, for the report.
-  var record: PassRecord { get }
+  /// What was done, for the report. A run that resumes sets it to what the earlier run had recorded, before the first block that is left.
+  var record: PassRecord { get set }
 }
 
 /// What passes promise and ask of each other; a recipe is checked by these before any weight is read.
@@ -90,11 +90,15 @@ public struct PassRecord: Sendable, Equatable {
   }
 
   public var pass: String
-  public var layers: [Layer] = []
-  public var warnings: [String] = []
+  public var layers: [Layer]
+  public var warnings: [String]
 
-  /// The record of a pass that has done nothing yet.
-  public init(pass: String) { self.pass = pass }
+  /// The record of a pass that has done nothing yet, or of one that has.
+  public init(pass: String, layers: [Layer] = [], warnings: [String] = []) {
+    self.pass = pass
+    self.layers = layers
+    self.warnings = warnings
+  }
 }
 
 /// A pass that cannot do what it is asked.

@@ -17,6 +17,12 @@ public enum Interruption {
 public struct StoppedFailure: Failure {
   public let kind = FailureKind.stopped
   public let subject = ""
-  public let problem = "stopped before the end; nothing was written"
-  public let remedy = "run the same command again"
+  public let problem: String
+  public let remedy: String
+
+  /// - Parameter isResumable: whether a journal was kept.
+  public init(isResumable: Bool = false) {
+    problem = isResumable ? "stopped before the end; what was done is kept" : "stopped before the end; nothing was written"
+    remedy = isResumable ? "the same command with --resume continues" : "run the same command again"
+  }
 }

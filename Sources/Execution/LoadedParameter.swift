@@ -13,7 +13,10 @@ final class LoadedParameter: @unchecked Sendable {
   private(set) var view = dso_weights()
 
   init(_ parameter: Parameter) throws {
-    weight = try parameter.load()
+    var loaded = try parameter.load()
+    // No kernel computes in float64: such weights are rounded once.
+    if case .dense(let tensor) = loaded, tensor.dataType == .float64, let narrow = tensor.asFloat32() { loaded = .dense(narrow) }
+    weight = loaded
     switch weight {
     case .dense(let tensor):
       scales = nil

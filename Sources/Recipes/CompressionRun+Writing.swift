@@ -8,43 +8,59 @@ import StructuredData
 import Tensors
 
 extension CompressionRun {
-  /// Works through the model block by block: passes, encoding, writing, and letting go.
+  /// Works through the model block by block: passes, encoding, writing, and letting go. Blocks that the journal names as done are passed over.
   /// - Returns: a digest of every weight as it must be read again, by name.
   func writeWeights(
-    _ layout: OutputLayout, _ workers: inout [any BlockPass], to output: OutputDirectory, configuration: JSONValue, recipe yaml: String
+    _ layout: OutputLayout, _ workers: inout [any BlockPass], to output: OutputDirectory, _ journal: RunJournal, configuration: JSONValue,
+    recipe yaml: String
   ) throws -> [String: String] {
-    let writer = try makeWriter(layout, output, configuration: configuration, recipe: yaml)
+    if journal.isResuming, journal.records.count == workers.count {
+      for index in workers.indices { workers[index].record = journal.records[index] }
+    }
+    if journal.isWritten { return journal.digests }
+    let writer = try makeWriter(layout, output, journal, configuration: configuration, recipe: yaml)
+    func suspend() throws { try (writer as? SafeTensorsWriter)?.suspend() }
     let context = PassContext(interpreter: interpreter, seed: recipe.seed)
     var graph = model.graph
-    var digests: [String: String] = [:]
+    var digests = journal.digests
     func write(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
       for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
       digests[entry.name] = layout.expected(weight, as: entry).digest()
       model.releasePages(of: entry.name)
     }
     let stage = workers.isEmpty ? "Converting" : "Quantizing"
-    for (index, block) in graph.blocks.enumerated() {
-      try Interruption.check()
-      progress?(StageProgress(stage: stage, completed: index, total: graph.blocks.count))
-      for pass in workers.indices { try workers[pass].apply(to: block, of: &graph, in: context) }
-      for id in graph.parameters(of: block) {
-        guard let entry = layout.parameters[id] else { continue }
-        try write(try graph[id].load(), entry)
-        graph.release(id)
+    do {
+      for (index, block) in graph.blocks.enumerated() where index >= journal.blocks {
+        try Interruption.check()
+        progress?(StageProgress(stage: stage, completed: index, total: graph.blocks.count))
+        for pass in workers.indices { try workers[pass].apply(to: block, of: &graph, in: context) }
+        for id in graph.parameters(of: block) {
+          guard let entry = layout.parameters[id] else { continue }
+          try write(try graph[id].load(), entry)
+          graph.release(id)
+        }
+        try journal.finish(block: index, digests: digests, records: workers.map(\.record), flush: suspend)
       }
+    } catch let stop as StoppedFailure {
+      try journal.save(flush: suspend)
+      throw stop
     }
-    for entry in layout.extras { try write(try model.weights.load(entry.name), entry) }
+    for entry in layout.extras where digests[entry.name] == nil { try write(try model.weights.load(entry.name), entry) }
     progress?(StageProgress(stage: stage, completed: graph.blocks.count, total: graph.blocks.count))
     try writer.finish()
+    try journal.finishWriting(digests: digests, records: workers.map(\.record))
     return digests
   }
 
   private func makeWriter(
-    _ layout: OutputLayout, _ output: OutputDirectory, configuration: JSONValue, recipe yaml: String
+    _ layout: OutputLayout, _ output: OutputDirectory, _ journal: RunJournal, configuration: JSONValue, recipe yaml: String
   ) throws -> any CheckpointWriter {
     switch recipe.format {
     case .compressedTensors, .safetensors:
-      return try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
+      let done =
+        journal.isResuming
+        ? layout.entries.filter { journal.digests[$0.name] != nil }.flatMap(\.tensors).map(\.name) : nil
+      return try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors, resumingAfter: done)
     case .hdf5:
       return try HDF5Writer(
         creating: output.file("model.h5"), tensors: layout.tensors,

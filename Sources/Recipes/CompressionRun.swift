@@ -85,10 +85,26 @@ public struct CompressionRun {
     let start = clock.now
     var (layout, workers) = try prepare()
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
-    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite)
+    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: settings.resume)
+    do {
+      return try execute(into: output, layout, &workers, evaluation, since: start, clock)
+    } catch is StoppedFailure {
+      throw StoppedFailure(isResumable: output.keepsPartial)
+    } catch {
+      // Whatever failed may fail again the same way: nothing is left behind.
+      output.keepsPartial = false
+      throw error
+    }
+  }
+
+  private func execute(
+    into output: OutputDirectory, _ layout: OutputLayout, _ workers: inout [any BlockPass], _ evaluation: MeasurementPlan?,
+    since start: ContinuousClock.Instant, _ clock: ContinuousClock
+  ) throws -> CompressionReport {
     let configuration = try OutputConfiguration(model: model, layout: layout)
     let yaml = recipe.yaml()
-    let digests = try writeWeights(layout, &workers, to: output, configuration: configuration.json, recipe: yaml)
+    let journal = try RunJournal(self, in: output)
+    let digests = try writeWeights(layout, &workers, to: output, journal, configuration: configuration.json, recipe: yaml)
     try output.write(configuration.json.text(), to: "config.json")
     for file in model.companions { try output.write(TextFile.data(file), to: file.lastPathComponent) }
     try output.write(recipeHeader + yaml, to: "recipe.yaml")
@@ -101,6 +117,7 @@ public struct CompressionRun {
       since: start, clock: clock, bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes, threads: interpreter.pool.threads)
     try output.write(report.json.text(), to: "report.json")
     try output.write(HTMLReport.render(report), to: "report.html")
+    journal.remove()
     try output.commit()
     return report
   }

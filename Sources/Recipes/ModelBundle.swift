@@ -34,7 +34,10 @@ public struct ModelBundle: Sendable {
     checkpoint = found
     configuration = try Self.configuration(directory, found)
     weights = try openWeights(checkpoint: found, configuration: configuration)
-    (graph, unreadKeys) = try ArchitectureCatalog.graph(configuration: configuration, weights: weights)
+    let (graph, unread) = try ArchitectureCatalog.graph(configuration: configuration, weights: weights)
+    self.graph = graph
+    // These two say how weights are stored; `openWeights` reads them.
+    unreadKeys = unread.filter { $0 != "quantization_config" && $0 != "compression_config" }
   }
 
   private static func name(of location: URL) -> String {

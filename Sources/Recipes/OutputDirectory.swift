@@ -11,10 +11,13 @@ final class OutputDirectory {
   private let overwrite: Bool
   private var lock: Int32 = -1
   private var isCommitted = false
+  /// Whether what is there stays when the run ends without committing, for a later one to resume.
+  var keepsPartial = false
 
   /// Reserves the place: refuses an existing OUTPUT without `overwrite`, a directory that cannot be written, and a place that another run is
   /// writing to.
-  init(_ url: URL, overwrite: Bool) throws {
+  /// - Parameter resume: leaves what an earlier run wrote.
+  init(_ url: URL, overwrite: Bool, resume: Bool = false) throws {
     final = url.standardizedFileURL
     self.overwrite = overwrite
     let name = final.lastPathComponent
@@ -33,8 +36,7 @@ final class OutputDirectory {
     try Self.makeDirectory(partial)
     try acquireLock()
     // What a run that was killed left behind.
-    for item in (try? files.contentsOfDirectory(at: partial, includingPropertiesForKeys: nil)) ?? []
-    where item.lastPathComponent != Self.lockName { try? files.removeItem(at: item) }
+    if !resume { clear() }
   }
 
   private static let lockName = ".lock"
@@ -93,6 +95,12 @@ final class OutputDirectory {
       remedy: code == ENOSPC ? "free some space on that disk and run again" : "", kind: .inputOutput)
   }
 
+  /// Starts anew: removes what an earlier run left.
+  func clear() {
+    for item in (try? FileManager.default.contentsOfDirectory(at: partial, includingPropertiesForKeys: nil)) ?? []
+    where item.lastPathComponent != Self.lockName { try? FileManager.default.removeItem(at: item) }
+  }
+
   /// Gives the output its name. An output that was there is replaced in one step as far as the file system can.
   func commit() throws {
     _ = unlink(partial.appendingPathComponent(Self.lockName).path)
@@ -125,7 +133,7 @@ final class OutputDirectory {
   }
 
   deinit {
-    if !isCommitted { try? FileManager.default.removeItem(at: partial) }
+    if !isCommitted && !keepsPartial { try? FileManager.default.removeItem(at: partial) }
     if lock >= 0 { close(lock) }
   }
 }

@@ -5,6 +5,8 @@ public struct RunSettings: Sendable {
   public var output: URL
   /// Replace an existing output.
   public var overwrite = false
+  /// Continue where an earlier run with the same model and recipe was stopped or killed.
+  public var resume = false
   /// What to measure accuracy on; nil for no measurement.
   public var evaluation: EvaluationSettings? = EvaluationSettings()
   public var gates = AccuracyGates()

@@ -24,7 +24,7 @@ final class HDF5File: @unchecked Sendable {
     self.start = start
     identifier = try HDF5Library.locked { () throws(CheckpointError) -> hid_t in
       guard let access = HDF5Identifier(H5Pcreate(chdf5_file_access_class())),
-        chdf5_set_memory_driver(access.raw, mapping.bytes.baseAddress, UInt64(mapping.bytes.count)) >= 0,
+        chdf5_set_memory_driver(access.raw, HDF5Library.memoryDriver, mapping.bytes.baseAddress, UInt64(mapping.bytes.count)) >= 0,
         H5Pset_fclose_degree(access.raw, H5F_CLOSE_STRONG) >= 0
       else { throw place.libraryFailure("preparing to open") }
       let file = H5Fopen(url.lastPathComponent, chdf5_read_only(), access.raw)

@@ -7,6 +7,9 @@ enum HDF5Library {
   /// Recursive, because releasing a file inside a locked call locks again.
   private static let lock = NSRecursiveLock()
 
+  /// The driver that reads mapped files, registered at its first use inside `locked`.
+  static let memoryDriver = chdf5_register_memory_driver()
+
   /// Runs `body` alone, with error printing silenced and plug-ins forbidden: a file must not choose code to load.
   static func locked<Result, E: Error>(_ body: () throws(E) -> Result) throws(E) -> Result {
     lock.lock()

@@ -10,8 +10,9 @@ struct HDF5ObjectHeader {
 
   /// The message types that are looked into.
   enum MessageType {
-    static let dataLayout = 8
+    static let link = 6
     static let externalFiles = 7
+    static let dataLayout = 8
     static let attribute = 12
     static let continuation = 16
     static let symbolTable = 17

@@ -13,6 +13,8 @@ struct HDF5StructureCheck {
       case HDF5ObjectHeader.MessageType.externalFiles:
         throw place.malformed("its data lies in an external file", remedy: HDF5Place.selfContainedRemedy)
       case HDF5ObjectHeader.MessageType.dataLayout: try checkLayout(message.body, place)
+      case HDF5ObjectHeader.MessageType.link where !isSoundLink(message.body):
+        throw place.damaged("a link in this group is damaged")
       case HDF5ObjectHeader.MessageType.symbolTable where !hasSoundNames(message.body):
         throw place.damaged("the names in this group are damaged")
       case HDF5ObjectHeader.MessageType.attribute where !hasSoundStrings(message.body):

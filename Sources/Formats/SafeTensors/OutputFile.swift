@@ -1,17 +1,21 @@
 import Foundation
+import Synchronization
 
 /// A file in the making: written at known offsets under a temporary name, flushed, and given its name at the end.
 final class OutputFile: Sendable {
   let file: URL
   private let temporary: URL
   private let handle: Int32
+  private let keepsPartial = Atomic<Bool>(false)
 
   /// Creates the file with its final size, under a hidden name beside its final one.
-  init(_ file: URL, byteCount: Int) throws(CheckpointError) {
+  /// - Parameter resuming: keeps what an earlier run wrote there, also under the final name.
+  init(_ file: URL, byteCount: Int, resuming: Bool = false) throws(CheckpointError) {
     self.file = file
     temporary = file.deletingLastPathComponent().appendingPathComponent(".\(file.lastPathComponent).partial")
-    // A leftover of a run that was killed is written over; a link in its place is not followed.
-    handle = open(temporary.path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    if resuming, access(file.path, F_OK) == 0 { _ = rename(file.path, temporary.path) }
+    // Otherwise the leftover of a run that was killed is written over; a link in its place is not followed.
+    handle = open(temporary.path, O_RDWR | O_CREAT | (resuming ? 0 : O_TRUNC) | O_CLOEXEC | O_NOFOLLOW, 0o666)
     guard handle >= 0 else { throw CheckpointError.cannotCreate(file: file, errno: errno) }
     guard ftruncate(handle, off_t(byteCount)) == 0 else {
       let code = errno
@@ -56,10 +60,13 @@ final class OutputFile: Sendable {
     }
   }
 
-  /// Closes the file; what was not published is removed.
+  /// Leaves the unfinished file where it is, for a run that resumes.
+  func keepPartial() { keepsPartial.store(true, ordering: .relaxed) }
+
+  /// Closes the file; what was neither published nor kept is removed.
   deinit {
     close(handle)
-    unlink(temporary.path)
+    if !keepsPartial.load(ordering: .relaxed) { unlink(temporary.path) }
   }
 
   /// Waits until the names in a directory are on the disk.

@@ -40,18 +40,19 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
   ///   - directory: an existing directory without a safetensors checkpoint in it.
   ///   - tensors: all tensors in the order of the model: neighbours share a shard.
   ///   - metadata: `__metadata__` of every file; transformers wants `format`.
+  ///   - written: tensors that an earlier run with the same announcements wrote, and flushed, in this directory; nil to start anew.
   public init(
     directory: URL, tensors: [TensorDescriptor], maximumShardBytes: Int = SafeTensorsWriter.defaultShardBytes,
-    metadata: [String: String] = ["format": "pt"]
+    metadata: [String: String] = ["format": "pt"], resumingAfter written: [String]? = nil
   ) throws(CheckpointError) {
     let plan = try Self.plan(tensors, maximumShardBytes: maximumShardBytes, metadata: metadata, directory: directory)
-    try Self.refuseLeftovers(in: directory)
+    if written == nil { try Self.refuseLeftovers(in: directory) }
     let names = Self.fileNames(count: plan.count)
     var shards: [OutputFile] = []
     var places: [(String, Place)] = []
     for (layout, name) in zip(plan, names) {
       let output = try OutputFile(
-        directory.appendingPathComponent(name), byteCount: layout.header.count + layout.dataCount)
+        directory.appendingPathComponent(name), byteCount: layout.header.count + layout.dataCount, resuming: written != nil)
       try output.write(layout.header)
       for entry in layout.entries {
         let place = Place(
@@ -64,7 +65,11 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
     self.shards = shards
     self.places = NameTable(places)
     totalBytes = plan.reduce(0) { $0 + $1.dataCount }
-    state = Mutex(State(progress: Array(repeating: .announced, count: places.count)))
+    var progress = [Progress](repeating: .announced, count: places.count)
+    for name in written ?? [] {
+      if let place = self.places[name] { progress[place.index] = .written }
+    }
+    state = Mutex(State(progress: progress))
     files = shards.map(\.file) + (shards.count > 1 ? [directory.appendingPathComponent(SafeTensorsIndex.fileName)] : [])
   }
 
@@ -85,6 +90,14 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
     guard isFirst else { throw CheckpointError.usage(file: output.file, tensor: name, "it is written twice") }
     try output.write(bytes, at: place.offset, tensor: name)
     state.withLock { $0.progress[place.index] = .written }
+  }
+
+  /// Waits until what was written so far is on the disk, and keeps the unfinished files when the writer goes: a run that resumes continues them.
+  public func suspend() throws(CheckpointError) {
+    for shard in shards {
+      try shard.flush()
+      shard.keepPartial()
+    }
   }
 
   public func finish() throws(CheckpointError) {

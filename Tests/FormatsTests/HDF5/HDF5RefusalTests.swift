@@ -50,6 +50,7 @@ import Testing
     ("damaged-rank", "/weight: its chunks have 2 dimensions, and it has 1"),
     ("damaged-chunk-count", "/bomb: it has 1048576 chunks"),
     ("damaged-names", "the names in this group are damaged"),
+    ("damaged-link", "a link in this group is damaged"),
     ("damaged-string-size", "an attribute of it is damaged"),
     ("damaged-string-length", "an attribute of it is damaged"),
     ("damaged-free-space", "an attribute of it is damaged"),

@@ -270,6 +270,54 @@ def position(name, pattern):
     return data.index(pattern)
 
 
+def sealed(name, inside):
+    """Renews the checksum of the version 2 object header around a position."""
+    path = HERE / name
+    data = bytearray(path.read_bytes())
+    start = data.rindex(b"OHDR", 0, inside)
+    flags = data[start + 5]
+    size_at = start + 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
+    width = 1 << (flags & 3)
+    end = size_at + width + int.from_bytes(data[size_at : size_at + width], "little")
+    data[end : end + 4] = struct.pack("<I", lookup3(bytes(data[start:end])))
+    path.write_bytes(data)
+
+
+def lookup3(data):
+    """Bob Jenkins' hash of that name, which HDF5 uses for its metadata."""
+    mask = 0xFFFFFFFF
+
+    def rotated(value, bits):
+        return ((value << bits) | (value >> (32 - bits))) & mask
+
+    a = b = c = (0xDEADBEEF + len(data)) & mask
+    blocks = [data[i : i + 12] for i in range(0, len(data), 12)]
+    for block in blocks[:-1]:
+        x, y, z = struct.unpack("<III", block)
+        a, b, c = (a + x) & mask, (b + y) & mask, (c + z) & mask
+        for first, bits in zip(range(6), (4, 6, 8, 16, 19, 4)):
+            if first % 3 == 0:
+                a = ((a - c) & mask) ^ rotated(c, bits)
+                c = (c + b) & mask
+            elif first % 3 == 1:
+                b = ((b - a) & mask) ^ rotated(a, bits)
+                a = (a + c) & mask
+            else:
+                c = ((c - b) & mask) ^ rotated(b, bits)
+                b = (b + a) & mask
+    if not blocks:
+        return c
+    x, y, z = struct.unpack("<III", blocks[-1].ljust(12, b"\0"))
+    a, b, c = (a + x) & mask, (b + y) & mask, (c + z) & mask
+    c = ((c ^ b) - rotated(b, 14)) & mask
+    a = ((a ^ c) - rotated(c, 11)) & mask
+    b = ((b ^ a) - rotated(a, 25)) & mask
+    c = ((c ^ b) - rotated(b, 16)) & mask
+    a = ((a ^ c) - rotated(c, 4)) & mask
+    b = ((b ^ a) - rotated(a, 14)) & mask
+    return ((c ^ b) - rotated(b, 24)) & mask
+
+
 def crashers():
     """Damage that HDF5 1.10 divides by zero on, writes out of bounds for, or never comes back from."""
     with create("damaged-chunk-extent.h5") as file:
@@ -293,6 +341,11 @@ def crashers():
         with create(name) as file:
             file.attrs["config.json"] = '{"text": "here"}'
         overwritten(name, position(name, b'{"text": "here"}') + shift, replacement)
+    with create("damaged-link.h5", libver=("v110", "v110")) as file:
+        file["weight"] = h5py.SoftLink("/elsewhere")
+    link = position("damaged-link.h5", b"weight")
+    overwritten("damaged-link.h5", link + len("weight"), bytes(2))
+    sealed("damaged-link.h5", link)
     with create("damaged-attribute.h5") as file:
         file.attrs["config.json"] = "{}"
     overwritten("damaged-attribute.h5", position("damaged-attribute.h5", b"config.json\0") - 6, b"\xff\xff")
