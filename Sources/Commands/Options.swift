@@ -33,14 +33,20 @@ struct EvaluationOptions: ParsableArguments {
   @Option(help: "Tokens a window. Default: 512, at most the model's maximum.")
   var sequenceLength: Int?
 
+  @Option(help: "Windows that run together: fewer need less memory. Default: as many as make 2048 tokens.")
+  var batchSize: Int?
+
   func validate() throws {
+    if let batchSize, !(1...65536).contains(batchSize) { throw ValidationError("--batch-size \(batchSize) is not from 1 to 65536") }
     if let tokens, tokens < 2 { throw ValidationError("--eval-tokens \(tokens) is not at least 2") }
     if let sequenceLength, sequenceLength < 2 { throw ValidationError("--sequence-length \(sequenceLength) is not at least 2") }
   }
 
   var settings: EvaluationSettings {
-    EvaluationSettings(
+    var settings = EvaluationSettings(
       text: text.map { URL(fileURLWithPath: $0) } ?? DemoModel.evaluationText, context: sequenceLength, tokens: tokens)
+    settings.batchSize = batchSize
+    return settings
   }
 }
 

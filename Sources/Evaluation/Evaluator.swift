@@ -5,10 +5,16 @@ import ModelGraph
 
 /// Measures models on a text, with the kernels that run them.
 public struct Evaluator: Sendable {
-  let stream: ForwardStream
+  var stream: ForwardStream
   let progress: ProgressHandler?
   /// Bytes of activations that may be kept between blocks; a longer text is measured in several passes over the weights.
   public var activationBudget = 512 << 20
+
+  /// Rows that a block works on together; figures never depend on it.
+  public var batchRows: Int {
+    get { stream.batchRows }
+    set { stream.batchRows = newValue }
+  }
 
   public init(interpreter: Interpreter, progress: ProgressHandler? = nil) {
     stream = ForwardStream(interpreter: interpreter)

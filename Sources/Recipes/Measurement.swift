@@ -32,7 +32,7 @@ public struct Measurement {
     let start = clock.now
     let plan = try MeasurementPlan(settings, model: model)
     let accuracy = try Evaluator(interpreter: interpreter, progress: progress)
-      .limited(to: maximumMemory)
+      .limited(to: maximumMemory, batch: plan.batchRows)
       .accuracy(of: model.graph, reference: reference?.graph, on: plan.text)
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),

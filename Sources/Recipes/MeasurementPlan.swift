@@ -11,6 +11,8 @@ public struct MeasurementPlan: Sendable {
   /// SHA-256 of the file.
   public let digest: String
   let measuresSpeed: Bool
+  /// Rows of a batch, when the settings say how many windows run together.
+  let batchRows: Int?
 
   /// Reads and tokenizes the text with the model's own tokenizer. Throws when it is shorter than one window.
   public init(_ settings: EvaluationSettings, model: ModelBundle) throws {
@@ -26,5 +28,6 @@ public struct MeasurementPlan: Sendable {
       name: settings.text.lastPathComponent, tokens: tokenizer.encode(passages), context: context, limit: settings.tokens)
     digest = try FileDigest.hexadecimal(of: settings.text)
     measuresSpeed = settings.measuresSpeed
+    batchRows = settings.batchSize.map { $0 * context }
   }
 }

@@ -29,7 +29,7 @@ struct ReportBuilder {
     if !records.isEmpty { try meter.measureWeights(against: run.model.graph, pool: run.interpreter.pool) }
     if let evaluation {
       let accuracy = try Evaluator(interpreter: run.interpreter, progress: run.progress)
-        .limited(to: run.settings.maximumMemory)
+        .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
         .accuracy(of: written.graph, reference: run.model.graph, on: evaluation.text, layerErrors: meter)
       report.accuracy = .init(accuracy)
       if evaluation.measuresSpeed { report.speed = try speed(evaluation) }
@@ -120,10 +120,10 @@ struct ReportBuilder {
 
 extension Evaluator {
   /// Half of a memory limit goes to activations that wait between blocks.
-  func limited(to bytes: Int?) -> Evaluator {
-    guard let bytes else { return self }
+  func limited(to bytes: Int?, batch rows: Int?) -> Evaluator {
     var copy = self
-    copy.activationBudget = min(activationBudget, max(16 << 20, bytes / 2))
+    if let bytes { copy.activationBudget = min(activationBudget, max(16 << 20, bytes / 2)) }
+    if let rows { copy.batchRows = rows }
     return copy
   }
 }

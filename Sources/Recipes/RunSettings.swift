@@ -26,6 +26,8 @@ public struct EvaluationSettings: Sendable {
   public var context: Int?
   /// The most tokens of the text to use; nil for all.
   public var tokens: Int?
+  /// Windows that run together; nil for as many as make 2048 tokens. Figures never depend on it.
+  public var batchSize: Int?
   /// Whether to time both models.
   public var measuresSpeed = true
 

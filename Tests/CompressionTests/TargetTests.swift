@@ -52,7 +52,7 @@ private struct Shapes: WeightSource {
     targets.ignore = ["re:l\\.0\\.q$"]
     let found = try schemes(targets)
     #expect(found["l.0.q"] == nil)
-    #expect(found["l.0.up"] == QuantizationScheme(bits: 3, granularity: .channel))
+    #expect(found["l.0.up"] == QuantizationScheme(bits: 3, granularity: .group(32)))
     #expect(found["l.0.down"] == QuantizationScheme(bits: 8, granularity: .channel))
   }
 
