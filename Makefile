@@ -15,7 +15,7 @@ build: setup
 demo: build
 	.build/release/deepseek-quant --bits 8 --overwrite
 
-test: setup lint
+test: setup lint examples
 	$(SWIFT) test $(RELEASE) $(TEST)
 
 examples: setup

@@ -29,7 +29,7 @@ struct ConvertCommand: ParsableCommand {
     settings.evaluation = nil
     settings.threads = resources.threads
     let run = CompressionRun(
-      model: bundle, recipe: .unchanged(format: format), settings: settings, progress: ProgressBar.handler(quiet: resources.quiet))
+      model: bundle, recipe: Recipe(passes: [], format: format), settings: settings, progress: ProgressBar.handler(quiet: resources.quiet))
     try RunOutcome(report: run.execute(), output: settings.output).finish(json: resources.json)
   }
 }

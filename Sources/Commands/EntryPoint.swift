@@ -13,6 +13,10 @@ public enum EntryPoint {
     do {
       var parsed = try command.parseAsRoot()
       try parsed.run()
+      if Terminal.outputError != 0 {
+        Terminal.printError("error: standard output: cannot be written: \(String(cString: strerror(Terminal.outputError)))")
+        exit(FailureKind.inputOutput.rawValue)
+      }
       exit(0)
     } catch let failure as any Failure {
       Terminal.printError("error: \(failure)")

@@ -25,7 +25,14 @@ struct InspectCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    let bundle = try ModelBundle(opening: path ?? model.model)
+    let bundle: ModelBundle
+    do { bundle = try ModelBundle(opening: path ?? model.model) } catch let failure as any Failure where !graph && failure.kind == .badData
+    {
+      // A model that cannot be understood can still be looked at.
+      let checkpoint = try ModelBundle.checkpoint(of: path ?? model.model)
+      Terminal.print(Inspection.listing(checkpoint))
+      throw failure
+    }
     if graph {
       Terminal.print(bundle.graph.description)
       return

@@ -18,6 +18,12 @@ struct OutputOptions: ParsableArguments {
   @Flag(help: "Replace an existing output.")
   var overwrite = false
 
+  func validate() throws {
+    if let output, [".", "..", "/"].contains(output) || output.allSatisfy(\.isWhitespace) {
+      throw ValidationError("--output '\(output)' is not the name of a new directory")
+    }
+  }
+
   @Flag(help: "Continue a run with the same model and recipe that was stopped or killed.")
   var resume = false
 }
@@ -27,7 +33,7 @@ struct EvaluationOptions: ParsableArguments {
   @Option(name: .customLong("eval"), help: "The text to measure on: .txt, or .jsonl with a \"text\" member a line. Default: the demo text.")
   var text: String?
 
-  @Option(name: .customLong("eval-tokens"), help: "The most tokens of the text to use. Default: all.")
+  @Option(name: .customLong("eval-tokens"), help: "The most tokens of the text to use, at least one window. Default: all.")
   var tokens: Int?
 
   @Option(help: "Tokens a window. Default: 512, at most the model's maximum.")

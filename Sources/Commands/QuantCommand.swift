@@ -17,18 +17,11 @@ public struct QuantCommand: ParsableCommand {
     version: "\(Tool.name) \(Tool.version)")
 
   @OptionGroup var model: ModelOption
-  @OptionGroup var destination: OutputOptions
   @OptionGroup(title: "Quantization") var quantization: QuantizationOptions
-  @OptionGroup(title: "Evaluation") var evaluation: EvaluationOptions
+  @OptionGroup var runOptions: RunOptions
 
-  @Flag(help: "Do not measure the result.")
-  var noEval = false
-
-  @OptionGroup(title: "Gates") var gates: GateOptions
-  @OptionGroup(title: "Running") var resources: ResourceOptions
-
-  @Option(help: "Where every random choice derives from.")
-  var seed: UInt64 = 0
+  @Option(help: "Where every random choice derives from. Default: 0.")
+  var seed: UInt64?
 
   @Option(help: ArgumentHelp("Take passes, format and seed from a recipe instead of the flags above.", valueName: "file"))
   var recipe: String?
@@ -41,10 +34,6 @@ public struct QuantCommand: ParsableCommand {
 
   public init() {}
 
-  public func validate() throws {
-    if noEval, gates.isSet { throw ValidationError("--no-eval leaves nothing for a gate to measure") }
-  }
-
   public func run() throws {
     let recipe = try makeRecipe()
     if printRecipe {
@@ -52,29 +41,22 @@ public struct QuantCommand: ParsableCommand {
       return
     }
     let bundle = try ModelBundle(opening: model.model)
-    var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? defaultOutput(bundle, recipe)))
-    settings.overwrite = destination.overwrite
-    settings.resume = destination.resume
-    settings.evaluation = noEval ? nil : evaluation.settings
-    settings.gates = gates.gates
-    settings.threads = resources.threads
-    settings.maximumMemory = resources.maxMemory?.bytes
-    let run = CompressionRun(
-      model: bundle, recipe: recipe, settings: settings, progress: ProgressBar.handler(quiet: resources.quiet))
+    let run = runOptions.run(bundle, recipe, defaultOutput: defaultOutput(bundle, recipe))
     if dryRun {
-      Terminal.print(try PlanTable(run.plan(), model: bundle, output: settings.output).text)
+      let table = PlanTable(plan: try run.plan(), output: run.settings.output)
+      Terminal.print(runOptions.resources.json ? table.json.text().trimmingCharacters(in: .newlines) : table.text)
       return
     }
-    try RunOutcome(report: run.execute(), output: settings.output).finish(json: resources.json)
+    try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
   }
 
   private func makeRecipe() throws -> Recipe {
     guard let recipe else {
-      return Recipe(passes: [try quantization.pass()], format: quantization.format, seed: seed)
+      return Recipe(passes: [try quantization.pass()], format: quantization.format, seed: seed ?? 0)
     }
-    guard !quantization.isSet else {
+    guard !quantization.isSet, seed == nil else {
       throw CompressionError(
-        "--recipe", "and flags that choose a quantization exclude each other", remedy: "change the recipe instead", kind: .usage)
+        "--recipe", "and flags that choose a quantization or a seed exclude each other", remedy: "change the recipe instead", kind: .usage)
     }
     let file = URL(fileURLWithPath: recipe)
     return try Recipe(yaml: TextFile.read(file), file: file.lastPathComponent)
@@ -86,9 +68,4 @@ public struct QuantCommand: ParsableCommand {
     let format = recipe.format == .compressedTensors ? "" : "-\(recipe.format.rawValue)"
     return "\(bundle.name)-int\(pass.targets.bits)\(activations)\(format)"
   }
-}
-
-extension Recipe {
-  /// `run` and `convert` name outputs alike.
-  static func unchanged(format: OutputFormat) -> Recipe { Recipe(passes: [], format: format) }
 }

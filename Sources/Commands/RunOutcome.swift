@@ -24,31 +24,3 @@ struct RunOutcome {
     }
   }
 }
-
-/// What a dry run prints.
-struct PlanTable {
-  let text: String
-
-  init(_ plan: CompressionRun.Plan, model: ModelBundle, output: URL) {
-    let width = plan.layers.map(\.name.count).max() ?? 0
-    var lines = ["\("tensor".padding(toLength: width, withPad: " ", startingAt: 0))  shape           stored as              bytes"]
-    for layer in plan.layers {
-      let storage =
-        switch layer.storage {
-        case .dense(let type): type.rawValue
-        case .quantized(let scheme): scheme.name
-        }
-      lines.append(
-        layer.name.padding(toLength: width, withPad: " ", startingAt: 0) + "  "
-          + layer.shape.description.padding(toLength: 14, withPad: " ", startingAt: 0) + "  "
-          + storage.padding(toLength: 16, withPad: " ", startingAt: 0) + String(layer.outputBytes).leftPadded(to: 12))
-    }
-    lines.append("")
-    lines.append(
-      "tensors       \(plan.sourceBytes) → \(plan.outputBytes) bytes (\(String(format: "%.3f", Double(plan.outputBytes) / Double(max(1, plan.sourceBytes))))x)"
-    )
-    lines.append("largest block \(plan.largestBlockBytes) bytes before and after together")
-    lines.append("output        \(output.path) (nothing was written)")
-    text = lines.joined(separator: "\n")
-  }
-}

@@ -16,6 +16,9 @@ enum Terminal {
   static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
   static func printError(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
 
+  /// Why standard output could not be written to; 0 when it could.
+  nonisolated(unsafe) private(set) static var outputError: Int32 = 0
+
   static func write(_ text: String, to handle: Int32) {
     var text = text
     text.withUTF8 { bytes in
@@ -24,7 +27,10 @@ enum Terminal {
         let piece = UnsafeRawBufferPointer(rebasing: rest)
         let count = Foundation.write(handle, piece.baseAddress, piece.count)
         if count < 0, errno == EINTR { continue }
-        guard count > 0 else { return }
+        guard count > 0 else {
+          if handle == STDOUT_FILENO { outputError = errno }
+          return
+        }
         rest = rest.dropFirst(count)
       }
     }

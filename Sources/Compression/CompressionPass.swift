@@ -34,17 +34,14 @@ public protocol BlockPass {
 
 /// What passes promise and ask of each other; a recipe is checked by these before any weight is read.
 public struct PassContract: Sendable, Hashable {
-  public enum Need: String, Sendable, Hashable { case calibrationText, gradients, teacher }
   /// A state of the model that a pass brings about.
   public enum Property: String, Sendable, Hashable { case quantizedWeights, prunedChannels, adapters }
 
-  public var needs: Set<Need>
   public var establishes: Set<Property>
   /// Properties that an earlier pass or the input must not have.
   public var forbids: Set<Property>
 
-  public init(needs: Set<Need> = [], establishes: Set<Property> = [], forbids: Set<Property> = []) {
-    self.needs = needs
+  public init(establishes: Set<Property> = [], forbids: Set<Property> = []) {
     self.establishes = establishes
     self.forbids = forbids
   }

@@ -83,18 +83,17 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     var ignored: [(pattern: ModulePattern, matches: (String) -> Bool)] = []
     for pattern in ignore { ignored.append((pattern, try pattern.matcher())) }
     var used = Set<ModulePattern>()
+    let shared = graph.sharedParameters
     for block in graph.blocks {
       for (node, weight) in graph.linears(of: block) {
-        if let pattern = ignored.first(where: { $0.matches(node.scope) })?.pattern {
-          used.insert(pattern)
-          continue
-        }
+        let ignoring = ignored.filter { $0.matches(node.scope) }.map(\.pattern)
         let applying = matchers.filter { $0.matches(node.scope) }.map(\.override)
-        used.formUnion(applying.map(\.pattern))
+        used.formUnion(ignoring + applying.map(\.pattern))
+        if !ignoring.isEmpty { continue }
         let role = graph[weight].role
         let isHead = block.kind == .head
         if applying.isEmpty, isHead || (mixedPrecision == .attentionFP16 && role.isAttention) { continue }
-        if graph.isShared(weight) {
+        if shared.contains(weight) {
           throw CompressionError(
             node.scope, "shares its weight with the embedding, which stays as it is", remedy: "leave it out of --override", kind: .usage)
         }

@@ -36,7 +36,18 @@ extension Failure {
   public var description: String {
     let head = subject.isEmpty ? problem : "\(subject): \(problem)"
     let line = remedy.isEmpty ? head : "\(head); \(remedy)"
-    // A hostile name must not break the one-line promise or reach the terminal as control codes.
-    return String(line.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
+    return line.printable
+  }
+}
+
+extension String {
+  /// The text without control codes and line ends: a hostile name must neither break a line nor reach the terminal as a command.
+  package var printable: String {
+    var result = String.UnicodeScalarView()
+    for scalar in unicodeScalars {
+      let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || scalar == "\u{2028}" || scalar == "\u{2029}"
+      result.append(isControl ? "?" : scalar)
+    }
+    return String(result)
   }
 }

@@ -72,13 +72,18 @@ public struct Evaluator: Sendable {
       }
       report("Measuring", steps)
     }
-    guard scores.model.losses.allSatisfy(\.isFinite) else {
-      throw EvaluationError(
-        "model", "gives logits that are not finite", remedy: "check the checkpoint for NaN and infinities with `inspect`", kind: .badData)
-    }
+    try Self.requireFinite(scores.model.losses, "model")
+    try Self.requireFinite((scores.reference?.losses ?? []) + divergences, "reference")
     return Accuracy(
       text: text.name, context: text.context, model: scores.model, reference: scores.reference, divergences: divergences,
       agreements: agreements)
+  }
+
+  private static func requireFinite(_ values: [Double], _ side: String) throws {
+    guard !values.allSatisfy(\.isFinite) else { return }
+    throw EvaluationError(
+      "the \(side)", "gives logits that are not finite", remedy: "its weights hold NaN, infinities or values far out of range",
+      kind: .badData)
   }
 
   /// One scored prediction.
@@ -138,7 +143,9 @@ public struct Evaluator: Sendable {
             row.referenceLoss = base.log_sum_exp - Double(other[target])
             row.referenceCorrect = base.argmax == Int64(target)
             row.agrees = base.argmax == summary.argmax
-            row.divergence = max(0, dso_kl_divergence(other, base.log_sum_exp, own, summary.log_sum_exp, count))
+            // Rounding may leave it a hair below zero; NaN stays NaN, to be found below.
+            let divergence = dso_kl_divergence(other, base.log_sum_exp, own, summary.log_sum_exp, count)
+            row.divergence = divergence < 0 ? 0 : divergence
           }
           rows[index] = row
         }

@@ -18,17 +18,19 @@ public struct LayerError: Sendable, Hashable {
 /// Compares every quantized layer of a model with the reference's: its weights, and its outputs on the inputs that the reference sees.
 public final class LayerErrorMeter {
   private let model: ModelGraph
-  private let weights: [String: ParameterID]
+  private let weights: [String: (weight: ParameterID, bias: ParameterID?)]
   public private(set) var layers: [String: LayerError] = [:]
   private var signal: [String: Double] = [:]
   private var noise: [String: Double] = [:]
 
   public init(model: ModelGraph) {
     self.model = model
-    var weights: [String: ParameterID] = [:]
+    var weights: [String: (weight: ParameterID, bias: ParameterID?)] = [:]
     for block in model.blocks {
       for (node, weight) in model.linears(of: block) {
-        if case .quantized = model[weight].weightStorage { weights[node.scope] = weight }
+        if case .quantized = model[weight].weightStorage {
+          weights[node.scope] = (weight, node.parameters.dropFirst().first)
+        }
       }
     }
     self.weights = weights
@@ -43,20 +45,21 @@ public final class LayerErrorMeter {
   public func measureWeights(against reference: ModelGraph, pool: ThreadPool) throws {
     var names: [String: ParameterID] = [:]
     for id in reference.parameterIDs { names[reference[id].name] = id }
-    for (scope, id) in weights {
+    for (scope, (id, _)) in weights {
       guard let original = names[model[id].name], case .quantized(let tensor) = try model[id].load(),
         case .dense(let dense) = try reference[original].load()
       else { continue }
       let (signal, noise) = squaredError(of: tensor, against: dense, pool: pool)
       layers[scope] = LayerError(name: scope, scheme: tensor.scheme, weightSQNR: decibels(signal, noise), outputSQNR: nil)
+      model[id].releasePages()
+      reference[original].releasePages()
     }
   }
 
   /// Called for a linear layer of the reference: runs the quantized one on the same input.
   func observe(_ node: Node, input: Matrix, output: Matrix, interpreter: Interpreter) throws {
-    guard let id = weights[node.scope] else { return }
-    let bias = model.nodes.first { $0.scope == node.scope && $0.parameters.first == id }?.parameters.dropFirst().first
-    let result = try interpreter.linear(input, weight: id, bias: bias, of: model)
+    guard let (weight, bias) = weights[node.scope] else { return }
+    let result = try interpreter.linear(input, weight: weight, bias: bias, of: model)
     signal[node.scope, default: 0] += dso_sum_squares(output.pointer, Int64(output.rows * output.columns))
     noise[node.scope, default: 0] += dso_sum_squared_differences(
       output.pointer, result.pointer, Int64(output.rows * output.columns))

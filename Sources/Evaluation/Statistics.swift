@@ -25,9 +25,9 @@ public struct ClusteredMean: Sendable, Hashable {
 
   /// The two-sided 95 % interval by Student's t.
   public var interval: ClosedRange<Double>? {
-    standardError.map {
-      let reach = Self.studentQuantile975(degrees: count - 1) * $0; return mean - reach...mean + reach
-    }
+    guard let standardError, standardError.isFinite, mean.isFinite else { return nil }
+    let reach = Self.studentQuantile975(degrees: count - 1) * standardError
+    return mean - reach...mean + reach
   }
 
   /// The 97.5 % quantile of Student's t (Hill 1970, expansion around the normal quantile; exact values below 3 degrees).

@@ -44,15 +44,11 @@ public final class DecodingSession {
         block, of: graph, weights: blocks[index], input: state, sequences: layout, cache: cache)
     }
     cache.length += tokens.count
-    return state.values(ofRow: 0)
-  }
-}
-
-extension Matrix {
-  /// Some of the rows as a matrix of their own.
-  public func copy(rows range: Range<Int>) -> Matrix {
-    let result = Matrix(rows: range.count, columns: columns)
-    result.pointer.update(from: row(range.lowerBound), count: range.count * columns)
-    return result
+    let logits = state.values(ofRow: 0)
+    guard logits.allSatisfy(\.isFinite) else {
+      throw ExecutionError(
+        "the model", "gives logits that are not finite", remedy: "its weights hold NaN, infinities or values far out of range")
+    }
+    return logits
   }
 }

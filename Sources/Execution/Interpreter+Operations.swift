@@ -53,7 +53,8 @@ extension Interpreter {
     let output = Matrix(rows: queries.rows, columns: attention.queryHeads * attention.valueDimension)
     var (allKeys, allValues) = (keys, values)
     if let cache {
-      (allKeys, allValues) = cache.entry(for: node.output, keyWidth: keys.columns, valueWidth: values.columns)
+      (allKeys, allValues) = cache.entry(
+        for: node.output, rows: cache.length + keys.rows, keyWidth: keys.columns, valueWidth: values.columns)
       allKeys.row(cache.length).update(from: keys.pointer, count: keys.rows * keys.columns)
       allValues.row(cache.length).update(from: values.pointer, count: values.rows * values.columns)
     }

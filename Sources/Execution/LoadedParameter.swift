@@ -38,7 +38,8 @@ final class LoadedParameter: @unchecked Sendable {
       view.data = tensor.withUnsafeBytes { $0.baseAddress }
     case .quantized(let tensor):
       vector = []
-      scales = tensor.scales.asFloat32()
+      // Kernels want scales aligned, which a mapped file does not promise.
+      scales = Tensor(tensor.scales.float32Values() ?? [], shape: tensor.scales.shape)
       tensor.withKernelView { view = $0 }
       view.scales = scales?.withUnsafeBytes { $0.bindMemory(to: Float.self).baseAddress }
     }
@@ -55,6 +56,7 @@ final class LoadedParameter: @unchecked Sendable {
           count: Int(view.k))
       }
     case .quantized:
+      var view = view
       dso_dequantize(&view, Int64(row), Int64(row + 1), target, view.k)
     }
   }
@@ -63,6 +65,7 @@ final class LoadedParameter: @unchecked Sendable {
 /// A block's parameters, loaded together and released together.
 public final class LoadedBlock: @unchecked Sendable {
   let parameters: [ParameterID: LoadedParameter]
+  private let sources: [Parameter]
 
   /// Maps or reads what the nodes of `block` use.
   public init(_ block: Block, of graph: ModelGraph) throws {
@@ -71,7 +74,11 @@ public final class LoadedBlock: @unchecked Sendable {
       for id in node.parameters where loaded[id] == nil { loaded[id] = try LoadedParameter(graph[id]) }
     }
     parameters = loaded
+    sources = loaded.keys.map { graph[$0] }
   }
+
+  // What was mapped would otherwise stay resident, block after block, until the whole model is.
+  deinit { for parameter in sources { parameter.releasePages() } }
 }
 
 /// What can go wrong while a graph runs.

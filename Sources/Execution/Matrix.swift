@@ -22,3 +22,12 @@ public final class Matrix: @unchecked Sendable {
   /// A row as values.
   public func values(ofRow index: Int) -> [Float] { Array(UnsafeBufferPointer(start: row(index), count: columns)) }
 }
+
+extension Matrix {
+  /// Some of the rows as a matrix of their own.
+  public func copy(rows range: Range<Int>) -> Matrix {
+    let result = Matrix(rows: range.count, columns: columns)
+    result.pointer.update(from: row(range.lowerBound), count: range.count * columns)
+    return result
+  }
+}

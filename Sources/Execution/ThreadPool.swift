@@ -26,6 +26,13 @@ public final class ThreadPool: @unchecked Sendable {
   /// - Parameter scratchBytes: the size of the 64-byte aligned memory that a body may use while it runs.
   public func run(_ tasks: Int, scratchBytes: Int = 0, _ body: (_ task: Int, _ scratch: UnsafeMutableRawPointer) -> Void) {
     guard tasks > 0 else { return }
+    if dso_pool_is_inside() != 0 {
+      // A body that starts work of its own does it alone: the threads and their scratch are taken.
+      let own = UnsafeMutableRawPointer.allocate(byteCount: max(scratchBytes, 64), alignment: 64)
+      defer { own.deallocate() }
+      for task in 0..<tasks { body(task, own) }
+      return
+    }
     lock.lock()
     defer { lock.unlock() }
     reserve(max(scratchBytes, 64))

@@ -11,10 +11,16 @@ public protocol Checkpoint: Sendable {
   func descriptor(_ name: String) -> TensorDescriptor?
   /// One tensor, a view of the file where possible. Throws when there is no such name, or when its bytes cannot be read.
   func tensor(_ name: String) throws(CheckpointError) -> Tensor
+  /// Lets the pages of one tensor go that were mapped from the file; they are read again when asked for.
+  func release(_ name: String)
   /// Every file it was read from, in order.
   var files: [URL] { get }
   /// String metadata of the container: `__metadata__` of safetensors, the string attributes of the root of HDF5.
   var metadata: [String: String] { get }
+}
+
+extension Checkpoint {
+  public func release(_ name: String) {}
 }
 
 /// Writes tensors whose names, types and shapes were announced, in any order; nothing is visible under the final name until `finish()`.

@@ -35,7 +35,7 @@ extension CheckpointError {
   public static func missingTensor(_ name: String, in file: URL) -> CheckpointError {
     CheckpointError(
       kind: .badData, subject: file.relativePath, problem: "it has no tensor \"\(shortened(name))\"",
-      remedy: "list its tensors with `deepseek-optimize inspect`")
+      remedy: "fetch the whole checkpoint again")
   }
 
   /// The file cannot be created: it exists, its directory does not, or permission is missing.

@@ -26,6 +26,8 @@ public struct PlainSource: WeightSource {
   }
 
   public func load(_ name: String) throws -> Weight { .dense(try checkpoint.tensor(name)) }
+
+  public func release(_ name: String) { checkpoint.release(name) }
 }
 
 /// The weights of a checkpoint, read as its config.json says.

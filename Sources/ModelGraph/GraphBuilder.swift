@@ -4,7 +4,7 @@ import Tensors
 public struct GraphBuilder {
   private var graph: ModelGraph
   private let weights: any WeightSource
-  private var known: [String: ParameterID] = [:]
+  private var known: [TensorName: ParameterID] = [:]
   private var blockStart = 0
 
   /// - Parameters:
@@ -21,12 +21,9 @@ public struct GraphBuilder {
   /// The token ids.
   public var input: ValueID { graph.input }
 
-  /// Whether the checkpoint has a tensor of that name.
-  public func has(_ name: String) -> Bool { weights.describe(name) != nil }
-
   /// A parameter of that name and shape; the same one when it was asked for before (tied weights).
   public mutating func parameter(_ name: String, _ shape: Shape, _ role: ParameterRole) throws(GraphError) -> ParameterID {
-    if let id = known[name] {
+    if let id = known[TensorName(name)] {
       guard graph[id].shape == shape else {
         throw GraphError(tensor: name, "is used both as \(graph[id].shape) and as \(shape)")
       }
@@ -40,7 +37,7 @@ public struct GraphBuilder {
     }
     let id = ParameterID(index: graph.parameters.count)
     graph.parameters.append(Parameter(name: name, role: role, shape: shape, storage: .stored(in: weights)))
-    known[name] = id
+    known[TensorName(name)] = id
     if case .quantized(let scheme) = found.storage { graph.setInputQuantization(scheme.activations, for: id) }
     if case .dense(let type) = found.storage, !type.isFloatingPoint {
       throw GraphError(

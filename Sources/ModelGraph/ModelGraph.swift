@@ -4,8 +4,6 @@ import Tensors
 public struct ValueID: Sendable, Hashable { public let index: Int }
 /// A parameter of the graph.
 public struct ParameterID: Sendable, Hashable { public let index: Int }
-/// A node of the graph.
-public struct NodeID: Sendable, Hashable { public let index: Int }
 
 /// What a value is.
 public enum ValueType: Sendable, Hashable {
@@ -42,7 +40,7 @@ public struct Block: Sendable, Hashable {
 
 /// A model as a value: nodes in topological order, each with a typed operation; parameters with roles and lazy storage; blocks.
 ///
-/// Copying is cheap, weights are not copied. `verify()` holds after building and after every pass.
+/// Copying is cheap, weights are not copied. `verify()` holds after building and after the passes of a run.
 public struct ModelGraph: Sendable {
   /// The family's name, as in config.json's `model_type`.
   public let family: String
@@ -94,9 +92,12 @@ public struct ModelGraph: Sendable {
     }
   }
 
-  /// Whether another node than one (a tied embedding) uses the parameter.
-  public func isShared(_ id: ParameterID) -> Bool {
-    nodes.reduce(0) { $0 + ($1.parameters.contains(id) ? 1 : 0) } > 1
+  /// The parameters that several nodes use: a tied embedding.
+  public var sharedParameters: Set<ParameterID> {
+    var seen = Set<ParameterID>()
+    var shared = Set<ParameterID>()
+    for id in nodes.flatMap(\.parameters) where !seen.insert(id).inserted { shared.insert(id) }
+    return shared
   }
 }
 

@@ -60,6 +60,17 @@ public struct Parameter: Sendable {
     }
   }
 
+  /// Whether the values are stored as codes and scales.
+  public var isQuantized: Bool {
+    if case .quantized? = weightStorage { return true }
+    return false
+  }
+
+  /// Lets go of the memory that reading the values took, when they can be read again.
+  public func releasePages() {
+    if case .stored(let source) = storage { source.release(name) }
+  }
+
   /// Reads the values. Throws the checkpoint's failure, or `GraphError` when they were released.
   public func load() throws -> Weight {
     switch storage {

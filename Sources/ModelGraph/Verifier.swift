@@ -44,8 +44,8 @@ extension ModelGraph {
   }
 
   private func verifyNames() throws(GraphError) {
-    var names = Set<String>()
-    for parameter in parameters where !names.insert(parameter.name).inserted {
+    var names = Set<TensorName>()
+    for parameter in parameters where !names.insert(TensorName(parameter.name)).inserted {
       throw GraphError(tensor: parameter.name, "stands twice in the graph")
     }
   }

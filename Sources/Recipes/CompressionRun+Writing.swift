@@ -13,7 +13,7 @@ extension CompressionRun {
   func writeWeights(
     _ layout: OutputLayout, _ workers: inout [any BlockPass], to output: OutputDirectory, _ journal: RunJournal, configuration: JSONValue,
     recipe yaml: String
-  ) throws -> [String: String] {
+  ) throws -> [TensorName: String] {
     if journal.isResuming, journal.records.count == workers.count {
       for index in workers.indices { workers[index].record = journal.records[index] }
     }
@@ -25,8 +25,8 @@ extension CompressionRun {
     var digests = journal.digests
     func write(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
       for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
-      digests[entry.name] = layout.expected(weight, as: entry).digest()
-      model.releasePages(of: entry.name)
+      digests[TensorName(entry.name)] = layout.expected(weight, as: entry).digest()
+      model.weights.release(entry.name)
     }
     let stage = workers.isEmpty ? "Converting" : "Quantizing"
     do {
@@ -45,7 +45,8 @@ extension CompressionRun {
       try journal.save(flush: suspend)
       throw stop
     }
-    for entry in layout.extras where digests[entry.name] == nil { try write(try model.weights.load(entry.name), entry) }
+    try graph.verify()
+    for entry in layout.extras where digests[TensorName(entry.name)] == nil { try write(try model.weights.load(entry.name), entry) }
     progress?(StageProgress(stage: stage, completed: graph.blocks.count, total: graph.blocks.count))
     try writer.finish()
     try journal.finishWriting(digests: digests, records: workers.map(\.record))
@@ -59,7 +60,7 @@ extension CompressionRun {
     case .compressedTensors, .safetensors:
       let done =
         journal.isResuming
-        ? layout.entries.filter { journal.digests[$0.name] != nil }.flatMap(\.tensors).map(\.name) : nil
+        ? layout.entries.filter { journal.digests[TensorName($0.name)] != nil }.flatMap(\.tensors).map(\.name) : nil
       return try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors, resumingAfter: done)
     case .hdf5:
       return try HDF5Writer(
@@ -69,60 +70,24 @@ extension CompressionRun {
   }
 
   /// Reads every weight of the output again and compares it with what was handed to the writer.
-  func compare(_ written: ModelBundle, with digests: [String: String]) throws {
+  func compare(_ written: ModelBundle, with digests: [TensorName: String]) throws {
     let names = written.weights.names
     for (index, name) in names.enumerated() {
       try Interruption.check()
       if index % 16 == 0 { progress?(StageProgress(stage: "Checking", completed: index, total: names.count)) }
-      guard let expected = digests[name] else { throw RecipeError(name, "stands in the output and was never written", kind: .inputOutput) }
+      guard let expected = digests[TensorName(name)] else {
+        throw RecipeError(name, "stands in the output and was never written", kind: .inputOutput)
+      }
       guard try written.weights.load(name).digest() == expected else {
         throw RecipeError(
           name, "reads back other than it was written", remedy: "check the disk and run again", kind: .inputOutput)
       }
-      written.releasePages(of: name)
+      written.weights.release(name)
     }
-    guard let missing = digests.keys.sorted().first(where: { written.weights.describe($0) == nil }) else {
+    guard let missing = digests.keys.map(\.text).sorted().first(where: { written.weights.describe($0) == nil }) else {
       progress?(StageProgress(stage: "Checking", completed: names.count, total: names.count))
       return
     }
     throw RecipeError(missing, "was written and cannot be found in the output", kind: .inputOutput)
-  }
-}
-
-/// The config.json of an output.
-struct OutputConfiguration {
-  let json: JSONValue
-  /// What a user should know of the runtimes that load it.
-  let caveats: [String]
-
-  init(model: ModelBundle, layout: OutputLayout) throws {
-    var object = model.configuration.object ?? [:]
-    object["quantization_config"] = nil
-    object["compression_config"] = nil
-    var modules: [CompressedTensorsConfiguration.Module] = []
-    var dense: [String] = []
-    for block in model.graph.blocks {
-      for (node, weight) in model.graph.linears(of: block) {
-        guard case .quantized(let scheme)? = layout.parameters[weight]?.storage else {
-          dense.append(node.scope)
-          continue
-        }
-        let format = try CompressedTensorsFormat.format(for: scheme, inputs: model.graph[weight].shape[1])
-        modules.append(CompressedTensorsConfiguration.Module(name: node.scope, scheme: scheme, format: format))
-      }
-    }
-    if modules.isEmpty {
-      caveats = []
-      if layout.format == .safetensors, layout.entries.contains(where: { $0.storage == .dense(.float32) }) {
-        // Loaders cast weights to the type named here.
-        object["dtype"] = "float32"
-        if object["torch_dtype"] != nil { object["torch_dtype"] = "float32" }
-      }
-    } else {
-      let configuration = try CompressedTensorsConfiguration(modules: modules, dense: dense)
-      object["quantization_config"] = configuration.json(tool: ["name": .string(Tool.name), "version": .string(Tool.version)])
-      caveats = configuration.caveats
-    }
-    json = .object(object)
   }
 }

@@ -40,28 +40,19 @@ public struct CompressionRun {
     public let largestBlockBytes: Int
   }
 
-  /// Checks everything that can be checked without weights, and lays the output out.
+  /// Checks everything that can be checked without weights, text and output included, and lays the output out.
   public func plan() throws -> Plan {
     let (layout, _) = try prepare()
+    _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
     let layers = layout.entries.map { entry in
       Plan.Layer(
-        name: entry.name, shape: entry.shape, storage: entry.storage, sourceBytes: sourceBytes(of: entry.name),
+        name: entry.name, shape: entry.shape, storage: entry.storage, sourceBytes: model.storedBytes(of: entry.name),
         outputBytes: entry.byteCount)
-    }
-    let blocks = model.graph.blocks.map { block in
-      model.graph.parameters(of: block).reduce(0) { sum, id in
-        sum + sourceBytes(of: model.graph[id].name) + (layout.parameters[id]?.byteCount ?? 0)
-      }
     }
     return Plan(
       layers: layers, sourceBytes: layers.reduce(0) { $0 + $1.sourceBytes },
-      outputBytes: layers.reduce(0) { $0 + $1.outputBytes }, largestBlockBytes: blocks.max() ?? 0)
-  }
-
-  private func sourceBytes(of name: String) -> Int {
-    if let descriptor = model.checkpoint.descriptor(name) { return descriptor.byteCount ?? 0 }
-    let module = name.hasSuffix(".weight") ? String(name.dropLast("weight".count)) : name
-    return model.checkpoint.descriptors.filter { $0.name.hasPrefix(module) }.reduce(0) { $0 + ($1.byteCount ?? 0) }
+      outputBytes: layers.reduce(0) { $0 + $1.outputBytes }, largestBlockBytes: largestBlockBytes(layout))
   }
 
   private func prepare() throws -> (layout: OutputLayout, workers: [any BlockPass]) {
@@ -84,8 +75,10 @@ public struct CompressionRun {
     let clock = ContinuousClock()
     let start = clock.now
     var (layout, workers) = try prepare()
+    try checkMemory(layout)
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
-    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: settings.resume)
+    let output = try OutputDirectory(
+      settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
     do {
       return try execute(into: output, layout, &workers, evaluation, since: start, clock)
     } catch is StoppedFailure {
@@ -106,7 +99,7 @@ public struct CompressionRun {
     let journal = try RunJournal(self, in: output)
     let digests = try writeWeights(layout, &workers, to: output, journal, configuration: configuration.json, recipe: yaml)
     try output.write(configuration.json.text(), to: "config.json")
-    for file in model.companions { try output.write(TextFile.data(file), to: file.lastPathComponent) }
+    for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     try output.write(recipeHeader + yaml, to: "recipe.yaml")
 
     let written = try ModelBundle(opening: output.partial.path)
@@ -122,6 +115,29 @@ public struct CompressionRun {
     return report
   }
 
+  /// A limit that the largest block alone exceeds cannot be kept, and is refused before any work.
+  private func checkMemory(_ layout: OutputLayout) throws {
+    guard let limit = settings.maximumMemory else { return }
+    let needed = largestBlockBytes(layout) + (32 << 20)
+    guard needed <= limit else {
+      throw RecipeError(
+        "--max-memory", "of \(limit) bytes is less than the largest block needs, \(needed)", remedy: "allow \(needed) bytes or more",
+        kind: .usage)
+    }
+  }
+
+  /// The largest block's weights before and after.
+  private func largestBlockBytes(_ layout: OutputLayout) -> Int {
+    model.graph.blocks.map { block in
+      model.graph.parameters(of: block).reduce(0) { sum, id in
+        sum + model.storedBytes(of: model.graph[id].name) + (layout.parameters[id]?.byteCount ?? 0)
+      }
+    }.max() ?? 0
+  }
+
+  /// What the output must not replace.
+  private var inputs: [URL] { [model.directory] + model.checkpoint.files + (settings.evaluation.map { [$0.text] } ?? []) }
+
   private var recipeHeader: String {
     """
     # \(Tool.name) \(Tool.version). The same checkpoint again:
@@ -129,10 +145,4 @@ public struct CompressionRun {
 
     """
   }
-}
-
-/// The name and version that reports and checkpoints carry.
-public enum Tool {
-  public static let name = "DeepSeekOptimize"
-  public static let version = "0.1.0"
 }

@@ -37,27 +37,34 @@ package enum TextFile {
   }
 
   /// The file as UTF-8 text; a byte order mark at its start is dropped.
-  package static func read(_ file: URL) throws -> String {
-    let data = try data(file)
+  package static func read(_ file: URL) throws -> String { try text(data(file), of: file) }
+
+  private static func text(_ data: Data, of file: URL) throws -> String {
     guard let text = String(validating: data, as: UTF8.self) else {
       throw RecipeError(file.path, "is not UTF-8 text", remedy: "convert it to UTF-8", kind: .badData)
     }
     return text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
   }
 
-  /// Plain text as it is; of `.jsonl` the "text" members, a blank line between two.
-  package static func readPassages(_ file: URL) throws -> String {
-    let text = try read(file)
-    guard file.pathExtension == "jsonl" else { return text }
+  /// Plain text as it is; of `.jsonl` the "text" members, a blank line between two. With the SHA-256 of the bytes that were read.
+  package static func readPassages(_ file: URL) throws -> (text: String, digest: String) {
+    let data = try data(file)
+    var digest = ContentDigest()
+    data.withUnsafeBytes { digest.update($0) }
+    let text = try text(data, of: file)
+    guard file.pathExtension == "jsonl" else { return (text, digest.hexadecimal()) }
     var passages: [String] = []
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() where !line.allSatisfy(\.isWhitespace) {
-      guard let value = try? JSONValue(parsing: String(line)), let passage = value["text"]?.string else {
-        throw RecipeError(
-          "\(file.path), line \(index + 1)", "is not a JSON object with a string under \"text\"", kind: .badData)
-      }
+    // By bytes: to Swift "\r\n" is one character, and no line feed.
+    for (index, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+      let line = String(Substring(line))
+      if line.allSatisfy(\.isWhitespace) { continue }
+      func refused(_ problem: String) -> RecipeError { RecipeError("\(file.path), line \(index + 1)", problem, kind: .badData) }
+      let value: JSONValue
+      do { value = try JSONValue(parsing: line) } catch { throw refused("is not JSON: \(error.problem)") }
+      guard let passage = value["text"]?.string else { throw refused("has no string under \"text\"") }
       passages.append(passage)
     }
-    return passages.joined(separator: "\n\n")
+    return (passages.joined(separator: "\n\n"), digest.hexadecimal())
   }
 }
 

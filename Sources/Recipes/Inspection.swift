@@ -1,3 +1,4 @@
+import Diagnostics
 import Formats
 import Foundation
 import ModelGraph
@@ -52,19 +53,21 @@ public struct Inspection: Sendable {
     for kind in kinds { rows.append(("  \(kind.storage)", "\(kind.weights) weights in \(kind.tensors) tensors")) }
     if !bundle.unreadKeys.isEmpty { rows.append(("not used", bundle.unreadKeys.joined(separator: ", "))) }
     let width = (rows.map(\.0.count).max() ?? 0) + 2
-    var lines = rows.map { $0.0.padding(toLength: width, withPad: " ", startingAt: 0) + $0.1 }
+    var lines = rows.map { $0.0.padding(toLength: width, withPad: " ", startingAt: 0) + $0.1.printable }
     lines.append("")
-    lines.append(contentsOf: tensorLines)
+    lines.append(Self.listing(bundle.checkpoint))
     return lines.joined(separator: "\n")
   }
 
-  private var tensorLines: [String] {
-    let descriptors = bundle.checkpoint.descriptors
+  /// The tensors of a file, a line each: name, type and shape.
+  public static func listing(_ checkpoint: any Checkpoint) -> String {
+    let descriptors = checkpoint.descriptors
     let width = (descriptors.map(\.name.count).max() ?? 0) + 2
     return descriptors.map {
-      $0.name.padding(toLength: width, withPad: " ", startingAt: 0) + $0.dataType.rawValue.padding(toLength: 6, withPad: " ", startingAt: 0)
+      $0.name.printable.padding(toLength: width, withPad: " ", startingAt: 0)
+        + $0.dataType.rawValue.padding(toLength: 6, withPad: " ", startingAt: 0)
         + $0.shape.description
-    }
+    }.joined(separator: "\n")
   }
 
   public var json: JSONValue {

@@ -24,9 +24,14 @@ public struct MeasurementPlan: Sendable {
         "--sequence-length", "of \(context) is beyond the model's \(maximum) positions", remedy: "use at most \(maximum)", kind: .usage)
     }
     let passages = try TextFile.readPassages(settings.text)
-    text = try EvaluationText(
-      name: settings.text.lastPathComponent, tokens: tokenizer.encode(passages), context: context, limit: settings.tokens)
-    digest = try FileDigest.hexadecimal(of: settings.text)
+    let tokens = tokenizer.encode(passages.text)
+    if let stray = tokens.first(where: { $0 < 0 || Int($0) >= model.graph.vocabularySize }) {
+      throw RecipeError(
+        "tokenizer.json", "gives the token \(stray), the model's vocabulary has \(model.graph.vocabularySize)",
+        remedy: "use the tokenizer.json that belongs to the model", kind: .badData)
+    }
+    text = try EvaluationText(name: settings.text.lastPathComponent, tokens: tokens, context: context, limit: settings.tokens)
+    digest = passages.digest
     measuresSpeed = settings.measuresSpeed
     batchRows = settings.batchSize.map { $0 * context }
   }

@@ -45,6 +45,14 @@ public struct ModelBundle: Sendable {
     return path.hasDirectoryPath || path.pathExtension.isEmpty ? path.lastPathComponent : path.deletingPathExtension().lastPathComponent
   }
 
+  /// The checkpoint of a MODEL alone, whether or not its configuration is understood.
+  public static func checkpoint(of path: String) throws -> any Checkpoint {
+    let location = path == DemoModel.name ? DemoModel.directory : URL(fileURLWithPath: path)
+    var isDirectory: ObjCBool = false
+    _ = FileManager.default.fileExists(atPath: location.path, isDirectory: &isDirectory)
+    return try checkpoint(at: location, isDirectory: isDirectory.boolValue)
+  }
+
   private static let hdf5Endings = ["h5", "hdf5"]
 
   private static func checkpoint(at location: URL, isDirectory: Bool) throws -> any Checkpoint {
@@ -59,22 +67,28 @@ public struct ModelBundle: Sendable {
   }
 
   private static func configuration(_ directory: URL, _ checkpoint: any Checkpoint) throws -> JSONValue {
-    let file = directory.appendingPathComponent("config.json")
-    if FileManager.default.fileExists(atPath: file.path) { return try JSONFile.read(file) }
+    let files = try CheckpointDirectory(directory)
+    if files.contains("config.json") { return try JSONFile.read(files.file("config.json")) }
     if let container = checkpoint as? HDF5Checkpoint, let text = container.configurationText {
       do { return try JSONValue(parsing: text) } catch { throw error.inFile("\(container.files[0].lastPathComponent): config") }
     }
     throw RecipeError(
-      file.path, "there is no config.json", remedy: "put the model's config.json beside its weights", kind: .missingInput)
+      directory.appendingPathComponent("config.json").path, "there is no config.json",
+      remedy: "put the model's config.json beside its weights", kind: .missingInput)
   }
 
-  /// The files beside the weights that an output needs too: tokenizer and generation settings.
-  public var companions: [URL] {
+  /// The files that an output needs beside its weights: tokenizer and generation settings, from the directory or an HDF5 file's attributes.
+  /// Throws for a link that leads out of the directory.
+  func companions() throws -> [(name: String, content: Data)] {
     let known = [
       "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.json", "merges.txt",
       "added_tokens.json", "generation_config.json", "chat_template.jinja", "chat_template.json",
     ]
-    return known.map { directory.appendingPathComponent($0) }.filter { FileManager.default.fileExists(atPath: $0.path) }
+    let files = try CheckpointDirectory(directory)
+    return try known.compactMap { name in
+      if files.contains(name) { return (name, try TextFile.data(files.file(name), limit: JSONFile.limit)) }
+      return (checkpoint as? HDF5Checkpoint)?.attributeText(name).map { (name, Data($0.utf8)) }
+    }
   }
 
   /// The tokenizer beside the weights, or in the HDF5 file's attributes.
@@ -88,6 +102,14 @@ public struct ModelBundle: Sendable {
       }
     }
     return try Tokenizer(contentsOf: directory)
+  }
+
+  /// Bytes of the tensors that hold one parameter.
+  func storedBytes(of name: String) -> Int {
+    if let descriptor = checkpoint.descriptor(name), weights.describe(name)?.storage == .dense(descriptor.dataType) {
+      return descriptor.byteCount ?? 0
+    }
+    return CompressedTensorsEncoding.partNames(ofParameter: name).reduce(0) { $0 + (checkpoint.descriptor($1)?.byteCount ?? 0) }
   }
 
   /// Every file of weights with its size.
@@ -107,9 +129,6 @@ public struct ModelBundle: Sendable {
     }
     return digest.hexadecimal()
   }
-
-  /// Lets the pages of a parameter go that were mapped from the file; they are read again when asked for.
-  func releasePages(of name: String) { (checkpoint as? SafeTensorsCheckpoint)?.release(name) }
 }
 
 extension HDF5Checkpoint {

@@ -2,66 +2,94 @@ import Diagnostics
 import Foundation
 
 /// OUTPUT in the making: a temporary sibling that is renamed when everything in it is written, flushed and checked.
-/// A crash leaves no OUTPUT, and a leftover that the next run to the same place clears away.
+/// A crash leaves no OUTPUT, and a leftover that the next run to the same place resumes or clears away.
 final class OutputDirectory {
   /// Where the output will be.
   let final: URL
   /// Where it is written.
   let partial: URL
   private let overwrite: Bool
-  private var lock: Int32 = -1
-  private var isCommitted = false
+  private let lock: OutputLock
+  /// Whether the partial directory is this run's, to fill and to clear away.
+  private var ownsPartial = false
   /// Whether what is there stays when the run ends without committing, for a later one to resume.
   var keepsPartial = false
 
-  /// Reserves the place: refuses an existing OUTPUT without `overwrite`, a directory that cannot be written, and a place that another run is
-  /// writing to.
-  /// - Parameter resume: leaves what an earlier run wrote.
-  init(_ url: URL, overwrite: Bool, resume: Bool = false) throws {
+  /// Reserves the place.
+  /// - Parameters:
+  ///   - resume: leaves what an earlier run wrote.
+  ///   - inputs: what must survive: the output may neither be one of them nor hold one.
+  /// - Throws: what `check` throws, and when another run is writing to the same place.
+  init(_ url: URL, overwrite: Bool, resume: Bool = false, inputs: [URL] = []) throws {
+    try Self.check(url, overwrite: overwrite, inputs: inputs)
     final = url.standardizedFileURL
     self.overwrite = overwrite
-    let name = final.lastPathComponent
     let parent = final.deletingLastPathComponent()
-    partial = parent.appendingPathComponent(".\(name).partial", isDirectory: true)
-    guard !name.isEmpty, name != "/", name != ".", name != ".." else {
+    partial = parent.appendingPathComponent(".\(final.lastPathComponent).partial", isDirectory: true)
+    lock = try OutputLock(parent.appendingPathComponent(".\(final.lastPathComponent).lock"), output: final)
+    try Self.makeDirectory(partial)
+    ownsPartial = true
+    // What a run that was killed left behind.
+    if !resume { clear() }
+  }
+
+  /// Checks, without touching anything, that an output can be created: it is new or may be replaced, its parent is a directory, and nothing
+  /// that is still needed stands in its place.
+  static func check(_ url: URL, overwrite: Bool, inputs: [URL] = []) throws {
+    let files = FileManager.default
+    let final = url.standardizedFileURL
+    let parent = final.deletingLastPathComponent()
+    guard !final.lastPathComponent.isEmpty, final.path != "/" else {
       throw RecipeError(url.path, "is not a place for an output", remedy: "name a new directory with --output", kind: .cannotCreate)
     }
-    let files = FileManager.default
     var isDirectory: ObjCBool = false
     guard files.fileExists(atPath: parent.path, isDirectory: &isDirectory), isDirectory.boolValue else {
       throw RecipeError(
         parent.path, "is not a directory", remedy: "create it first, or choose another --output", kind: .cannotCreate)
     }
-    if !overwrite, (try? files.attributesOfItem(atPath: final.path)) != nil { throw Self.exists(url) }
-    try Self.makeDirectory(partial)
-    try acquireLock()
-    // What a run that was killed left behind.
-    if !resume { clear() }
+    guard let attributes = try? files.attributesOfItem(atPath: final.path) else { return }
+    guard overwrite else { throw exists(url) }
+    let needed = inputs + [URL(fileURLWithPath: files.currentDirectoryPath), files.homeDirectoryForCurrentUser]
+    let place = realPath(final)
+    for input in needed where realPath(input) == place || realPath(input).hasPrefix(place + "/") {
+      throw RecipeError(
+        url.path, "cannot be replaced: \(input.path) is in it and still needed", remedy: "choose another --output", kind: .cannotCreate)
+    }
+    let items = (try? files.contentsOfDirectory(at: final, includingPropertiesForKeys: [.isDirectoryKey])) ?? []
+    let holdsDirectories = items.contains { (try? $0.resourceValues(forKeys: [.isDirectoryKey]).isDirectory) ?? false }
+    guard attributes[.type] as? FileAttributeType == .typeDirectory, !holdsDirectories else {
+      throw RecipeError(
+        url.path, "is not an output of an earlier run, which --overwrite would replace", remedy: "choose another --output",
+        kind: .cannotCreate)
+    }
   }
 
-  private static let lockName = ".lock"
+  private static func realPath(_ url: URL) -> String { url.resolvingSymlinksInPath().standardizedFileURL.path }
 
   private static func exists(_ url: URL) -> RecipeError {
     RecipeError(url.path, "exists already", remedy: "choose another --output, or add --overwrite", kind: .cannotCreate)
   }
 
+  /// A directory of this user's own: a link or somebody else's directory in its place would lead the output elsewhere.
   private static func makeDirectory(_ url: URL) throws {
-    guard mkdir(url.path, 0o777) != 0, errno != EEXIST else { return }
-    throw RecipeError(
-      url.path, "cannot be created: \(String(cString: strerror(errno)))", remedy: "choose another place with --output",
-      kind: .cannotCreate)
+    if mkdir(url.path, 0o777) == 0 { return }
+    guard errno == EEXIST else {
+      throw RecipeError(
+        url.path, "cannot be created: \(String(cString: strerror(errno)))", remedy: "choose another place with --output",
+        kind: .cannotCreate)
+    }
+    var status = stat()
+    guard lstat(url.path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
+      throw RecipeError(
+        url.path, "is in the way and is not the leftover of an earlier run", remedy: "remove it, or choose another --output",
+        kind: .cannotCreate)
+    }
   }
 
-  private func acquireLock() throws {
-    let path = partial.appendingPathComponent(Self.lockName).path
-    lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
-    guard lock >= 0 else {
-      throw RecipeError(path, "cannot be created: \(String(cString: strerror(errno)))", kind: .cannotCreate)
-    }
-    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-      isCommitted = true  // It is not ours to clear away.
-      throw RecipeError(
-        final.path, "is being written by another run", remedy: "wait for it, or choose another --output", kind: .cannotCreate)
+  /// Starts anew: removes what an earlier run left.
+  func clear() {
+    for item in (try? FileManager.default.contentsOfDirectory(at: partial, includingPropertiesForKeys: nil)) ?? [] {
+      try? FileManager.default.removeItem(at: item)
     }
   }
 
@@ -75,7 +103,7 @@ final class OutputDirectory {
 
   func write(_ data: Data, to name: String) throws {
     let url = file(name)
-    let handle = open(url.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    let handle = open(url.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666)
     guard handle >= 0 else { throw failure(url) }
     defer { close(handle) }
     var rest = data[...]
@@ -95,45 +123,95 @@ final class OutputDirectory {
       remedy: code == ENOSPC ? "free some space on that disk and run again" : "", kind: .inputOutput)
   }
 
-  /// Starts anew: removes what an earlier run left.
-  func clear() {
-    for item in (try? FileManager.default.contentsOfDirectory(at: partial, includingPropertiesForKeys: nil)) ?? []
-    where item.lastPathComponent != Self.lockName { try? FileManager.default.removeItem(at: item) }
+  /// Gives the output its name. An output that was there is exchanged for it in one step where the system can, and removed then.
+  func commit() throws {
+    try Self.flush(partial)
+    let isReplacing = (try? FileManager.default.attributesOfItem(atPath: final.path)) != nil
+    if isReplacing, !overwrite { throw Self.exists(final) }
+    if isReplacing {
+      guard Self.exchange(partial.path, final.path) else { throw failure(final) }
+      ownsPartial = true
+    } else {
+      guard rename(partial.path, final.path) == 0 else { throw failure(final) }
+      ownsPartial = false
+    }
+    keepsPartial = false
+    try Self.flush(final.deletingLastPathComponent())
+    // After an exchange this is the output that was replaced.
+    if isReplacing { try? FileManager.default.removeItem(at: partial) }
+    ownsPartial = false
+    lock.release()
   }
 
-  /// Gives the output its name. An output that was there is replaced in one step as far as the file system can.
-  func commit() throws {
-    _ = unlink(partial.appendingPathComponent(Self.lockName).path)
-    try Self.flush(partial)
-    let previous = final.deletingLastPathComponent().appendingPathComponent(".\(final.lastPathComponent).replaced")
-    var hasPrevious = false
-    if (try? FileManager.default.attributesOfItem(atPath: final.path)) != nil {
-      guard overwrite else { throw Self.exists(final) }
-      try? FileManager.default.removeItem(at: previous)
-      guard rename(final.path, previous.path) == 0 else { throw failure(final) }
-      hasPrevious = true
-    }
-    guard rename(partial.path, final.path) == 0 else {
-      let error = failure(final)
-      if hasPrevious { _ = rename(previous.path, final.path) }
-      throw error
-    }
-    isCommitted = true
-    try Self.flush(final.deletingLastPathComponent())
-    if hasPrevious { try? FileManager.default.removeItem(at: previous) }
+  /// Swaps two directories in one step.
+  private static func exchange(_ first: String, _ second: String) -> Bool {
+    #if canImport(Darwin)
+      return renamex_np(first, second, UInt32(RENAME_SWAP)) == 0
+    #else
+      // Swift's C library module does not show renameat2, so it is looked up by name.
+      typealias Rename = @convention(c) (Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32) -> Int32
+      let exchange: UInt32 = 2
+      if let symbol = dlsym(nil, "renameat2") {
+        if unsafeBitCast(symbol, to: Rename.self)(AT_FDCWD, first, AT_FDCWD, second, exchange) == 0 { return true }
+        guard errno == EINVAL || errno == ENOSYS else { return false }
+      }
+      // A file system without exchange: for a moment neither name exists.
+      let aside = first + ".old"
+      guard rename(second, aside) == 0 else { return false }
+      guard rename(first, second) == 0 else {
+        _ = rename(aside, second)
+        return false
+      }
+      return rename(aside, first) == 0
+    #endif
   }
 
   private static func flush(_ directory: URL) throws {
     let handle = open(directory.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard handle >= 0 else { return }
     defer { close(handle) }
-    guard fsync(handle) == 0 else {
+    guard fsync(handle) == 0 || errno == EINVAL else {
       throw RecipeError(directory.path, "cannot be flushed: \(String(cString: strerror(errno)))", kind: .inputOutput)
     }
   }
 
   deinit {
-    if !isCommitted && !keepsPartial { try? FileManager.default.removeItem(at: partial) }
-    if lock >= 0 { close(lock) }
+    if ownsPartial && !keepsPartial { try? FileManager.default.removeItem(at: partial) }
+    lock.release()
   }
+}
+
+/// One run to a place: a lock file beside it, held until the output has its name.
+final class OutputLock {
+  private let file: URL
+  private var handle: Int32
+
+  init(_ file: URL, output: URL) throws {
+    self.file = file
+    handle = open(file.path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    guard handle >= 0 else {
+      throw RecipeError(
+        output.path, "cannot be created: \(String(cString: strerror(errno)))", remedy: "choose another place with --output",
+        kind: .cannotCreate)
+    }
+    var (held, named) = (stat(), stat())
+    // The run that held the lock may have removed the file between the opening and the locking.
+    guard flock(handle, LOCK_EX | LOCK_NB) == 0, fstat(handle, &held) == 0, stat(file.path, &named) == 0, held.st_ino == named.st_ino
+    else {
+      close(handle)
+      handle = -1
+      throw RecipeError(
+        output.path, "is being written by another run", remedy: "wait for it, or choose another --output", kind: .cannotCreate)
+    }
+  }
+
+  /// Lets others write there.
+  func release() {
+    guard handle >= 0 else { return }
+    unlink(file.path)
+    close(handle)
+    handle = -1
+  }
+
+  deinit { release() }
 }

@@ -1,4 +1,5 @@
 import Compression
+import Diagnostics
 import Formats
 import ModelGraph
 import Tensors
@@ -14,9 +15,6 @@ struct OutputLayout {
     let tensors: [TensorDescriptor]
 
     var byteCount: Int { tensors.reduce(0) { $0 + ($1.byteCount ?? 0) } }
-
-    /// The module: the name without its last component.
-    var module: String { String(name.dropLast(name.hasSuffix(".weight") ? ".weight".count : 0)) }
   }
 
   let format: OutputFormat
@@ -31,17 +29,17 @@ struct OutputLayout {
   init(model: ModelBundle, plan: [ParameterID: WeightStorage], format: OutputFormat) throws {
     self.format = format
     var parameters: [ParameterID: Entry] = [:]
-    var known = Set<String>()
+    var known = Set<TensorName>()
     order = model.graph.blocks.flatMap { model.graph.parameters(of: $0) }
     for id in order {
       let parameter = model.graph[id]
       guard let stored = parameter.weightStorage else { continue }
-      known.insert(parameter.name)
+      known.insert(TensorName(parameter.name))
       parameters[id] = try Self.entry(
         parameter.name, parameter.shape, plan[id] ?? stored, scaleType: Self.scaleType(of: parameter.name, model), format)
     }
     var extras: [Entry] = []
-    for name in model.weights.names where !known.contains(name) {
+    for name in model.weights.names where !known.contains(TensorName(name)) {
       guard let found = model.weights.describe(name) else { continue }
       extras.append(
         try Self.entry(name, found.shape, found.storage, scaleType: Self.scaleType(of: name, model), format))
@@ -66,8 +64,13 @@ struct OutputLayout {
     case .quantized(let scheme):
       if format.keepsQuantizedWeights {
         tensors = try CompressedTensorsEncoding.descriptors(
-          module: moduleName(name), scheme: scheme, shape: shape, scaleType: scaleType)
+          module: CompressedTensorsEncoding.moduleName(ofParameter: name), scheme: scheme, shape: shape, scaleType: scaleType)
       } else {
+        guard scheme.activations == .none else {
+          throw RecipeError(
+            "--format safetensors", "cannot hold int8 activations: nothing in it tells a runtime to quantize them",
+            remedy: "use --format compressed-tensors, or --activations none", kind: .usage)
+        }
         // Only float32 holds every product of a code and a scale exactly.
         tensors = [TensorDescriptor(name: name, dataType: .float32, shape: shape)]
         written = .dense(.float32)
@@ -76,14 +79,10 @@ struct OutputLayout {
     return Entry(name: name, shape: shape, storage: written, tensors: tensors)
   }
 
-  private static func moduleName(_ name: String) -> String {
-    name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
-  }
-
   /// Scales are stored in the type that the weight had: loaders cast them to the model's type, and what is rounded after quantizing is lost.
   private static func scaleType(of name: String, _ model: ModelBundle) -> DataType {
     if case .dense(let type)? = model.weights.describe(name)?.storage { return type == .float64 ? .float32 : type }
-    return model.checkpoint.descriptor(moduleName(name) + ".weight_scale")?.dataType ?? .bfloat16
+    return model.checkpoint.descriptor(CompressedTensorsEncoding.moduleName(ofParameter: name) + ".weight_scale")?.dataType ?? .bfloat16
   }
 
   /// The tensors of one weight with their values.
@@ -91,7 +90,7 @@ struct OutputLayout {
     switch (weight, entry.storage) {
     case (.dense(let tensor), .dense): return [(entry.tensors[0], tensor)]
     case (.quantized(let tensor), .quantized):
-      return try CompressedTensorsEncoding.encode(tensor, module: Self.moduleName(entry.name))
+      return try CompressedTensorsEncoding.encode(tensor, module: CompressedTensorsEncoding.moduleName(ofParameter: entry.name))
     case (.quantized(let tensor), .dense): return [(entry.tensors[0], tensor.dequantized())]
     case (.dense, .quantized):
       throw GraphError(tensor: entry.name, "was to be quantized and is not")

@@ -6,7 +6,7 @@ import Yams
 extension Recipe {
   /// The recipe as YAML, every option written out, so that it means the same when defaults change.
   public func yaml() -> String {
-    var lines = ["version: 1", "format: \(format.rawValue)", "seed: \(seed)"]
+    var lines = ["version: 1", "format: \(format.rawValue)", seed > UInt64(Int64.max) ? "seed: '\(seed)'" : "seed: \(seed)"]
     lines.append(passes.isEmpty ? "passes: []" : "passes:")
     for pass in passes {
       lines.append("- \(type(of: pass).identifier):")
@@ -31,6 +31,10 @@ extension Recipe {
   /// - Parameter file: where errors point.
   public init(yaml text: String, file: String = "recipe.yaml") throws {
     guard text.utf8.count <= 1 << 20 else { throw RecipeError(file, "is larger than 1 MB", kind: .badConfiguration) }
+    // The parser expands aliases before anyone can look: they are found in the text.
+    guard !holdsAnchorOrAlias(text) else {
+      throw RecipeError(file, "uses an anchor or an alias", remedy: "write values out", kind: .badConfiguration)
+    }
     let document: JSONValue
     do {
       guard let node = try Yams.compose(yaml: text) else { throw RecipeError(file, "is empty", kind: .badConfiguration) }
@@ -57,8 +61,9 @@ extension Recipe {
       format = known
     }
     let seed = object["seed"] ?? 0
-    guard let seed = seed.integer, seed >= 0 else {
-      throw RecipeError("\(file): seed", "is not a whole number from 0", kind: .badConfiguration)
+    // Seeds beyond a signed integer are written, and read, as they are in digits.
+    guard let seed = seed.integer.flatMap(UInt64.init(exactly:)) ?? seed.string.flatMap({ UInt64($0) }) else {
+      throw RecipeError("\(file): seed", "is not a whole number from 0 to 2^64 - 1", kind: .badConfiguration)
     }
     guard let entries = object["passes"]?.array else {
       throw RecipeError(
@@ -77,12 +82,43 @@ extension Recipe {
       }
       passes.append(try PassCatalog.pass(member.key, options: options))
     }
-    self.init(passes: passes, format: format, seed: UInt64(seed))
+    self.init(passes: passes, format: format, seed: seed)
   }
 }
 
+/// Whether a node of the text starts with `&` or `*`. A recipe needs neither, and nested aliases grow without bound.
+/// Quoted text and comments do not count; inside a plain word (`re:.*up_proj`) neither character starts anything.
+private func holdsAnchorOrAlias(_ text: String) -> Bool {
+  let bytes = Array(text.utf8)
+  var index = 0
+  var startsNode = true
+  while index < bytes.count {
+    let byte = bytes[index]
+    switch byte {
+    case UInt8(ascii: "&"), UInt8(ascii: "*"):
+      if startsNode { return true }
+    case UInt8(ascii: "\""), UInt8(ascii: "'"):
+      guard startsNode else { break }
+      index += 1
+      while index < bytes.count, bytes[index] != byte {
+        if byte == UInt8(ascii: "\""), bytes[index] == UInt8(ascii: "\\") { index += 1 }
+        index += 1
+      }
+    case UInt8(ascii: "#"):
+      guard startsNode else { break }
+      while index < bytes.count, bytes[index] != UInt8(ascii: "\n") { index += 1 }
+    default: break
+    }
+    if index < bytes.count {
+      startsNode = [0x20, 0x09, 0x0A, 0x0D, UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: ",")].contains(bytes[index])
+    }
+    index += 1
+  }
+  return false
+}
+
 extension JSONValue {
-  /// A YAML node as a JSON value. Aliases are refused: a recipe needs none, and nested ones grow without bound.
+  /// A YAML node as a JSON value.
   init(yaml node: Node, file: String, depth: Int = 0) throws {
     guard depth < 32 else { throw RecipeError(file, "is nested too deeply", kind: .badConfiguration) }
     switch node {
@@ -110,8 +146,7 @@ extension JSONValue {
         object[name] = try JSONValue(yaml: value, file: file, depth: depth + 1)
       }
       self = .object(object)
-    case .alias:
-      throw RecipeError(file, "uses an alias", remedy: "write the value out", kind: .badConfiguration)
+    case .alias: throw RecipeError(file, "uses an alias", remedy: "write values out", kind: .badConfiguration)
     }
   }
 }

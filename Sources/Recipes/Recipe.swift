@@ -23,12 +23,13 @@ public struct Recipe: Sendable {
   /// Checks the order of the passes by their contracts, then each against the graph. Reads no weight.
   func validate(for graph: ModelGraph) throws {
     var established = Set<PassContract.Property>()
+    if graph.parameters.contains(where: \.isQuantized) { established.insert(.quantizedWeights) }
     for pass in passes {
       let type = type(of: pass)
       if let clash = type.contract.forbids.intersection(established).first {
         throw RecipeError(
-          type.identifier, "cannot follow a pass that has already brought about \(clash.rawValue)",
-          remedy: "put it first, or leave one of the two out", kind: .badConfiguration)
+          type.identifier, "cannot work on a model that has \(clash.rawValue) already, from the input or an earlier pass",
+          remedy: "start from the unquantized checkpoint, or leave one of the passes out", kind: .badConfiguration)
       }
       established.formUnion(type.contract.establishes)
       try pass.validate(for: graph)
@@ -53,9 +54,9 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
   case compressedTensors = "compressed-tensors"
   /// One HDF5 file, `model.h5`, with the same tensors and the configuration in its attributes.
   case hdf5
-  /// safetensors with every weight dequantized to float32, for whatever reads no quantized form.
+  /// safetensors with quantized weights as float32, the others as they are, for whatever reads no quantized form.
   case safetensors
 
-  /// What it is called in the default name of an output and in listings.
+  /// Whether quantized weights stay quantized in it.
   public var keepsQuantizedWeights: Bool { self != .safetensors }
 }

@@ -32,7 +32,19 @@ struct ReportBuilder {
         .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
         .accuracy(of: written.graph, reference: run.model.graph, on: evaluation.text, layerErrors: meter)
       report.accuracy = .init(accuracy)
-      if evaluation.measuresSpeed { report.speed = try speed(evaluation) }
+      if !accuracy.modelPerplexity.value.isFinite || accuracy.referencePerplexity?.value.isFinite == false {
+        report.warnings.append("a perplexity is too large for a number: that model does not predict this text at all")
+      }
+      if evaluation.measuresSpeed {
+        // Decoding keeps every block at hand, which a model beyond the limit must not.
+        let bytes = report.size.map { max($0.sourceBytes ?? 0, $0.outputBytes ?? 0) } ?? 0
+        let limit = min(run.settings.maximumMemory ?? Self.largestTimedModel, Self.largestTimedModel)
+        if bytes <= limit {
+          report.speed = try speed(evaluation)
+        } else {
+          report.warnings.append("speed was not measured: decoding would hold the whole model in memory")
+        }
+      }
       if evaluation.text.name == DemoModel.evaluationText.lastPathComponent, run.model.name != DemoModel.name {
         report.warnings.append("measured on the demo text; give --eval with text of the kind the model is for")
       }
@@ -41,6 +53,9 @@ struct ReportBuilder {
     report.gates = try gates(report.accuracy)
     return report
   }
+
+  /// Bytes of the largest model that is timed without being asked about memory.
+  private static let largestTimedModel = 2_000_000_000
 
   private func size() -> CompressionReport.Size {
     let (source, output) = (run.model.sourceBytes, written.sourceBytes)
@@ -56,21 +71,11 @@ struct ReportBuilder {
     var after: [String: Int] = [:]
     for id in written.graph.parameterIDs {
       let parameter = written.graph[id]
-      before[parameter.role.kindName, default: 0] += bytes(of: parameter.name, in: run.model)
-      after[parameter.role.kindName, default: 0] += bytes(of: parameter.name, in: written)
+      before[parameter.role.kindName, default: 0] += run.model.storedBytes(of: parameter.name)
+      after[parameter.role.kindName, default: 0] += written.storedBytes(of: parameter.name)
     }
     return ["attention", "mlp", "embedding", "head", "norm", "bias"].compactMap { kind in
       before[kind].map { .init(kind: kind, sourceBytes: $0, outputBytes: after[kind] ?? 0) }
-    }
-  }
-
-  private func bytes(of name: String, in bundle: ModelBundle) -> Int {
-    if let descriptor = bundle.checkpoint.descriptor(name), bundle.weights.describe(name)?.storage == .dense(descriptor.dataType) {
-      return descriptor.byteCount ?? 0
-    }
-    let module = String(name.dropLast("weight".count))
-    return ["weight", "weight_packed", "weight_scale", "weight_zero_point", "weight_shape"].reduce(0) {
-      $0 + (bundle.checkpoint.descriptor(module + $1)?.byteCount ?? 0)
     }
   }
 
@@ -106,15 +111,14 @@ struct ReportBuilder {
 
   private func gates(_ accuracy: CompressionReport.Accuracy?) throws -> [CompressionReport.Gate] {
     let limits = run.settings.gates
-    guard let accuracy else { return [] }
-    var gates: [CompressionReport.Gate] = []
-    if let limit = limits.maximumPerplexityIncrease, let ratio = accuracy.perplexityRatio {
-      gates.append(.init(name: "perplexity increase", limit: limit, value: ratio - 1, passed: ratio - 1 <= limit))
+    // A gate without a figure is a gate that was missed.
+    func gate(_ name: String, _ limit: Double?, _ value: Double?) -> CompressionReport.Gate? {
+      limit.map { .init(name: name, limit: $0, value: value, passed: (value ?? .infinity) <= $0) }
     }
-    if let limit = limits.maximumKLDivergence, let mean = accuracy.klDivergence?.mean {
-      gates.append(.init(name: "mean KL divergence", limit: limit, value: mean, passed: mean <= limit))
-    }
-    return gates
+    return [
+      gate("perplexity increase", limits.maximumPerplexityIncrease, accuracy?.perplexityRatio.map { $0 - 1 }),
+      gate("mean KL divergence", limits.maximumKLDivergence, accuracy?.klDivergence?.mean),
+    ].compactMap { $0 }
   }
 }
 
@@ -122,8 +126,12 @@ extension Evaluator {
   /// Half of a memory limit goes to activations that wait between blocks.
   func limited(to bytes: Int?, batch rows: Int?) -> Evaluator {
     var copy = self
-    if let bytes { copy.activationBudget = min(activationBudget, max(16 << 20, bytes / 2)) }
     if let rows { copy.batchRows = rows }
+    if let bytes {
+      copy.activationBudget = min(activationBudget, bytes / 2)
+      // Inside a block some ten matrices of a batch live at once, the widest a few times as wide as the model.
+      copy.batchRows = min(copy.batchRows, max(64, bytes / (4 * 1 << 20)))
+    }
     return copy
   }
 }

@@ -2,7 +2,7 @@ import Diagnostics
 import Foundation
 import Reporting
 
-/// What a run cost, as the system accounts for it.
+/// What a run cost: time and memory as the system accounts for them, bytes as the sizes of the files that went in and came out.
 enum ResourceMeter {
   /// The most memory the process has held at once, in bytes (resident set, mapped files included).
   static func peakMemory() -> Int? {

@@ -15,7 +15,7 @@ final class RunJournal {
   private let isEnabled: Bool
   private var lastSaved = ContinuousClock.now
   /// A digest of every finished weight as it must be read again, by name.
-  private(set) var digests: [String: String] = [:]
+  private(set) var digests: [TensorName: String] = [:]
   /// What the passes had recorded.
   private(set) var records: [PassRecord] = []
   /// Blocks that are finished.
@@ -43,7 +43,7 @@ final class RunJournal {
     }
     self.blocks = blocks
     isWritten = document["isWritten"]?.bool ?? false
-    for member in saved.members { digests[member.key] = member.value.string }
+    for member in saved.members { digests[TensorName(member.key)] = member.value.string }
     self.records = records.compactMap(PassRecord.init(json:))
     output.keepsPartial = true
   }
@@ -64,7 +64,7 @@ final class RunJournal {
   }
 
   /// Notes a finished block; saves when the last time is long enough ago.
-  func finish(block: Int, digests: [String: String], records: [PassRecord], flush: () throws -> Void) throws {
+  func finish(block: Int, digests: [TensorName: String], records: [PassRecord], flush: () throws -> Void) throws {
     self.blocks = block + 1
     self.digests = digests
     self.records = records
@@ -72,7 +72,7 @@ final class RunJournal {
   }
 
   /// Notes that the checkpoint is written and closed.
-  func finishWriting(digests: [String: String], records: [PassRecord]) throws {
+  func finishWriting(digests: [TensorName: String], records: [PassRecord]) throws {
     self.digests = digests
     self.records = records
     isWritten = true
@@ -84,7 +84,7 @@ final class RunJournal {
     guard isEnabled, blocks > 0 else { return }
     try flush()
     var weights = JSONObject()
-    for (name, digest) in digests.sorted(by: { $0.key < $1.key }) { weights[name] = .string(digest) }
+    for (name, digest) in digests.sorted(by: { $0.key.text < $1.key.text }) { weights[name.text] = .string(digest) }
     let document: JSONValue = [
       "fingerprint": .string(fingerprint), "blocks": .integer(Int64(blocks)), "isWritten": .bool(isWritten),
       "records": .array(records.map(\.json)), "weights": .object(weights),

@@ -51,4 +51,10 @@ public protocol WeightSource: Sendable {
   func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)?
   /// Reads one parameter. Throws a `Failure` that names the file and the tensor.
   func load(_ name: String) throws -> Weight
+  /// Lets the memory go that reading one parameter took, where it can be read again; tensors in use stay valid.
+  func release(_ name: String)
+}
+
+extension WeightSource {
+  public func release(_ name: String) {}
 }

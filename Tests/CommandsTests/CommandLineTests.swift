@@ -78,7 +78,8 @@ import Testing
     ["--override", "nonsense"], ["--override", "q_proj=bits:9"], ["--override", "re:.*nothing=bits:4"], ["--ignore", "re:("],
     ["--ignore", "absent"],
     ["--method", "asymmetric", "--activations", "int8"], ["--eval-tokens", "1"], ["--no-eval", "--max-kl", "1"], ["--max-memory", "lots"],
-    ["--sequence-length", "513"], ["--format", "onnx"], ["stray"],
+    ["--sequence-length", "513"], ["--output", "", "--overwrite"], ["--output", ".", "--overwrite"], ["--batch-size", "0"],
+    ["--max-memory", "33MB"], ["--activations", "int8", "--format", "safetensors"], ["--format", "onnx"], ["stray"],
   ])
   func wrongUsageEndsWith64(_ arguments: [String]) throws {
     let process = ["deepseek-quant"] + arguments
@@ -157,11 +158,27 @@ import Testing
   }
 
   @Test func dryRunsAndPrintedRecipesWriteNothing() throws {
+    let document = try run("deepseek-quant", "--bits", "4", "--dry-run", "--json")
+    #expect(try JSONValue(parsing: document.output)["tensors"]?.array?.count == 39)
     let plan = try run("deepseek-quant", "--bits", "4", "--dry-run")
     #expect(plan.status == 0 && plan.output.contains("W4A16 g128") && plan.output.contains("nothing was written"))
     let recipe = try run("deepseek-quant", "--bits", "4", "--print-recipe")
     #expect(try Recipe(yaml: recipe.output).passes.first as? RoundToNearest == RoundToNearest(bits: 4, groupSize: 128))
     #expect(contents.isEmpty)
+  }
+
+  @Test func aFullStandardOutputIsAnError() throws {
+    guard let full = FileHandle(forWritingAtPath: "/dev/full") else { return }
+    let products =
+      Bundle.main.bundleURL.pathExtension == "xctest" ? Bundle.main.bundleURL.deletingLastPathComponent() : Bundle.main.bundleURL
+    let process = Process()
+    process.executableURL = products.appendingPathComponent("deepseek-optimize")
+    process.arguments = ["inspect"]
+    process.standardOutput = full
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 74)
   }
 
   @Test func helpAndVersionGoToStandardOutput() throws {

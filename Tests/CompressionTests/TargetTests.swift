@@ -56,6 +56,13 @@ private struct Shapes: WeightSource {
     #expect(found["l.0.down"] == QuantizationScheme(bits: 8, granularity: .channel))
   }
 
+  @Test func overlappingPatternsAllCount() throws {
+    var targets = QuantizationTargets()
+    targets.ignore = ["re:.*(up|down)", "l.0.up"]
+    targets.overrides = [.init(pattern: "l.0.up", bits: 4)]
+    #expect(Set(try schemes(targets).keys) == ["l.0.q"])
+  }
+
   @Test func attentionMayKeepItsPrecision() throws {
     var targets = QuantizationTargets()
     targets.mixedPrecision = .attentionFP16

@@ -49,7 +49,7 @@ struct ShapesOnly: WeightSource {
   @Test func aTiedHeadSharesTheParameter() throws {
     let graph = try build(shapes.filter { $0.key != "head.weight" }, tied: true)
     let head = try #require(graph.linears(of: graph.blocks[2]).first)
-    #expect(graph.isShared(head.weight))
+    #expect(graph.sharedParameters == [head.weight])
     #expect(graph.parameterCount == 40 + 24 + 24 + 6 + 24)
     #expect(graph.parameters(of: graph.blocks[2]).isEmpty)
   }

@@ -56,6 +56,41 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("out")).isEmpty)
   }
 
+  /// A refused run must not touch what another run is writing.
+  @Test func aRefusedRunLeavesTheLeftoverOfAnother() throws {
+    try output().commit()
+    try FileManager.default.createDirectory(atPath: directory.path(".out.partial"), withIntermediateDirectories: true)
+    try "half".write(toFile: directory.path(".out.partial/model"), atomically: true, encoding: .utf8)
+    #expect(throws: RecipeError.self) { try output() }
+    #expect(FileManager.default.fileExists(atPath: directory.path(".out.partial/model")))
+  }
+
+  @Test func aLinkInThePlaceOfThePartialDirectoryIsNotFollowed() throws {
+    try FileManager.default.createDirectory(atPath: directory.path("victim"), withIntermediateDirectories: true)
+    try "keep".write(toFile: directory.path("victim/keep"), atomically: true, encoding: .utf8)
+    try FileManager.default.createSymbolicLink(atPath: directory.path(".out.partial"), withDestinationPath: directory.path("victim"))
+    let error = #expect(throws: RecipeError.self) { try output() }
+    #expect(error?.kind == .cannotCreate)
+    #expect(directory.contents == [".out.partial", "victim"])
+    #expect(FileManager.default.fileExists(atPath: directory.path("victim/keep")))
+  }
+
+  @Test func overwritingSparesInputsAndStrangers() throws {
+    try FileManager.default.createDirectory(atPath: directory.path("models/m"), withIntermediateDirectories: true)
+    let model = URL(fileURLWithPath: directory.path("models/m"))
+    for place in ["models", "models/m"] {
+      #expect(throws: RecipeError.self) {
+        try OutputDirectory(URL(fileURLWithPath: directory.path(place)), overwrite: true, inputs: [model])
+      }
+    }
+    // A directory of directories is no checkpoint.
+    #expect(throws: RecipeError.self) { try output("models", overwrite: true) }
+    #expect(throws: RecipeError.self) {
+      try OutputDirectory(URL(fileURLWithPath: FileManager.default.currentDirectoryPath), overwrite: true)
+    }
+    #expect(directory.contents == ["models"])
+  }
+
   @Test(arguments: ["missing/out", "file/out", ""])
   func impossiblePlacesAreRefused(_ name: String) throws {
     try "x".write(toFile: directory.path("file"), atomically: true, encoding: .utf8)

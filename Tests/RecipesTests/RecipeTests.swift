@@ -14,6 +14,24 @@ import Testing
     #expect(again.passes.first as? RoundToNearest == recipe.passes.first as? RoundToNearest)
   }
 
+  @Test func starsAndAmpersandsInsideWordsAreNoAliases() throws {
+    let text = "# a *comment & more\npasses:\n- round-to-nearest: {ignore: [re:.*up_proj, 're:*&', \"re:.*\\\"*x\"]}\n"
+    #expect((try Recipe(yaml: text).passes.first as? RoundToNearest)?.targets.ignore.count == 3)
+  }
+
+  @Test(arguments: [UInt64(0), 1 << 62, UInt64(Int64.max) + 1, .max])
+  func everySeedRoundTrips(_ seed: UInt64) throws {
+    #expect(try Recipe(yaml: Recipe(passes: [], seed: seed).yaml()).seed == seed)
+  }
+
+  /// Ten levels of ten aliases: refused at once, not expanded.
+  @Test(.timeLimit(.minutes(1))) func aliasesDoNotGrow() {
+    var text = "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n"
+    for level in 1...10 { text += "a\(level): &a\(level) [" + Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ",") + "]\n" }
+    let error = #expect(throws: RecipeError.self) { try Recipe(yaml: text + "passes: *a10\n") }
+    #expect(error?.kind == .badConfiguration)
+  }
+
   @Test func shortFormsAreRead() throws {
     let recipe = try Recipe(yaml: "passes:\n- round-to-nearest: {bits: 4, group-size: 64, ignore: ['re:.*up_proj']}\n")
     let pass = try #require(recipe.passes.first as? RoundToNearest)
@@ -25,7 +43,7 @@ import Testing
     "", "[]", "passes: 3", "pases: []", "passes:\n- gptq9: {}", "passes:\n- round-to-nearest: {bit: 4}", "passes:\n- round-to-nearest: [4]",
     "passes:\n- {round-to-nearest: {}, other: {}}", "passes: []\nversion: 2", "passes: []\nformat: onnx", "passes: []\nseed: -1",
     "passes: [\n",
-    "a: &a [x]\npasses: *a", "passes: []\npasses: []",
+    "a: &a [x]\npasses: *a", "passes: &a []", "passes: []\npasses: []",
   ])
   func whatIsWrongIsRefusedAsConfiguration(_ text: String) {
     do {

@@ -105,7 +105,7 @@ import Testing
 
   @Test func quantizedTwiceIsRefused() throws {
     _ = try run([RoundToNearest(bits: 8)], to: "a")
-    #expect(throws: CompressionError.self) { try run([RoundToNearest(bits: 8)], to: "b", model: directory.path("a")) }
+    #expect(throws: RecipeError.self) { try run([RoundToNearest(bits: 8)], to: "b", model: directory.path("a")) }
     #expect(throws: RecipeError.self) { try run([RoundToNearest(bits: 8), RoundToNearest(bits: 4)], to: "b") }
     #expect(directory.contents == ["a"])
   }

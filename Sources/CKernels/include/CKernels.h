@@ -52,6 +52,8 @@ typedef struct dso_pool dso_pool;
 dso_pool *dso_pool_create(int threads);
 void dso_pool_destroy(dso_pool *pool);
 int dso_pool_threads(const dso_pool *pool);
+/// Whether the calling thread is inside a body right now.
+int dso_pool_is_inside(void);
 /// Runs body(context, task, worker) for task in 0..<tasks, each once, worker in 0..<threads; returns when all are done.
 /// Tasks are handed out in order, dynamically. A call from inside a body of the same pool runs inline, with the same worker number.
 /// One caller at a time (others wait).

@@ -161,3 +161,5 @@ void dso_pool_run(dso_pool *pool, int64_t tasks, void (*body)(void *context, int
   }
   pthread_mutex_unlock(&pool->callers);
 }
+
+int dso_pool_is_inside(void) { return running_pool != NULL; }

@@ -36,12 +36,7 @@ public struct RoundToNearest: CompressionPass {
   }
 
   public func validate(for graph: ModelGraph) throws(CompressionError) {
-    for (weight, _) in try targets.schemes(for: graph) {
-      if case .quantized? = graph[weight].weightStorage {
-        throw CompressionError(
-          graph[weight].module, "is quantized already", remedy: "start from the unquantized checkpoint", kind: .usage)
-      }
-    }
+    _ = try targets.schemes(for: graph)
   }
 
   public func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass {

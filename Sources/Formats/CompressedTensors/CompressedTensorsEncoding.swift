@@ -24,6 +24,16 @@ public enum CompressedTensorsEncoding {
     func name(in module: String) -> String { module.isEmpty ? rawValue : "\(module).\(rawValue)" }
   }
 
+  /// Every tensor that may hold a piece of the parameter `<module>.weight`.
+  public static func partNames(ofParameter name: String) -> [String] {
+    Part.allCases.map { $0.name(in: moduleName(ofParameter: name)) }
+  }
+
+  /// The module that a parameter `<module>.weight` belongs to.
+  public static func moduleName(ofParameter name: String) -> String {
+    name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
+  }
+
   /// The tensors of a module, in the order codes, scales, shape, zero points.
   ///
   /// - Parameters:

@@ -58,6 +58,10 @@ public struct CompressedTensorsSource: WeightSource {
     }
   }
 
+  public func release(_ name: String) {
+    for part in CompressedTensorsEncoding.partNames(ofParameter: name) where checkpoint.descriptor(part) != nil { checkpoint.release(part) }
+  }
+
   // MARK: - Names
 
   private static func split(_ name: String) -> (module: String, part: String) {

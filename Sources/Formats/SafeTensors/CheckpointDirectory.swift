@@ -3,12 +3,12 @@ import Foundation
 
 /// The directory of a checkpoint. Files in it may be symbolic links, but not to a place outside: a directory that was unpacked or
 /// downloaded must not be able to make the reader open other files of the machine.
-struct CheckpointDirectory {
+package struct CheckpointDirectory {
   let location: URL
   /// Real paths below which files may lie, each ending in a slash.
   private let roots: [String]
 
-  init(_ location: URL) throws(CheckpointError) {
+  package init(_ location: URL) throws(CheckpointError) {
     self.location = location
     guard let real = Self.realPath(location.path) else { throw CheckpointError.missingFile(location) }
     var roots = [Self.folder(real)]
@@ -20,13 +20,13 @@ struct CheckpointDirectory {
     self.roots = roots
   }
 
-  func contains(_ name: String) -> Bool {
+  package func contains(_ name: String) -> Bool {
     var status = stat()
     return stat(location.appendingPathComponent(name).path, &status) == 0
   }
 
   /// The file of that name, refused when it is a link that leaves the directory.
-  func file(_ name: String) throws(CheckpointError) -> URL {
+  package func file(_ name: String) throws(CheckpointError) -> URL {
     let file = location.appendingPathComponent(name)
     guard let real = Self.realPath(file.path) else { throw CheckpointError.missingFile(file) }
     guard roots.contains(where: { real.utf8.starts(with: $0.utf8) }) else {

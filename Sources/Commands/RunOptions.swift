@@ -1,0 +1,30 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// What every command that runs a recipe shares: where the result goes, what it is measured on, and what the run may use.
+struct RunOptions: ParsableArguments {
+  @OptionGroup var destination: OutputOptions
+  @OptionGroup(title: "Evaluation") var evaluation: EvaluationOptions
+
+  @Flag(help: "Do not measure the result.")
+  var noEval = false
+
+  @OptionGroup(title: "Gates") var gates: GateOptions
+  @OptionGroup(title: "Running") var resources: ResourceOptions
+
+  func validate() throws {
+    if noEval, gates.isSet { throw ValidationError("--no-eval leaves nothing for a gate to measure") }
+  }
+
+  func run(_ model: ModelBundle, _ recipe: Recipe, defaultOutput: String) -> CompressionRun {
+    var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? defaultOutput))
+    settings.overwrite = destination.overwrite
+    settings.resume = destination.resume
+    settings.evaluation = noEval ? nil : evaluation.settings
+    settings.gates = gates.gates
+    settings.threads = resources.threads
+    settings.maximumMemory = resources.maxMemory?.bytes
+    return CompressionRun(model: model, recipe: recipe, settings: settings, progress: ProgressBar.handler(quiet: resources.quiet))
+  }
+}

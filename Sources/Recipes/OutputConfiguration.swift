@@ -1,0 +1,45 @@
+import Formats
+import ModelGraph
+import StructuredData
+import Tensors
+
+/// The config.json of an output.
+struct OutputConfiguration {
+  let json: JSONValue
+  /// What a user should know of the runtimes that load it.
+  let caveats: [String]
+
+  init(model: ModelBundle, layout: OutputLayout) throws {
+    var object = model.configuration.object ?? [:]
+    object["quantization_config"] = nil
+    object["compression_config"] = nil
+    var modules: [CompressedTensorsConfiguration.Module] = []
+    for entry in layout.entries {
+      guard case .quantized(let scheme) = entry.storage else { continue }
+      let name = CompressedTensorsEncoding.moduleName(ofParameter: entry.name)
+      let format = try CompressedTensorsFormat.format(for: scheme, inputs: entry.shape[1])
+      modules.append(CompressedTensorsConfiguration.Module(name: name, scheme: scheme, format: format))
+    }
+    var dense: [String] = []
+    for block in model.graph.blocks {
+      for (node, weight) in model.graph.linears(of: block) {
+        // A tied head is a layer of its own to loaders, whatever its weight is stored as.
+        if case .quantized? = layout.parameters[weight]?.storage, model.graph[weight].module == node.scope { continue }
+        dense.append(node.scope)
+      }
+    }
+    if modules.isEmpty {
+      caveats = []
+      if layout.format == .safetensors, layout.entries.contains(where: { $0.storage == .dense(.float32) }) {
+        // Loaders cast weights to the type named here.
+        object["dtype"] = "float32"
+        if object["torch_dtype"] != nil { object["torch_dtype"] = "float32" }
+      }
+    } else {
+      let configuration = try CompressedTensorsConfiguration(modules: modules, dense: dense)
+      object["quantization_config"] = configuration.json(tool: ["name": .string(Tool.name), "version": .string(Tool.version)])
+      caveats = configuration.caveats
+    }
+    json = .object(object)
+  }
+}
