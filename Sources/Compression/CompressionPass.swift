@@ -35,7 +35,11 @@ public protocol BlockPass {
 /// What passes promise and ask of each other; a recipe is checked by these before any weight is read.
 public struct PassContract: Sendable, Hashable {
   /// A state of the model that a pass brings about.
-  public enum Property: String, Sendable, Hashable { case quantizedWeights, prunedChannels, adapters }
+  public enum Property: String, Sendable, Hashable {
+    case quantizedWeights = "quantized weights"
+    case prunedChannels = "pruned channels"
+    case adapters
+  }
 
   public var establishes: Set<Property>
   /// Properties that an earlier pass or the input must not have.

@@ -28,7 +28,7 @@ public struct Recipe: Sendable {
       let type = type(of: pass)
       if let clash = type.contract.forbids.intersection(established).first {
         throw RecipeError(
-          type.identifier, "cannot work on a model that has \(clash.rawValue) already, from the input or an earlier pass",
+          type.identifier, "cannot work on a model that has \(clash.rawValue) already, from its checkpoint or an earlier pass",
           remedy: "start from the unquantized checkpoint, or leave one of the passes out", kind: .badConfiguration)
       }
       established.formUnion(type.contract.establishes)
