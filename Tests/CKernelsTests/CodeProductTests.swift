@@ -71,7 +71,7 @@ extension KernelTests {
         let w = WeightMatrix(
           .codes(bits: item.bits, groupSize: item.groupSize, asymmetric: item.asymmetric), n: item.n, k: item.k, using: &numbers)
         let ld = item.k + 5
-        let codes = (0..<item.m * ld).map { _ in Int8.random(in: -127...127, using: &numbers) }
+        let codes = (0..<item.m * ld).map { _ in Int8.random(in: -128...127, using: &numbers) }
         let scales = numbers.floats(item.m, 0.001...0.1)
         let bias = index % 2 == 0 ? numbers.floats(item.n) : nil
         let groups = (item.k + item.groupSize - 1) / item.groupSize
@@ -133,7 +133,7 @@ extension KernelTests {
     @Test(arguments: [2, 4, 7, 8])
     func extremesAreExact(bits: Int) {
       let k = 4096, n = 17, m = 3
-      for sign in [Int8(127), -127] {
+      for sign in [Int8(127), -128] {
         for stored in [0, (1 << bits) - 1] {
           let packed = [UInt8](repeating: stored == 0 ? 0 : 0xff, count: n * ((k * bits + 7) / 8))
           let scales = [Float](repeating: 1, count: n)
@@ -183,9 +183,9 @@ extension KernelTests {
           }
           for row in 0..<rows {
             let largest = (0..<k).map { abs(x[row * ld + $0]) }.max() ?? 0
-            let scale = largest > 0 ? largest / 127 : 1
+            let scale = largest > 0 ? largest / 127.5 : 1
             #expect(scales[row] == scale)
-            let expected = (0..<k).map { Int8((x[row * ld + $0] / scale).rounded(.toNearestOrEven)) }
+            let expected = (0..<k).map { Int8(max(-128, min(127, (x[row * ld + $0] / scale).rounded(.toNearestOrEven)))) }
             #expect((0..<k).map { codes[row * ld + $0] } == expected, "\(name(set)) k \(k) row \(row)")
             #expect((k..<ld).allSatisfy { codes[row * ld + $0] == 99 })
             for group in 0..<groups {

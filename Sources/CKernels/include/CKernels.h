@@ -105,8 +105,9 @@ void dso_matvec_f32(const float *a, int64_t lda, int64_t m, const dso_weights *w
 void dso_matmul_bf16(const uint16_t *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
                      const float *bias, float *c, int64_t ldc, void *scratch);
 
-/// Dynamic symmetric int8 per row: scale = absmax / 127 (1 for an all-zero row, so that codes are 0), q = round(x / scale), within +-127.
-/// NaN is passed over for the scale and gets code -127.
+/// Dynamic symmetric int8 per row: scale = absmax / 127.5 (1 for an all-zero row, so that codes are 0), q = round(x / scale), within
+/// -128...127: the range that compressed-tensors gives dynamic activations, so that figures agree. NaN is passed over for the scale and gets
+/// code -128.
 /// sums[row], when not NULL, is the sum of the row's codes per group of group_size columns: [rows, ceil(k / group_size)].
 void dso_quantize_rows_s8(const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales,
                           int64_t group_size, int32_t *sums);

@@ -57,13 +57,13 @@ INLINE int32_t sum_bytes(const int8_t *q, int64_t count) {
 
 void DSO_KERNEL(quantize_rows_s8)(const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales,
                                   int64_t group_size, int32_t *sums) {
-  VF low = vf_set(-127.0f), high = vf_set(127.0f);
+  VF low = vf_set(-128.0f), high = vf_set(127.0f);
   for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
     VF largest = vf_zero();
     int64_t i = 0;
     for (; i + LANES <= k; i += LANES) largest = vf_max(vf_abs(vf_load(x + i)), largest);
     if (i < k) largest = vf_max(vf_abs(vf_load_n(x + i, k - i)), largest);
-    float most = vf_largest(largest), scale = most > 0 ? most / 127.0f : 1.0f;
+    float most = vf_largest(largest), scale = most > 0 ? most / 127.5f : 1.0f;
     // The quotient of a denormal maximum may round to zero.
     if (scale == 0) scale = most;
     scales[row] = scale;

@@ -41,13 +41,13 @@ void dso_portable_quantize_rows_s8(const float *x, int64_t ldx, int64_t rows, in
       float magnitude = fabsf(x[i]);
       largest = magnitude > largest ? magnitude : largest;
     }
-    float scale = largest > 0 ? largest / 127.0f : 1.0f;
+    float scale = largest > 0 ? largest / 127.5f : 1.0f;
     // The quotient of a denormal maximum may round to zero.
     if (scale == 0) scale = largest;
     scales[row] = scale;
     for (int64_t i = 0; i < k; i++) {
       float rounded = rintf(x[i] / scale);
-      rounded = rounded > -127.0f ? rounded : -127.0f;
+      rounded = rounded > -128.0f ? rounded : -128.0f;
       rounded = rounded < 127.0f ? rounded : 127.0f;
       q[i] = (int8_t)rounded;
     }
