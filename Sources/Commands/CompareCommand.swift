@@ -27,14 +27,20 @@ struct CompareCommand: ParsableCommand {
 
   func run() throws {
     let loaded = try reports.map(StoredReport.read)
+    // People know outputs by the names they gave them.
+    let names = reports.map { path in
+      let url = URL(fileURLWithPath: path)
+      return url.lastPathComponent == "report.json" ? url.deletingLastPathComponent().lastPathComponent : url.lastPathComponent
+    }
+    let labels = Set(names).count == names.count ? names : reports
     if let output {
-      do { try HTMLComparison.render(loaded).write(toFile: output, atomically: true, encoding: .utf8) } catch {
+      do { try HTMLComparison.render(loaded, labels: labels).write(toFile: output, atomically: true, encoding: .utf8) } catch {
         throw RecipeError(output, "cannot be written", remedy: "check that its directory exists", kind: .cannotCreate)
       }
     }
     Terminal.print(
       json
         ? JSONValue.array(loaded.map(\.json)).text().trimmingCharacters(in: .newlines)
-        : ComparisonTable(loaded).text(style: Terminal.outputStyle).trimmingCharacters(in: .newlines))
+        : ComparisonTable(loaded, labels: labels).text(style: Terminal.outputStyle).trimmingCharacters(in: .newlines))
   }
 }

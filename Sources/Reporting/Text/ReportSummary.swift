@@ -48,6 +48,8 @@ struct ReportSummary {
       if let bits = pass["bits"]?.double { words.append("\(NumberText.bits(bits))-bit") }
       let group = ["groupSize", "group-size", "group_size"].lazy.compactMap { pass[$0]?.integer }.first
       if let group, group > 0 { words.append("g\(group)") }
+      if let activations = pass["activations"]?.string, activations != "none" { words.append("\(activations) activations") }
+      if let mixed = pass["mixed-precision"]?.string, mixed != "off" { words.append(mixed) }
       return words.joined(separator: " ")
     }
     .joined(separator: " + ")
