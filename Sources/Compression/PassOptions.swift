@@ -9,10 +9,13 @@ extension CompressionPass {
   public var options: JSONObject {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
-    guard let data = try? encoder.encode(self), let text = String(data: data, encoding: .utf8),
-      let value = try? JSONValue(parsing: text)
-    else { return [:] }
-    return value.object ?? [:]
+    guard let data = try? encoder.encode(self), let value = try? JSONValue(parsing: String(decoding: data, as: UTF8.self)),
+      let object = value.object
+    else {
+      // A recipe without its options would reproduce something else: that must not pass unseen.
+      preconditionFailure("the options of the pass \(Self.identifier) cannot be encoded; they must be plain Codable values")
+    }
+    return object
   }
 
   /// A pass with these options over the defaults.

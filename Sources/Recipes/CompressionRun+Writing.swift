@@ -14,7 +14,7 @@ extension CompressionRun {
     _ layout: OutputLayout, _ workers: inout [any BlockPass], to output: OutputDirectory, _ journal: RunJournal, configuration: JSONValue,
     recipe yaml: String
   ) throws -> [TensorName: String] {
-    if journal.isResuming, journal.records.count == workers.count {
+    if journal.isResuming {
       for index in workers.indices { workers[index].record = journal.records[index] }
     }
     if journal.isWritten { return journal.digests }

@@ -36,7 +36,8 @@ final class RunJournal {
     guard run.settings.resume else { return }
     guard isEnabled, let document = try? JSONFile.read(output.file(Self.fileName)), document["fingerprint"]?.string == fingerprint,
       let saved = document["weights"]?.object, let blocks = document["blocks"]?.integer, blocks >= 0,
-      let records = document["records"]?.array
+      let entries = document["records"]?.array, case let records = entries.compactMap(PassRecord.init(json:)),
+      records.count == run.recipe.passes.count
     else {
       output.clear()
       return
@@ -44,11 +45,11 @@ final class RunJournal {
     self.blocks = blocks
     isWritten = document["isWritten"]?.bool ?? false
     for member in saved.members { digests[TensorName(member.key)] = member.value.string }
-    self.records = records.compactMap(PassRecord.init(json:))
+    self.records = records
     output.keepsPartial = true
   }
 
-  /// The tensors' weights that need not be written again; nil when the run starts anew.
+  /// Whether blocks of an earlier run are taken over.
   var isResuming: Bool { blocks > 0 }
 
   /// Identity of everything that determines the output. Files are known by size and time: reading them whole would cost as much as the work.
