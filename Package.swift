@@ -23,11 +23,12 @@ let modules: [Module] = [
   Module(name: "Execution", imports: ["ModelGraph", "Tensors", "CKernels", "Diagnostics"]),
   Module(name: "Compression", imports: ["CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
   Module(name: "Evaluation", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Diagnostics"]),
+  Module(name: "Calibration", imports: ["Evaluation", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
   Module(name: "Reporting", imports: ["StructuredData", "Diagnostics"]),
   Module(
     name: "Recipes",
     imports: [
-      "Reporting", "Compression", "Evaluation", "Execution", "Architectures", "ModelGraph", "Formats", "Tensors",
+      "Reporting", "Compression", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph", "Formats", "Tensors",
       "StructuredData", "Diagnostics",
     ],
     external: [yams],
@@ -35,7 +36,7 @@ let modules: [Module] = [
   Module(
     name: "DeepSeekOptimize",
     imports: [
-      "Recipes", "Reporting", "Compression", "Evaluation", "Execution", "Architectures", "ModelGraph", "Formats", "Tensors",
+      "Recipes", "Reporting", "Compression", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph", "Formats", "Tensors",
       "StructuredData", "Diagnostics",
     ]),
   Module(name: "Commands", imports: ["DeepSeekOptimize"], external: [argumentParser]),
@@ -68,8 +69,11 @@ let tests: [Tests] = [
   Tests(
     module: "Execution",
     imports: ["Recipes", "Formats", "Architectures", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
-    fixtures: ["Fixtures"], scripts: ["make-goldens.py", "golden_models.py"]),
-  Tests(module: "Compression", imports: ["Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
+    fixtures: ["Fixtures"], scripts: ["make-goldens.py", "golden_models.py", "make-gradient-goldens.py"]),
+  Tests(
+    module: "Compression", imports: ["CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
+    fixtures: ["ErrorFeedbackFixtures"], scripts: ["make-error-feedback-golden.py"]),
+  Tests(module: "Calibration", imports: ["Evaluation", "Execution", "ModelGraph", "Tensors", "Diagnostics"]),
   Tests(module: "Evaluation", imports: ["Diagnostics"]),
   Tests(module: "Reporting", imports: ["StructuredData", "Diagnostics"]),
   Tests(module: "Recipes", imports: ["DeepSeekOptimize"]),

@@ -11,6 +11,7 @@ struct EvalCommand: ParsableCommand {
       EXAMPLES
         deepseek-optimize eval --model demo
         deepseek-optimize eval --model demo-int8 --reference demo --eval text.txt --sequence-length 256
+        deepseek-optimize eval --model demo --kv-cache int8
       """)
 
   @OptionGroup var model: ModelOption

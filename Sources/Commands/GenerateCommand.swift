@@ -29,6 +29,9 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "Where every random choice derives from.")
   var seed: UInt64 = 0
 
+  @Option(name: .customLong("kv-cache"), help: "How keys and values are kept: none (float32), or int8. Default: none.")
+  var keyValueCache = KeyValueQuantization.none
+
   @Option(help: "Worker threads. Default: one per processor.")
   var threads: Int?
 
@@ -42,7 +45,7 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     let bundle = try ModelBundle(opening: model.model)
     var generator = try TextGenerator(
-      model: bundle, threads: threads, sampling: Sampling(temperature: temperature, topP: topP, seed: seed))
+      model: bundle, threads: threads, sampling: Sampling(temperature: temperature, topP: topP, seed: seed), keyValues: keyValueCache)
     Terminal.write(prompt, to: STDOUT_FILENO)
     let statistics = try generator.generate(from: prompt, maximumTokens: maxTokens) { Terminal.write($0, to: STDOUT_FILENO) }
     Terminal.write("\n", to: STDOUT_FILENO)
@@ -51,5 +54,11 @@ struct GenerateCommand: ParsableCommand {
         format: "%d tokens of prompt in %.2f s, %d generated in %.2f s (%.1f tokens/s)", statistics.promptTokens,
         statistics.prefillSeconds, statistics.generatedTokens, statistics.decodeSeconds,
         Double(statistics.generatedTokens) / max(statistics.decodeSeconds, 1e-9)))
+    if keyValueCache != .none {
+      Terminal.printError(
+        "\(keyValueCache.rawValue) cache: \(statistics.cacheBytesPerToken) bytes a token (float32: \(statistics.floatCacheBytesPerToken))")
+    }
   }
 }
+
+extension KeyValueQuantization: ExpressibleByArgument {}

@@ -42,6 +42,11 @@ struct EvaluationOptions: ParsableArguments {
   @Option(help: "Windows that run together: fewer need less memory. Default: as many as make 2048 tokens.")
   var batchSize: Int?
 
+  @Option(
+    name: .customLong("kv-cache"),
+    help: "Measure also what a quantized cache of keys and values costs: none, or int8. Default: none.")
+  var keyValueCache = KeyValueQuantization.none
+
   func validate() throws {
     if let batchSize, !(1...65536).contains(batchSize) { throw ValidationError("--batch-size \(batchSize) is not from 1 to 65536") }
     if let tokens, tokens < 2 { throw ValidationError("--eval-tokens \(tokens) is not at least 2") }
@@ -52,6 +57,7 @@ struct EvaluationOptions: ParsableArguments {
     var settings = EvaluationSettings(
       text: text.map { URL(fileURLWithPath: $0) } ?? DemoModel.evaluationText, context: sequenceLength, tokens: tokens)
     settings.batchSize = batchSize
+    settings.keyValueCache = keyValueCache
     return settings
   }
 }

@@ -18,6 +18,7 @@ public struct QuantCommand: ParsableCommand {
 
   @OptionGroup var model: ModelOption
   @OptionGroup(title: "Quantization") var quantization: QuantizationOptions
+  @OptionGroup(title: "Calibration") var calibration: CalibrationOptions
   @OptionGroup var runOptions: RunOptions
 
   @Option(help: "Where every random choice derives from. Default: 0.")
@@ -52,20 +53,34 @@ public struct QuantCommand: ParsableCommand {
 
   private func makeRecipe() throws -> Recipe {
     guard let recipe else {
-      return Recipe(passes: [try quantization.pass()], format: quantization.format, seed: seed ?? 0)
+      let plan = calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength)
+      return Recipe(
+        passes: try quantization.passes(isCalibrated: plan != nil), format: quantization.format, seed: seed ?? 0, calibration: plan)
     }
     guard !quantization.isSet, seed == nil else {
       throw CompressionError(
         "--recipe", "and flags that choose a quantization or a seed exclude each other", remedy: "change the recipe instead", kind: .usage)
     }
     let file = URL(fileURLWithPath: recipe)
-    return try Recipe(yaml: TextFile.read(file), file: file.lastPathComponent)
+    var stored = try Recipe(yaml: TextFile.read(file), file: file.lastPathComponent)
+    if let text = calibration.text {
+      guard calibration.samples == nil, calibration.strategy == nil else {
+        throw CompressionError(
+          "--recipe", "says itself how --calibration is sampled", remedy: "change the recipe instead", kind: .usage)
+      }
+      // The same text may lie elsewhere.
+      stored.calibration = CalibrationPlan(
+        text: text, samples: stored.calibration?.samples ?? 128, sequenceLength: stored.calibration?.sequenceLength ?? 0,
+        strategy: stored.calibration?.strategy ?? .random)
+    }
+    return stored
   }
 
   private func defaultOutput(_ bundle: ModelBundle, _ recipe: Recipe) -> String {
-    guard let pass = recipe.passes.first as? RoundToNearest, recipe.passes.count == 1 else { return "\(bundle.name)-optimized" }
-    let activations = pass.targets.activations == .int8 ? "-a8" : ""
+    guard self.recipe == nil else { return "\(bundle.name)-optimized" }
+    let targets = quantization.targets
+    let activations = targets.activations == .int8 ? "-a8" : ""
     let format = recipe.format == .compressedTensors ? "" : "-\(recipe.format.rawValue)"
-    return "\(bundle.name)-int\(pass.targets.bits)\(activations)\(format)"
+    return "\(bundle.name)-int\(targets.bits)\(activations)\(format)"
   }
 }

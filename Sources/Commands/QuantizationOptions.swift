@@ -3,8 +3,6 @@ import DeepSeekOptimize
 
 /// The flags that choose what is quantized, and how.
 struct QuantizationOptions: ParsableArguments {
-  enum Algorithm: String, ExpressibleByArgument, CaseIterable { case rtn }
-
   @Option(help: "Bits per weight: 8, 6, 5, 4, 3 or 2. Default: 8.")
   var bits: Int?
 
@@ -14,8 +12,12 @@ struct QuantizationOptions: ParsableArguments {
   @Option(help: "Weights that share a scale along the input axis; 0 for one scale per output channel. Default: 0 at 8 bits, 128 below.")
   var groupSize: Int?
 
-  @Option(help: "How codes are found: rtn (round to nearest). Default: rtn.")
-  var algorithm: Algorithm?
+  @Option(
+    help: """
+      How codes are found: rtn (round to nearest), mse, hqq; with --calibration also imatrix, gptq, and yaqa (gptq that weighs what the model's \
+      output feels). Default: rtn, or yaqa with --calibration and fewer than 8 bits.
+      """)
+  var algorithm: QuantizationAlgorithm?
 
   @Option(help: "How activations enter products: none, or int8 (per token, at run time). Default: none.")
   var activations: ActivationQuantization?
@@ -49,14 +51,23 @@ struct QuantizationOptions: ParsableArguments {
     if let groupSize, groupSize < 0 { throw ValidationError("--group-size \(groupSize) is negative") }
   }
 
-  func pass() throws -> any CompressionPass {
-    let bits = bits ?? 8
-    var pass = RoundToNearest(bits: bits, method: method ?? .symmetric, groupSize: groupSize ?? (bits == 8 ? 0 : 128))
-    pass.targets.activations = activations ?? .none
-    pass.targets.mixedPrecision = mixedPrecision ?? .off
-    pass.targets.overrides = overrides.map(\.override)
-    pass.targets.ignore = ignore.map { ModulePattern($0) }
-    return pass
+  /// What is quantized, and to what.
+  var targets: QuantizationTargets {
+    var targets = QuantizationTargets()
+    targets.bits = bits ?? 8
+    targets.method = method ?? .symmetric
+    targets.groupSize = groupSize ?? (targets.bits == 8 ? 0 : 128)
+    targets.activations = activations ?? .none
+    targets.mixedPrecision = mixedPrecision ?? .off
+    targets.overrides = overrides.map(\.override)
+    targets.ignore = ignore.map { ModulePattern($0) }
+    return targets
+  }
+
+  func passes(isCalibrated: Bool) throws -> [any CompressionPass] {
+    let targets = targets
+    let algorithm = algorithm ?? (isCalibrated && targets.bits < 8 ? .yaqa : .rtn)
+    return [algorithm.pass(targets)]
   }
 }
 

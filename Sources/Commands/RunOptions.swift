@@ -15,6 +15,7 @@ struct RunOptions: ParsableArguments {
 
   func validate() throws {
     if noEval, gates.isSet { throw ValidationError("--no-eval leaves nothing for a gate to measure") }
+    if noEval, evaluation.keyValueCache != .none { throw ValidationError("--no-eval leaves --kv-cache nothing to measure on") }
   }
 
   func run(_ model: ModelBundle, _ recipe: Recipe, defaultOutput: String) -> CompressionRun {

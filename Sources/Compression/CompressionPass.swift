@@ -12,14 +12,34 @@ import Tensors
 public protocol CompressionPass: Codable, Sendable, Equatable {
   /// The key in a recipe, in kebab-case: `round-to-nearest`.
   static var identifier: String { get }
-  /// What the pass needs, and what must hold before it.
+  /// What must hold before the pass, and what it brings about.
   static var contract: PassContract { get }
+  /// What a run has to provide for these options.
+  var needs: Set<PassNeed> { get }
   /// The defaults.
   init()
+  /// Rewrites the model as a whole where that needs no data: later passes, calibration and the output see the model that comes out. Weights
+  /// that change are given a source that changes them as they are read.
+  func prepare(_ graph: ModelGraph) throws -> ModelGraph
   /// Checks the options against the graph before any weight is read.
   func validate(for graph: ModelGraph) throws(CompressionError)
   /// Starts a run over this graph.
   func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass
+}
+
+extension CompressionPass {
+  public var needs: Set<PassNeed> { [] }
+  public func prepare(_ graph: ModelGraph) throws -> ModelGraph { graph }
+}
+
+/// What a pass may ask of a run beyond the weights.
+public enum PassNeed: Sendable, Hashable {
+  /// Calibration text, sent through each block before the pass works on it.
+  case calibration
+  /// The activations of the uncompressed model beside those behind compressed blocks.
+  case referenceActivations
+  /// What the model's output distribution feels of every layer's output (`OutputSensitivity`), which takes a backward pass over the calibration text.
+  case gradients
 }
 
 /// A pass at work: it sees the model block by block, so that one block's weights are all it needs in memory.
@@ -52,14 +72,23 @@ public struct PassContract: Sendable, Hashable {
 }
 
 /// What a pass may use while it runs.
-public struct PassContext: Sendable {
+public struct PassContext {
   public let interpreter: Interpreter
   /// Every random choice derives from it.
   public let seed: UInt64
+  /// What calibration sends through the block at work; nil when no pass of the run needs any.
+  public internal(set) var calibration: BlockCalibration?
 
   public init(interpreter: Interpreter, seed: UInt64 = 0) {
     self.interpreter = interpreter
     self.seed = seed
+  }
+
+  /// The same for a block that calibration has reached.
+  public func with(_ calibration: BlockCalibration?) -> PassContext {
+    var copy = self
+    copy.calibration = calibration
+    return copy
   }
 
   public var pool: ThreadPool { interpreter.pool }

@@ -53,7 +53,13 @@ extension DecodingError {
 
 /// The passes this package has, by identifier. A test holds the list to the method folders.
 public enum PassCatalog {
-  public static let passes: [any CompressionPass.Type] = [RoundToNearest.self]
+  public static let passes: [any CompressionPass.Type] = [
+    RoundToNearest.self,
+    MinimumSquaredError.self,
+    HalfQuadratic.self,
+    ImportanceMatrix.self,
+    GPTQ.self,
+  ]
 
   /// The pass of that identifier with these options.
   public static func pass(_ identifier: String, options: JSONObject) throws(CompressionError) -> any CompressionPass {

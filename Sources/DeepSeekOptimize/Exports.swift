@@ -1,5 +1,6 @@
 // One import for a Swift script: everything that it may name.
 @_exported import Architectures
+@_exported import Calibration
 @_exported import Compression
 @_exported import Diagnostics
 @_exported import Evaluation

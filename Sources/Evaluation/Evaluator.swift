@@ -22,9 +22,13 @@ public struct Evaluator: Sendable {
   }
 
   /// Scores a model on the text, against a reference when one is given.
-  /// - Parameter layerErrors: told, for the first batch, what quantization does to every layer's output.
+  /// - Parameters:
+  ///   - keyValues: the form of the cache that the model's keys and values go through, as in generation; the reference's stay float32.
+  ///     So a model against itself shows what the cache alone costs.
+  ///   - layerErrors: told, for the first batch, what quantization does to every layer's output.
   public func accuracy(
-    of model: ModelGraph, reference: ModelGraph? = nil, on text: EvaluationText, layerErrors: LayerErrorMeter? = nil
+    of model: ModelGraph, keyValues: KeyValueQuantization = .none, reference: ModelGraph? = nil, on text: EvaluationText,
+    layerErrors: LayerErrorMeter? = nil
   ) throws -> Accuracy {
     if let reference, reference.vocabularySize != model.vocabularySize {
       throw EvaluationError(
@@ -39,6 +43,7 @@ public struct Evaluator: Sendable {
     let chunks = stride(from: 0, to: text.windows.count, by: perChunk).map { start in
       Array(text.windows[start..<min(start + perChunk, text.windows.count)])
     }
+    let modelStream = stream(keyValues: keyValues)
     let steps = model.blocks.count + (reference?.blocks.count ?? 0)
     for (index, windows) in chunks.enumerated() {
       func report(_ stage: String, _ done: Int) {
@@ -57,7 +62,7 @@ public struct Evaluator: Sendable {
           progress: { report("Measuring", $0) })
       }
       let done = referenceStates == nil ? 0 : (reference?.blocks.count ?? 1) - 1
-      let states = try stream.hidden(of: model, windows: windows, progress: { report("Measuring", done + $0) })
+      let states = try modelStream.hidden(of: model, windows: windows, progress: { report("Measuring", done + $0) })
       let rows = try score(
         states, of: model, against: referenceStates, of: reference, windows: windows)
       for row in rows {
@@ -77,6 +82,15 @@ public struct Evaluator: Sendable {
     return Accuracy(
       text: text.name, context: text.context, model: scores.model, reference: scores.reference, divergences: divergences,
       agreements: agreements)
+  }
+
+  /// The stream of a model whose cache has another form.
+  private func stream(keyValues: KeyValueQuantization) -> ForwardStream {
+    var interpreter = stream.interpreter
+    interpreter.keyValues = keyValues
+    var stream = ForwardStream(interpreter: interpreter)
+    stream.batchRows = batchRows
+    return stream
   }
 
   private static func requireFinite(_ values: [Double], _ side: String) throws {

@@ -8,16 +8,22 @@ public final class DecodingSession {
   private let blocks: [LoadedBlock]
   private let cache: KeyValueCache
 
-  /// - Parameter capacity: the most tokens the sequence may reach.
-  public init(graph: ModelGraph, interpreter: Interpreter, capacity: Int) throws {
+  /// - Parameters:
+  ///   - capacity: the most tokens the sequence may reach.
+  ///   - keyValues: the form of the cache.
+  public init(
+    graph: ModelGraph, interpreter: Interpreter, capacity: Int, keyValues: KeyValueQuantization = .none
+  ) throws {
     self.graph = graph
     self.interpreter = interpreter
     blocks = try graph.blocks.map { try LoadedBlock($0, of: graph) }
-    cache = KeyValueCache(capacity: capacity)
+    cache = KeyValueCache(capacity: capacity, quantization: keyValues)
   }
 
   /// Tokens seen so far.
   public var length: Int { cache.length }
+  /// Bytes that the cache has allocated.
+  public var cacheBytes: Int { cache.byteCount }
 
   /// Appends tokens and returns the logits that follow the last of them, `[vocabularySize]`.
   public func append(_ tokens: [Int32]) throws -> [Float] {

@@ -18,6 +18,11 @@ extension Interpreter {
     _ x: Matrix, rows: Range<Int>, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization,
     into output: Matrix
   ) {
+    if quantization == .int8, weight.view.storage != DSO_STORAGE_QUANTIZED {
+      // A float weight in place of a quantized one: its inputs keep the values that int8 gives them.
+      let rounded = fakeQuantized(rows == 0..<x.rows ? x : x.copy(rows: rows))
+      return linear(rounded, rows: 0..<rounded.rows, weight, bias: bias, quantization: .none, into: output)
+    }
     let quantized = quantization == .int8 ? quantizeRows(x, rows, groupSize: Int(weight.view.group_size)) : nil
     var shape = weight.view
     let scratch = Int(dso_matmul_scratch_bytes(&shape))
@@ -56,6 +61,17 @@ extension Interpreter {
     let tilesPerPiece = max(1, tiles / wanted)
     guard !few, tiles < wanted, pool.threads > 1 else { return (max(1, rows), tilesPerPiece * tile) }
     return (max(64, (rows + wanted - 1) / wanted), columns)
+  }
+
+  /// The values that int8 codes with a scale per row stand for.
+  func fakeQuantized(_ x: Matrix) -> Matrix {
+    let result = Matrix(uninitializedRows: x.rows, columns: x.columns)
+    pool.ranges(of: x.rows, grain: 8) { range in
+      dso_fake_quantize_rows_s8(
+        x.row(range.lowerBound), Int64(x.columns), Int64(range.count), Int64(x.columns), result.row(range.lowerBound),
+        Int64(x.columns))
+    }
+    return result
   }
 
   private func quantizeRows(_ x: Matrix, _ rows: Range<Int>, groupSize: Int) -> QuantizedRows {

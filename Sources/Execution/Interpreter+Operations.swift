@@ -24,17 +24,21 @@ extension Interpreter {
     return output
   }
 
-  func rotate(_ x: Matrix, _ rotary: RotaryEmbedding, _ layout: SequenceLayout, inPlace: Bool) -> Matrix {
+  /// - Parameter inverse: turns back, which is also what the gradient does.
+  func rotate(
+    _ x: Matrix, _ rotary: RotaryEmbedding, _ layout: SequenceLayout, inPlace: Bool, inverse: Bool = false
+  ) -> Matrix {
     let output = inPlace ? x : copy(x)
     let last = zip(layout.positions, layout.lengths).map(+).max() ?? 0
     let table = rotaryTables.table(for: rotary, positions: last)
+    let sines = inverse ? table.sines.map(-) : table.sines
     let half = rotary.rotaryDimension / 2
     let sequences = layout.sequences
     pool.run(sequences.count) { index, _ in
       let sequence = sequences[index]
       let offset = sequence.position * half
       table.cosines.withUnsafeBufferPointer { cosines in
-        table.sines.withUnsafeBufferPointer { sines in
+        sines.withUnsafeBufferPointer { sines in
           guard let cosines = cosines.baseAddress, let sines = sines.baseAddress else { return }
           dso_rotary(
             output.row(sequence.row), Int64(output.columns), Int64(sequence.length), Int64(rotary.heads),
@@ -42,39 +46,6 @@ extension Interpreter {
             sines + offset, Int64(half))
         }
       }
-    }
-    return output
-  }
-
-  func attend(
-    _ queries: Matrix, _ keys: Matrix, _ values: Matrix, _ attention: Attention, _ layout: SequenceLayout,
-    cache: KeyValueCache?, node: Node
-  ) -> Matrix {
-    let output = Matrix(rows: queries.rows, columns: attention.queryHeads * attention.valueDimension)
-    var (allKeys, allValues) = (keys, values)
-    if let cache {
-      (allKeys, allValues) = cache.entry(
-        for: node.output, rows: cache.length + keys.rows, keyWidth: keys.columns, valueWidth: values.columns)
-      allKeys.row(cache.length).update(from: keys.pointer, count: keys.rows * keys.columns)
-      allValues.row(cache.length).update(from: values.pointer, count: values.rows * values.columns)
-    }
-    let sequences = layout.sequences
-    let shared = attention.queryHeads / attention.keyValueHeads
-    let scratch = dso_attention_scratch_bytes(Int64(attention.headDimension), Int64(attention.valueDimension))
-    pool.run(sequences.count * attention.queryHeads, scratchBytes: Int(scratch)) { task, scratch in
-      let sequence = sequences[task / attention.queryHeads]
-      let head = task % attention.queryHeads
-      let keyHead = head / shared
-      // In a batch keys lie beside the queries; in a cache they start with the sequence's first token.
-      let keyRow = cache == nil ? sequence.row : 0
-      let keyCount = cache == nil ? sequence.length : sequence.position + sequence.length
-      dso_attention(
-        queries.row(sequence.row) + head * attention.headDimension, Int64(queries.columns),
-        allKeys.row(keyRow) + keyHead * attention.headDimension, Int64(allKeys.columns),
-        allValues.row(keyRow) + keyHead * attention.valueDimension, Int64(allValues.columns),
-        output.row(sequence.row) + head * attention.valueDimension, Int64(output.columns), Int64(sequence.length),
-        Int64(keyCount), Int64(keyCount - sequence.length), Int64(attention.headDimension), Int64(attention.valueDimension),
-        attention.scale, Int64(attention.slidingWindow ?? 0), scratch)
     }
     return output
   }
@@ -98,7 +69,7 @@ extension Interpreter {
     return target
   }
 
-  private func copy(_ x: Matrix) -> Matrix {
+  func copy(_ x: Matrix) -> Matrix {
     let output = Matrix(rows: x.rows, columns: x.columns)
     output.pointer.update(from: x.pointer, count: x.rows * x.columns)
     return output
@@ -106,7 +77,7 @@ extension Interpreter {
 }
 
 extension Activation {
-  fileprivate var kernel: dso_activation {
+  var kernel: dso_activation {
     switch self {
     case .silu: DSO_ACTIVATION_SILU
     case .geluTanh: DSO_ACTIVATION_GELU_TANH

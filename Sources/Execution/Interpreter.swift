@@ -10,6 +10,8 @@ public typealias LinearObserver = (_ node: Node, _ input: Matrix, _ output: Matr
 /// It is stateless but for cached rotary tables, so one may serve several graphs of the same process in turn.
 public struct Interpreter: Sendable {
   public let pool: ThreadPool
+  /// The form that keys and values are rounded through where there is no cache; a cache has its own.
+  public var keyValues = KeyValueQuantization.none
   let rotaryTables = RotaryTables()
 
   public init(pool: ThreadPool) { self.pool = pool }
@@ -18,12 +20,9 @@ public struct Interpreter: Sendable {
   public func run(
     _ block: Block, of graph: ModelGraph, weights: LoadedBlock, tokens: [Int32], sequences: SequenceLayout
   ) throws -> Matrix {
-    for token in tokens where token < 0 || Int(token) >= graph.vocabularySize {
-      throw ExecutionError(
-        "token \(token)", "is outside the model's vocabulary of \(graph.vocabularySize)",
-        remedy: "use the tokenizer.json that belongs to the model")
-    }
-    return try execute(block, of: graph, weights: weights, tokens: tokens, input: nil, sequences: sequences)
+    try check(tokens, of: graph)
+    return try result(
+      of: block, in: graph, execute(block, of: graph, weights: weights, tokens: tokens, input: nil, sequences: sequences))
   }
 
   /// Runs a block on the activations that the one before it left.
@@ -35,14 +34,30 @@ public struct Interpreter: Sendable {
     _ block: Block, of graph: ModelGraph, weights: LoadedBlock, input: Matrix, sequences: SequenceLayout,
     cache: KeyValueCache? = nil, observer: LinearObserver? = nil
   ) throws -> Matrix {
-    try execute(
-      block, of: graph, weights: weights, tokens: [], input: input, sequences: sequences, cache: cache, observer: observer)
+    try result(
+      of: block, in: graph,
+      execute(
+        block, of: graph, weights: weights, tokens: [], input: input, sequences: sequences, cache: cache, observer: observer))
   }
 
-  private func execute(
+  func check(_ tokens: [Int32], of graph: ModelGraph) throws {
+    for token in tokens where token < 0 || Int(token) >= graph.vocabularySize {
+      throw ExecutionError(
+        "token \(token)", "is outside the model's vocabulary of \(graph.vocabularySize)",
+        remedy: "use the tokenizer.json that belongs to the model")
+    }
+  }
+
+  func result(of block: Block, in graph: ModelGraph, _ values: [ValueID: Matrix]) throws -> Matrix {
+    guard let output = values[graph.boundary(of: block).output] else { throw ExecutionError(block.name, "computes nothing") }
+    return output
+  }
+
+  /// Runs the nodes in order and returns the last value and those to be kept, which are neither let go nor overwritten.
+  func execute(
     _ block: Block, of graph: ModelGraph, weights: LoadedBlock, tokens: [Int32], input: Matrix?, sequences: SequenceLayout,
-    cache: KeyValueCache? = nil, observer: LinearObserver? = nil
-  ) throws -> Matrix {
+    cache: KeyValueCache? = nil, observer: LinearObserver? = nil, keeping kept: Set<ValueID> = []
+  ) throws -> [ValueID: Matrix] {
     let boundary = graph.boundary(of: block)
     var lastUse: [ValueID: Int] = [:]
     for index in block.nodes { for value in graph.nodes[index].inputs { lastUse[value] = index } }
@@ -52,7 +67,7 @@ public struct Interpreter: Sendable {
       let node = graph.nodes[index]
       let inputs = node.inputs.compactMap { values[$0] }
       // What no later node reads may be overwritten, except the caller's own input.
-      let spent = node.inputs.map { lastUse[$0] == index && $0 != boundary.input }
+      let spent = node.inputs.map { lastUse[$0] == index && $0 != boundary.input && !kept.contains($0) }
       let parameters = node.parameters.compactMap { weights.parameters[$0] }
       let output: Matrix
       switch node.operation {
@@ -69,10 +84,9 @@ public struct Interpreter: Sendable {
       case .gatedActivation(let activation): output = gate(inputs[0], inputs[1], activation, inPlace: spent[0])
       case .add: output = add(inputs[0], inputs[1], leftSpent: spent[0], rightSpent: spent[1])
       }
-      for value in node.inputs where lastUse[value] == index { values[value] = nil }
+      for value in node.inputs where lastUse[value] == index && !kept.contains(value) { values[value] = nil }
       values[node.output] = output
     }
-    guard let output = values[boundary.output] else { throw ExecutionError(block.name, "computes nothing") }
-    return output
+    return values
   }
 }

@@ -1,26 +1,88 @@
 import ModelGraph
 
-/// Keys and values of the tokens already seen, one sequence, float32, one pair of matrices per attention node. They grow as tokens come.
+/// Keys and values of the tokens already seen, one sequence, one pair of matrices per attention node. They grow as tokens come.
 public final class KeyValueCache: @unchecked Sendable {
   /// The most tokens it may hold.
   public let capacity: Int
+  /// How it holds them.
+  public let quantization: KeyValueQuantization
   /// Tokens that every block has seen.
   public internal(set) var length = 0
-  private var entries: [ValueID: (keys: Matrix, values: Matrix)] = [:]
+  private var entries: [ValueID: KeyValues] = [:]
 
-  public init(capacity: Int) { self.capacity = capacity }
+  public init(capacity: Int, quantization: KeyValueQuantization = .none) {
+    self.capacity = capacity
+    self.quantization = quantization
+  }
 
-  /// The matrices of the attention node that computes `output`, with room for `rows` tokens.
-  func entry(for output: ValueID, rows: Int, keyWidth: Int, valueWidth: Int) -> (keys: Matrix, values: Matrix) {
+  /// What the attention node that computes `output` has stored, with room for `rows` tokens.
+  func entry(for output: ValueID, rows: Int, _ attention: Attention) -> KeyValues {
     let old = entries[output]
-    if let old, old.keys.rows >= rows { return old }
-    let size = min(capacity, max(rows, 64, (old?.keys.rows ?? 0) * 2))
-    let entry = (keys: Matrix(rows: size, columns: keyWidth), values: Matrix(rows: size, columns: valueWidth))
-    if let old {
-      entry.keys.pointer.update(from: old.keys.pointer, count: length * keyWidth)
-      entry.values.pointer.update(from: old.values.pointer, count: length * valueWidth)
-    }
+    if let old, old.rows >= rows { return old }
+    let size = min(capacity, max(rows, 64, (old?.rows ?? 0) * 2))
+    let entry = KeyValues(rows: size, attention, quantization)
+    if let old { entry.copy(from: old, rows: length) }
     entries[output] = entry
     return entry
+  }
+
+  /// Bytes that are allocated for keys and values, scales included: rows grow in steps, so this is for some more tokens than ``length``.
+  public var byteCount: Int { entries.values.reduce(0) { $0 + $1.rows * $1.bytesPerToken } }
+}
+
+/// Keys and values of one attention node, in either form.
+enum KeyValues {
+  case float(keys: Matrix, values: Matrix)
+  case int8(keys: QuantizedHeads, values: QuantizedHeads)
+
+  init(rows: Int, _ attention: Attention, _ quantization: KeyValueQuantization) {
+    let (heads, keyWidth, valueWidth) = (attention.keyValueHeads, attention.headDimension, attention.valueDimension)
+    switch quantization {
+    case .none:
+      self = .float(keys: Matrix(rows: rows, columns: heads * keyWidth), values: Matrix(rows: rows, columns: heads * valueWidth))
+    case .int8:
+      self = .int8(
+        keys: QuantizedHeads(rows: rows, heads: heads, dimension: keyWidth),
+        values: QuantizedHeads(rows: rows, heads: heads, dimension: valueWidth))
+    }
+  }
+
+  var rows: Int {
+    switch self {
+    case .float(let keys, _): keys.rows
+    case .int8(let keys, _): keys.rows
+    }
+  }
+
+  var bytesPerToken: Int {
+    switch self {
+    case .float(let keys, let values): (keys.columns + values.columns) * MemoryLayout<Float>.stride
+    case .int8(let keys, let values): keys.bytesPerToken + values.bytesPerToken
+    }
+  }
+
+  /// Takes over the first rows of a smaller one of the same form.
+  func copy(from other: KeyValues, rows: Int) {
+    switch (self, other) {
+    case (.float(let keys, let values), .float(let oldKeys, let oldValues)):
+      keys.pointer.update(from: oldKeys.pointer, count: rows * keys.columns)
+      values.pointer.update(from: oldValues.pointer, count: rows * values.columns)
+    case (.int8(let keys, let values), .int8(let oldKeys, let oldValues)):
+      keys.copy(from: oldKeys, rows: rows)
+      values.copy(from: oldValues, rows: rows)
+    default: break
+    }
+  }
+
+  /// Stores new keys and values from a row on, quantizing them where that is the form.
+  func store(_ newKeys: Matrix, _ newValues: Matrix, at row: Int, pool: ThreadPool) {
+    switch self {
+    case .float(let keys, let values):
+      keys.row(row).update(from: newKeys.pointer, count: newKeys.rows * newKeys.columns)
+      values.row(row).update(from: newValues.pointer, count: newValues.rows * newValues.columns)
+    case .int8(let keys, let values):
+      keys.store(newKeys, at: row, pool: pool)
+      values.store(newValues, at: row, pool: pool)
+    }
   }
 }

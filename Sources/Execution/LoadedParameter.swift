@@ -7,12 +7,37 @@ import Tensors
 final class LoadedParameter: @unchecked Sendable {
   let weight: Weight
   private let scales: Tensor?
-  /// The float32 values of a vector (a gain, a bias); empty for matrices.
-  let vector: [Float]
+  private let storedVector: [Float]
+  /// The caller's matrix that stands in for the stored values.
+  private let override: Matrix?
   /// The matrix as kernels take it. The pointers stay valid as long as this object keeps the tensors.
   private(set) var view = dso_weights()
 
+  /// The float32 values of a vector (a gain, a bias); empty for matrices.
+  var vector: [Float] {
+    guard let override, view.n == 0 else { return storedVector }
+    return Array(UnsafeBufferPointer(start: override.pointer, count: override.rows * override.columns))
+  }
+
+  /// Reads values where the caller keeps them, also those that it puts there later.
+  init(_ parameter: Parameter, overriddenBy matrix: Matrix) throws {
+    let dimensions = parameter.shape.dimensions
+    let fits = dimensions.count == 2 ? dimensions == [matrix.rows, matrix.columns] : parameter.shape.elementCount == matrix.values
+    guard fits,
+      let tensor = Tensor(
+        viewing: MatrixStorage(matrix), offset: 0, byteCount: matrix.values * 4, dataType: .float32, shape: parameter.shape)
+    else {
+      throw ExecutionError(
+        parameter.name, "cannot be \(matrix.rows) × \(matrix.columns) values, the model needs \(parameter.shape)", kind: .usage)
+    }
+    weight = .dense(tensor)
+    (scales, storedVector, override) = (nil, [], matrix)
+    guard dimensions.count == 2 else { return }
+    view = dso_weights(matrix)
+  }
+
   init(_ parameter: Parameter) throws {
+    override = nil
     var loaded = try parameter.load()
     // No kernel computes in float64: such weights are rounded once.
     if case .dense(let tensor) = loaded, tensor.dataType == .float64, let narrow = tensor.asFloat32() { loaded = .dense(narrow) }
@@ -22,10 +47,10 @@ final class LoadedParameter: @unchecked Sendable {
       scales = nil
       guard tensor.shape.rank == 2 else {
         guard let values = tensor.float32Values() else { throw ExecutionError.notNumeric(parameter.name) }
-        vector = values
+        storedVector = values
         return
       }
-      vector = []
+      storedVector = []
       switch tensor.dataType {
       case .float32: view.storage = DSO_STORAGE_F32
       case .bfloat16: view.storage = DSO_STORAGE_BF16
@@ -37,7 +62,7 @@ final class LoadedParameter: @unchecked Sendable {
       view.row_bytes = Int64(tensor.shape[1] * tensor.dataType.bitWidth / 8)
       view.data = tensor.withUnsafeBytes { $0.baseAddress }
     case .quantized(let tensor):
-      vector = []
+      storedVector = []
       // Kernels want scales aligned, which a mapped file does not promise.
       scales = Tensor(tensor.scales.float32Values() ?? [], shape: tensor.scales.shape)
       tensor.withKernelView { view = $0 }
@@ -62,10 +87,22 @@ final class LoadedParameter: @unchecked Sendable {
   }
 }
 
+/// A matrix as the storage of a tensor.
+private final class MatrixStorage: TensorStorage, @unchecked Sendable {
+  private let matrix: Matrix
+
+  init(_ matrix: Matrix) {
+    self.matrix = matrix
+    super.init(bytes: UnsafeRawBufferPointer(start: matrix.pointer, count: matrix.values * MemoryLayout<Float>.stride))
+  }
+}
+
 /// A block's parameters, loaded together and released together.
 public final class LoadedBlock: @unchecked Sendable {
   let parameters: [ParameterID: LoadedParameter]
   private let sources: [Parameter]
+  /// Keeps mapped pages in use.
+  private let base: LoadedBlock?
 
   /// Maps or reads what the nodes of `block` use.
   public init(_ block: Block, of graph: ModelGraph) throws {
@@ -74,7 +111,26 @@ public final class LoadedBlock: @unchecked Sendable {
       for id in node.parameters where loaded[id] == nil { loaded[id] = try LoadedParameter(graph[id]) }
     }
     parameters = loaded
+    base = nil
     sources = loaded.keys.map { graph[$0] }
+  }
+
+  private init(_ parameters: [ParameterID: LoadedParameter], over base: LoadedBlock) {
+    self.parameters = parameters
+    self.base = base
+    sources = []
+  }
+
+  /// The same block with other values for some of its parameters, not copied: what the caller writes into the matrices later is what later
+  /// runs read. Nothing may be written between a recording run and its backward run.
+  /// - Parameter values: float32, of the parameter's shape (a vector is any matrix of as many elements); those of other blocks are passed
+  ///   over.
+  public func overriding(_ values: [ParameterID: Matrix], of graph: ModelGraph) throws -> LoadedBlock {
+    var replaced = parameters
+    for (id, matrix) in values where replaced[id] != nil {
+      replaced[id] = try LoadedParameter(graph[id], overriddenBy: matrix)
+    }
+    return LoadedBlock(replaced, over: self)
   }
 
   // What was mapped would otherwise stay resident, block after block, until the whole model is.

@@ -5,14 +5,22 @@ public final class Matrix: @unchecked Sendable {
   public let pointer: UnsafeMutablePointer<Float>
 
   /// A matrix of zeros.
-  public init(rows: Int, columns: Int) {
+  public convenience init(rows: Int, columns: Int) {
+    self.init(uninitializedRows: rows, columns: columns)
+    pointer.initialize(repeating: 0, count: rows * columns + Self.slack)
+  }
+
+  /// A matrix whose every element is written before it is read.
+  init(uninitializedRows rows: Int, columns: Int) {
     self.rows = rows
     self.columns = columns
-    // A vector of slack behind the last element, as the kernels' tails may read it.
-    let bytes = rows * columns * MemoryLayout<Float>.stride + 64
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
-    pointer = memory.initializeMemory(as: Float.self, repeating: 0, count: bytes / MemoryLayout<Float>.stride)
+    let count = rows * columns + Self.slack
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: count * MemoryLayout<Float>.stride, alignment: 64)
+    pointer = memory.bindMemory(to: Float.self, capacity: count)
   }
+
+  /// A vector behind the last element, as the kernels' tails may read it.
+  private static let slack = 16
 
   deinit { pointer.deallocate() }
 

@@ -108,6 +108,7 @@ extension ModelGraph {
     guard weight.shape == parameter.shape else {
       throw GraphError(tensor: parameter.name, "cannot become \(weight.shape), the model needs \(parameter.shape)")
     }
+    parameters[id.index].replacedType = parameter.nativeType
     parameters[id.index].storage = .memory(weight)
     if case .quantized(let tensor) = weight { setInputQuantization(tensor.scheme.activations, for: id) }
   }

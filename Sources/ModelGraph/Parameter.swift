@@ -43,6 +43,15 @@ public struct Parameter: Sendable {
   public let role: ParameterRole
   public internal(set) var shape: Shape
   public internal(set) var storage: ParameterStorage
+  /// The floating-point type that its values had before a pass replaced them.
+  var replacedType: DataType?
+
+  /// The floating-point type that the checkpoint keeps its values in, whatever passes have put in their place; nil for codes.
+  public var nativeType: DataType? {
+    if let replacedType { return replacedType }
+    if case .dense(let type)? = weightStorage { return type }
+    return nil
+  }
 
   /// The name without its last component: the module, as configurations and recipes write it.
   public var module: String {

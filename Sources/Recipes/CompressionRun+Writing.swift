@@ -11,17 +11,22 @@ extension CompressionRun {
   /// Works through the model block by block: passes, encoding, writing, and letting go. Blocks that the journal names as done are passed over.
   /// - Returns: a digest of every weight as it must be read again, by name.
   func writeWeights(
-    _ layout: OutputLayout, _ workers: inout [any BlockPass], to output: OutputDirectory, _ journal: RunJournal, configuration: JSONValue,
-    recipe yaml: String
+    _ layout: OutputLayout, _ source: ModelGraph, _ workers: inout [any BlockPass], _ calibration: CalibrationWork?,
+    to output: OutputDirectory, _ journal: RunJournal, configuration: JSONValue, recipe yaml: String
   ) throws -> [TensorName: String] {
     if journal.isResuming {
       for index in workers.indices { workers[index].record = journal.records[index] }
     }
     if journal.isWritten { return journal.digests }
     let writer = try makeWriter(layout, output, journal, configuration: configuration, recipe: yaml)
-    func suspend() throws { try (writer as? SafeTensorsWriter)?.suspend() }
+    func suspend(_ blocks: Int) throws {
+      try (writer as? SafeTensorsWriter)?.suspend()
+      try calibration?.save(to: output.file(RunJournal.activationFile(blocks: blocks)))
+    }
     let context = PassContext(interpreter: interpreter, seed: recipe.seed)
-    var graph = model.graph
+    var graph = source
+    try calibration?.begin(
+      at: journal.blocks, restoring: journal.isResuming ? output.file(RunJournal.activationFile(blocks: journal.blocks)) : nil)
     var digests = journal.digests
     func write(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
       for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
@@ -33,7 +38,9 @@ extension CompressionRun {
       for (index, block) in graph.blocks.enumerated() where index >= journal.blocks {
         try Interruption.check()
         progress?(StageProgress(stage: stage, completed: index, total: graph.blocks.count))
+        let context = context.with(calibration?.calibration(for: block, at: index))
         for pass in workers.indices { try workers[pass].apply(to: block, of: &graph, in: context) }
+        try calibration?.advance(past: block, in: graph)
         for id in graph.parameters(of: block) {
           guard let entry = layout.parameters[id] else { continue }
           try write(try graph[id].load(), entry)
@@ -42,7 +49,8 @@ extension CompressionRun {
         try journal.finish(block: index, digests: digests, records: workers.map(\.record), flush: suspend)
       }
     } catch let stop as StoppedFailure {
-      try journal.save(flush: suspend)
+      // Activations between two blocks are of no use to the run that resumes: it goes on from the last save.
+      if calibration?.isConsistent ?? true { try journal.save(flush: suspend) }
       throw stop
     }
     try graph.verify()

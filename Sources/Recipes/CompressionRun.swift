@@ -1,3 +1,4 @@
+import Calibration
 import Compression
 import Diagnostics
 import Execution
@@ -42,7 +43,8 @@ public struct CompressionRun {
 
   /// Checks everything that can be checked without weights, text and output included, and lays the output out.
   public func plan() throws -> Plan {
-    let (layout, _) = try prepare()
+    let (layout, _, _) = try prepare()
+    if let calibration = recipe.calibration { _ = try CalibrationText(contentsOf: calibration.file) }
     _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
     try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
     let layers = layout.entries.map { entry in
@@ -55,17 +57,17 @@ public struct CompressionRun {
       outputBytes: layers.reduce(0) { $0 + $1.outputBytes }, largestBlockBytes: largestBlockBytes(layout))
   }
 
-  private func prepare() throws -> (layout: OutputLayout, workers: [any BlockPass]) {
-    try recipe.validate(for: model.graph)
+  private func prepare() throws -> (layout: OutputLayout, workers: [any BlockPass], graph: ModelGraph) {
+    let graph = try recipe.prepare(model.graph)
     let context = PassContext(interpreter: interpreter, seed: recipe.seed)
     var plan: [ParameterID: WeightStorage] = [:]
     var workers: [any BlockPass] = []
     for pass in recipe.passes {
-      let worker = try pass.begin(on: model.graph, in: context)
+      let worker = try pass.begin(on: graph, in: context)
       plan.merge(worker.plan) { _, later in later }
       workers.append(worker)
     }
-    return (try OutputLayout(model: model, plan: plan, format: recipe.format), workers)
+    return (try OutputLayout(model: model, graph: graph, plan: plan, format: recipe.format), workers, graph)
   }
 
   /// Runs the recipe.
@@ -74,13 +76,16 @@ public struct CompressionRun {
   public func execute() throws -> CompressionReport {
     let clock = ContinuousClock()
     let start = clock.now
-    var (layout, workers) = try prepare()
+    var (layout, workers, graph) = try prepare()
     try checkMemory(layout)
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
     let output = try OutputDirectory(
       settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
     do {
-      return try execute(into: output, layout, &workers, evaluation, since: start, clock)
+      let calibration =
+        recipe.needs.isEmpty
+        ? nil : try recipe.calibration.map { try CalibrationWork($0, for: self, graph: graph, spillingTo: output.partial) }
+      return try execute(into: output, layout, graph, &workers, calibration, evaluation, since: start, clock)
     } catch is StoppedFailure {
       throw StoppedFailure(isResumable: output.keepsPartial)
     } catch {
@@ -91,20 +96,23 @@ public struct CompressionRun {
   }
 
   private func execute(
-    into output: OutputDirectory, _ layout: OutputLayout, _ workers: inout [any BlockPass], _ evaluation: MeasurementPlan?,
-    since start: ContinuousClock.Instant, _ clock: ContinuousClock
+    into output: OutputDirectory, _ layout: OutputLayout, _ graph: ModelGraph, _ workers: inout [any BlockPass],
+    _ calibration: CalibrationWork?, _ evaluation: MeasurementPlan?, since start: ContinuousClock.Instant, _ clock: ContinuousClock
   ) throws -> CompressionReport {
-    let configuration = try OutputConfiguration(model: model, layout: layout)
+    let configuration = try OutputConfiguration(model: model, graph: graph, layout: layout)
     let yaml = recipe.yaml()
-    let journal = try RunJournal(self, in: output)
-    let digests = try writeWeights(layout, &workers, to: output, journal, configuration: configuration.json, recipe: yaml)
+    let journal = try RunJournal(self, in: output, calibration: calibration?.selection)
+    let digests = try writeWeights(
+      layout, graph, &workers, calibration, to: output, journal, configuration: configuration.json, recipe: yaml)
     try output.write(configuration.json.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     try output.write(recipeHeader + yaml, to: "recipe.yaml")
 
     let written = try ModelBundle(opening: output.partial.path)
     try compare(written, with: digests)
-    var report = try ReportBuilder(run: self, written: written, records: workers.map(\.record), caveats: configuration.caveats)
+    var report = try ReportBuilder(
+      run: self, written: written, records: workers.map(\.record), calibration: calibration?.selection, caveats: configuration.caveats
+    )
       .report(evaluation: evaluation)
     report.resources = ResourceMeter.resources(
       since: start, clock: clock, bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes, threads: interpreter.pool.threads)
@@ -136,7 +144,8 @@ public struct CompressionRun {
   }
 
   /// What the output must not replace.
-  private var inputs: [URL] { [model.directory] + model.checkpoint.files + (settings.evaluation.map { [$0.text] } ?? []) }
+  private var inputs: [URL] { [model.directory] + model.checkpoint.files + (settings.evaluation.map { [$0.text] } ?? [])
+    + (recipe.calibration.map { [$0.file] } ?? []) }
 
   private var recipeHeader: String {
     """

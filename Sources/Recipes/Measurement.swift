@@ -31,14 +31,14 @@ public struct Measurement {
     let clock = ContinuousClock()
     let start = clock.now
     let plan = try MeasurementPlan(settings, model: model)
-    let accuracy = try Evaluator(interpreter: interpreter, progress: progress)
-      .limited(to: maximumMemory, batch: plan.batchRows)
-      .accuracy(of: model.graph, reference: reference?.graph, on: plan.text)
+    let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(to: maximumMemory, batch: plan.batchRows)
+    let accuracy = try evaluator.accuracy(of: model.graph, reference: reference?.graph, on: plan.text)
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
     report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: plan.digest)
     report.accuracy = .init(accuracy)
+    report.keyValueCache = try .init(of: model.graph, plan, evaluator: evaluator)
     report.resources = ResourceMeter.resources(
       since: start, clock: clock, bytesRead: model.sourceBytes + (reference?.sourceBytes ?? 0), bytesWritten: nil,
       threads: interpreter.pool.threads)

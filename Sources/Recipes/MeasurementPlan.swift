@@ -1,5 +1,6 @@
 import Diagnostics
 import Evaluation
+import Execution
 import Formats
 import Foundation
 import ModelGraph
@@ -11,6 +12,7 @@ public struct MeasurementPlan: Sendable {
   /// SHA-256 of the file.
   public let digest: String
   let measuresSpeed: Bool
+  let keyValueCache: KeyValueQuantization
   /// Rows of a batch, when the settings say how many windows run together.
   let batchRows: Int?
 
@@ -33,6 +35,7 @@ public struct MeasurementPlan: Sendable {
     text = try EvaluationText(name: settings.text.lastPathComponent, tokens: tokens, context: context, limit: settings.tokens)
     digest = passages.digest
     measuresSpeed = settings.measuresSpeed
+    keyValueCache = settings.keyValueCache
     batchRows = settings.batchSize.map { $0 * context }
   }
 }

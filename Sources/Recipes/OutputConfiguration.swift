@@ -9,7 +9,7 @@ struct OutputConfiguration {
   /// What a user should know of the runtimes that load it.
   let caveats: [String]
 
-  init(model: ModelBundle, layout: OutputLayout) throws {
+  init(model: ModelBundle, graph: ModelGraph, layout: OutputLayout) throws {
     var object = model.configuration.object ?? [:]
     object["quantization_config"] = nil
     object["compression_config"] = nil
@@ -21,10 +21,10 @@ struct OutputConfiguration {
       modules.append(CompressedTensorsConfiguration.Module(name: name, scheme: scheme, format: format))
     }
     var dense: [String] = []
-    for block in model.graph.blocks {
-      for (node, weight) in model.graph.linears(of: block) {
+    for block in graph.blocks {
+      for (node, weight) in graph.linears(of: block) {
         // A tied head is a layer of its own to loaders, whatever its weight is stored as.
-        if case .quantized? = layout.parameters[weight]?.storage, model.graph[weight].module == node.scope { continue }
+        if case .quantized? = layout.parameters[weight]?.storage, graph[weight].module == node.scope { continue }
         dense.append(node.scope)
       }
     }

@@ -26,17 +26,18 @@ struct OutputLayout {
 
   /// - Parameter plan: what passes will store parameters as; the others stay as they are.
   /// - Throws: `CheckpointError` when the format cannot hold a scheme.
-  init(model: ModelBundle, plan: [ParameterID: WeightStorage], format: OutputFormat) throws {
+  /// - Parameter graph: the model that passes begin on.
+  init(model: ModelBundle, graph: ModelGraph, plan: [ParameterID: WeightStorage], format: OutputFormat) throws {
     self.format = format
     var parameters: [ParameterID: Entry] = [:]
     var known = Set<TensorName>()
-    order = model.graph.blocks.flatMap { model.graph.parameters(of: $0) }
+    order = graph.blocks.flatMap { graph.parameters(of: $0) }
     for id in order {
-      let parameter = model.graph[id]
+      let parameter = graph[id]
       guard let stored = parameter.weightStorage else { continue }
       known.insert(TensorName(parameter.name))
       parameters[id] = try Self.entry(
-        parameter.name, parameter.shape, plan[id] ?? stored, scaleType: Self.scaleType(of: parameter.name, model), format)
+        parameter.name, parameter.shape, plan[id] ?? stored, scaleType: parameter.nativeType.map { $0 == .float64 ? .float32 : $0 } ?? Self.scaleType(of: parameter.name, model), format)
     }
     var extras: [Entry] = []
     for name in model.weights.names where !known.contains(TensorName(name)) {
@@ -88,7 +89,12 @@ struct OutputLayout {
   /// The tensors of one weight with their values.
   func encode(_ weight: Weight, as entry: Entry) throws -> [(TensorDescriptor, Tensor)] {
     switch (weight, entry.storage) {
-    case (.dense(let tensor), .dense): return [(entry.tensors[0], tensor)]
+    case (.dense(let tensor), .dense(let type)):
+      // What a pass changed is float32 until it is written.
+      guard let stored = tensor.dataType == type ? tensor : tensor.converted(to: type) else {
+        throw GraphError(tensor: entry.name, "cannot be stored as \(type)")
+      }
+      return [(entry.tensors[0], stored)]
     case (.quantized(let tensor), .quantized):
       return try CompressedTensorsEncoding.encode(tensor, module: CompressedTensorsEncoding.moduleName(ofParameter: entry.name))
     case (.quantized(let tensor), .dense): return [(entry.tensors[0], tensor.dequantized())]
@@ -99,7 +105,10 @@ struct OutputLayout {
 
   /// What the parameter holds after it was written and read again.
   func expected(_ weight: Weight, as entry: Entry) -> Weight {
-    if case .quantized(let tensor) = weight, case .dense = entry.storage { return .dense(tensor.dequantized()) }
-    return weight
+    switch (weight, entry.storage) {
+    case (.quantized(let tensor), .dense): .dense(tensor.dequantized())
+    case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
+    default: weight
+    }
   }
 }

@@ -7,6 +7,7 @@ extension Recipe {
   /// The recipe as YAML, every option written out, so that it means the same when defaults change.
   public func yaml() -> String {
     var lines = ["version: 1", "format: \(format.rawValue)", seed > UInt64(Int64.max) ? "seed: '\(seed)'" : "seed: \(seed)"]
+    if let calibration { lines.append("calibration: \(calibration.json.text(pretty: false))") }
     lines.append(passes.isEmpty ? "passes: []" : "passes:")
     for pass in passes {
       lines.append("- \(type(of: pass).identifier):")
@@ -43,9 +44,9 @@ extension Recipe {
       throw RecipeError(file, "is not YAML: \(error)", kind: .badConfiguration)
     }
     guard let object = document.object else { throw RecipeError(file, "is not a mapping", kind: .badConfiguration) }
-    for key in object.keys where !["version", "format", "seed", "passes"].contains(key) {
+    for key in object.keys where !["version", "format", "seed", "calibration", "passes"].contains(key) {
       throw RecipeError(
-        file, "has the unknown key \"\(key)\"", remedy: "known are version, format, seed and passes", kind: .badConfiguration)
+        file, "has the unknown key \"\(key)\"", remedy: "known are version, format, seed, calibration and passes", kind: .badConfiguration)
     }
     if let version = object["version"], version != 1 {
       throw RecipeError(
@@ -65,6 +66,7 @@ extension Recipe {
     guard let seed = seed.integer.flatMap(UInt64.init(exactly:)) ?? seed.string.flatMap({ UInt64($0) }) else {
       throw RecipeError("\(file): seed", "is not a whole number from 0 to 2^64 - 1", kind: .badConfiguration)
     }
+    let calibration = try object["calibration"].map { try CalibrationPlan(json: $0, file: file) }
     guard let entries = object["passes"]?.array else {
       throw RecipeError(
         "\(file): passes", "is not a list", remedy: "write `passes:` and a line `- round-to-nearest: {bits: 8}`", kind: .badConfiguration)
@@ -82,7 +84,7 @@ extension Recipe {
       }
       passes.append(try PassCatalog.pass(member.key, options: options))
     }
-    self.init(passes: passes, format: format, seed: seed)
+    self.init(passes: passes, format: format, seed: seed, calibration: calibration)
   }
 }
 

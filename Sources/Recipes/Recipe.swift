@@ -8,20 +8,38 @@ public struct Recipe: Sendable {
   public var format: OutputFormat
   /// Every random choice derives from it.
   public var seed: UInt64
+  /// The text for passes that need any.
+  public var calibration: CalibrationPlan?
 
-  public init(passes: [any CompressionPass], format: OutputFormat = .compressedTensors, seed: UInt64 = 0) {
+  public init(
+    passes: [any CompressionPass], format: OutputFormat = .compressedTensors, seed: UInt64 = 0, calibration: CalibrationPlan? = nil
+  ) {
     self.passes = passes
     self.format = format
     self.seed = seed
+    self.calibration = calibration
   }
 
   /// A recipe written as a list of passes.
-  public init(format: OutputFormat = .compressedTensors, seed: UInt64 = 0, @RecipeBuilder _ passes: () -> [any CompressionPass]) {
-    self.init(passes: passes(), format: format, seed: seed)
+  public init(
+    format: OutputFormat = .compressedTensors, seed: UInt64 = 0, calibration: CalibrationPlan? = nil,
+    @RecipeBuilder _ passes: () -> [any CompressionPass]
+  ) {
+    self.init(passes: passes(), format: format, seed: seed, calibration: calibration)
   }
 
-  /// Checks the order of the passes by their contracts, then each against the graph. Reads no weight.
-  func validate(for graph: ModelGraph) throws {
+  /// What the passes need, together.
+  var needs: Set<PassNeed> { passes.reduce(into: []) { $0.formUnion($1.needs) } }
+
+  /// Checks the order of the passes by their contracts, then each against the graph as the ones before it prepare it. Reads no weight.
+  /// - Returns: the model that passes begin on.
+  func prepare(_ source: ModelGraph) throws -> ModelGraph {
+    var graph = source
+    if let pass = passes.first(where: { !$0.needs.isEmpty }), calibration == nil {
+      throw RecipeError(
+        type(of: pass).identifier, "needs text to calibrate on", remedy: "give --calibration FILE, or `calibration: {text: FILE}` in the recipe",
+        kind: .usage)
+    }
     var established = Set<PassContract.Property>()
     if graph.parameters.contains(where: \.isQuantized) { established.insert(.quantizedWeights) }
     for pass in passes {
@@ -33,7 +51,10 @@ public struct Recipe: Sendable {
       }
       established.formUnion(type.contract.establishes)
       try pass.validate(for: graph)
+      graph = try pass.prepare(graph)
+      try graph.verify()
     }
+    return graph
   }
 }
 

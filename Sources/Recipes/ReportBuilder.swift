@@ -1,3 +1,4 @@
+import Calibration
 import Compression
 import Diagnostics
 import Evaluation
@@ -14,6 +15,7 @@ struct ReportBuilder {
   let run: CompressionRun
   let written: ModelBundle
   let records: [PassRecord]
+  let calibration: CalibrationSelection?
   let caveats: [String]
 
   func report(evaluation: MeasurementPlan?) throws -> CompressionReport {
@@ -21,17 +23,20 @@ struct ReportBuilder {
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: run.model.name, family: run.model.graph.family, parameters: run.model.graph.parameterCount))
     report.recipe = run.recipe.listing
-    report.inputs = .init(modelSHA256: try run.model.contentDigest(), evalSHA256: evaluation?.digest)
+    report.inputs = .init(
+      modelSHA256: try run.model.contentDigest(), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest)
     report.size = size()
     report.outputs = try outputs()
-    report.warnings = records.flatMap(\.warnings) + caveats
+    report.warnings = (calibration?.warnings ?? []) + records.flatMap(\.warnings) + caveats
     let meter = LayerErrorMeter(model: written.graph)
     if !records.isEmpty { try meter.measureWeights(against: run.model.graph, pool: run.interpreter.pool) }
     if let evaluation {
-      let accuracy = try Evaluator(interpreter: run.interpreter, progress: run.progress)
+      let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
         .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
-        .accuracy(of: written.graph, reference: run.model.graph, on: evaluation.text, layerErrors: meter)
+      let accuracy = try evaluator.accuracy(
+        of: written.graph, reference: run.model.graph, on: evaluation.text, layerErrors: meter)
       report.accuracy = .init(accuracy)
+      report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
       if !accuracy.modelPerplexity.value.isFinite || accuracy.referencePerplexity?.value.isFinite == false {
         report.warnings.append("a perplexity is too large for a number: that model does not predict this text at all")
       }
@@ -161,13 +166,33 @@ extension CompressionReport.Accuracy {
       reference: reference.map { .init(perplexity: $0.value, standardError: $0.standardError) },
       compressed: .init(perplexity: model.value, standardError: model.standardError), perplexityRatio: ratio?.value,
       perplexityRatioInterval: ratio?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) },
-      klDivergence: accuracy.klDivergence.map {
-        .init(
-          mean: $0.mean, standardError: $0.standardError, median: $0.median, p95: $0.p95, p99: $0.p99, p999: $0.p999, max: $0.max)
-      },
+      klDivergence: accuracy.klDivergence.map(CompressionReport.KLDivergence.init),
       topTokenAgreement: accuracy.topTokenAgreement, flips: accuracy.flips.map { .init(gained: $0.gained, lost: $0.lost) },
       klHistogram: accuracy.divergences.isEmpty ? nil : .init(values: accuracy.divergences),
       windows: .init(
         negativeLogLikelihood: accuracy.windowLosses, klDivergence: accuracy.divergences.isEmpty ? nil : accuracy.windowDivergences))
+  }
+}
+
+extension CompressionReport.KLDivergence {
+  init(_ divergence: Evaluation.Accuracy.Divergence) {
+    self.init(
+      mean: divergence.mean, standardError: divergence.standardError, median: divergence.median, p95: divergence.p95,
+      p99: divergence.p99, p999: divergence.p999, max: divergence.max)
+  }
+}
+
+extension CompressionReport.KeyValueCache {
+  /// The model with the planned cache against itself with a float32 one; nil when the plan asks for none.
+  init?(of graph: ModelGraph, _ plan: MeasurementPlan, evaluator: Evaluator) throws {
+    let form = plan.keyValueCache
+    guard form != .none else { return nil }
+    let accuracy = try evaluator.accuracy(of: graph, keyValues: form, reference: graph, on: plan.text)
+    let ratio = accuracy.perplexityRatio
+    self.init(
+      type: form.rawValue, bytesPerToken: form.bytesPerToken(of: graph),
+      referenceBytesPerToken: KeyValueQuantization.none.bytesPerToken(of: graph), perplexityRatio: ratio?.value,
+      perplexityRatioInterval: ratio?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) },
+      klDivergence: accuracy.klDivergence.map(CompressionReport.KLDivergence.init), topTokenAgreement: accuracy.topTokenAgreement)
   }
 }

@@ -1,3 +1,4 @@
+import Calibration
 import Compression
 import Diagnostics
 import Formats
@@ -26,11 +27,16 @@ final class RunJournal {
   static let fileName = "journal.json"
   /// Flushing costs time, repeating work does too.
   private static let interval = Duration.seconds(5)
+  /// A save with many activations takes long; then saves are rarer.
+  private var lastDuration = Duration.zero
+
+  /// Where the activations in front of a block wait for the run that resumes.
+  static func activationFile(blocks: Int) -> String { "activations-\(blocks).bin" }
 
   /// Starts a journal, or takes up the one of an earlier run when `--resume` asks for it and model, recipe and program are the same.
-  init(_ run: CompressionRun, in output: OutputDirectory) throws {
+  init(_ run: CompressionRun, in output: OutputDirectory, calibration: CalibrationSelection? = nil) throws {
     self.output = output
-    fingerprint = Self.fingerprint(of: run)
+    fingerprint = Self.fingerprint(of: run, calibration)
     // An HDF5 file is laid out by its library: it cannot be taken up midway.
     isEnabled = run.recipe.format != .hdf5
     guard run.settings.resume else { return }
@@ -53,8 +59,9 @@ final class RunJournal {
   var isResuming: Bool { blocks > 0 }
 
   /// Identity of everything that determines the output. Files are known by size and time: reading them whole would cost as much as the work.
-  private static func fingerprint(of run: CompressionRun) -> String {
+  private static func fingerprint(of run: CompressionRun, _ calibration: CalibrationSelection?) -> String {
     var digest = ContentDigest()
+    digest.update("\(calibration?.digest ?? "")\n")
     digest.update("\(Tool.version)\n\(run.recipe.yaml())\n\(run.model.configuration.text(pretty: false))\n")
     for file in run.model.checkpoint.files {
       let attributes = try? FileManager.default.attributesOfItem(atPath: file.path)
@@ -65,11 +72,11 @@ final class RunJournal {
   }
 
   /// Notes a finished block; saves when the last time is long enough ago.
-  func finish(block: Int, digests: [TensorName: String], records: [PassRecord], flush: () throws -> Void) throws {
+  func finish(block: Int, digests: [TensorName: String], records: [PassRecord], flush: (_ blocks: Int) throws -> Void) throws {
     self.blocks = block + 1
     self.digests = digests
     self.records = records
-    if ContinuousClock.now - lastSaved >= Self.interval { try save(flush: flush) }
+    if ContinuousClock.now - lastSaved >= max(Self.interval, lastDuration * 20) { try save(flush: flush) }
   }
 
   /// Notes that the checkpoint is written and closed.
@@ -77,13 +84,14 @@ final class RunJournal {
     self.digests = digests
     self.records = records
     isWritten = true
-    try save {}
+    try save { _ in }
   }
 
   /// Saves what is noted, after the data.
-  func save(flush: () throws -> Void) throws {
+  func save(flush: (_ blocks: Int) throws -> Void) throws {
     guard isEnabled, blocks > 0 else { return }
-    try flush()
+    let start = ContinuousClock.now
+    try flush(blocks)
     var weights = JSONObject()
     for (name, digest) in digests.sorted(by: { $0.key.text < $1.key.text }) { weights[name.text] = .string(digest) }
     let document: JSONValue = [
@@ -96,13 +104,23 @@ final class RunJournal {
       throw RecipeError(output.file(Self.fileName).path, "cannot be renamed: \(String(cString: strerror(errno)))", kind: .inputOutput)
     }
     output.keepsPartial = true
+    removeActivations(except: isWritten ? nil : Self.activationFile(blocks: blocks))
     lastSaved = .now
+    lastDuration = lastSaved - start
   }
 
   /// The run is complete: the journal is no part of the output.
   func remove() {
+    removeActivations(except: nil)
     try? FileManager.default.removeItem(at: output.file(Self.fileName))
     output.keepsPartial = false
+  }
+
+  private func removeActivations(except kept: String?) {
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: output.partial.path)) ?? []
+    for file in files where file.hasPrefix("activations-") && file.hasSuffix(".bin") && file != kept {
+      try? FileManager.default.removeItem(at: output.file(file))
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import Execution
 import Foundation
 
 /// Where a run writes, what it measures on, and what it may use.
@@ -30,6 +31,8 @@ public struct EvaluationSettings: Sendable {
   public var batchSize: Int?
   /// Whether to time both models.
   public var measuresSpeed = true
+  /// A quantized cache of keys and values whose cost is measured as well; `.none` for no such measurement.
+  public var keyValueCache = KeyValueQuantization.none
 
   public init(text: URL = DemoModel.evaluationText, context: Int? = nil, tokens: Int? = nil) {
     self.text = text

@@ -14,6 +14,9 @@ public struct TextGenerator {
     public var generatedTokens = 0
     public var prefillSeconds = 0.0
     public var decodeSeconds = 0.0
+    /// What a token takes in the cache of keys and values, and what it takes in a float32 one.
+    public var cacheBytesPerToken = 0
+    public var floatCacheBytesPerToken = 0
   }
 
   private let model: ModelBundle
@@ -21,9 +24,13 @@ public struct TextGenerator {
   private let interpreter: Interpreter
   private var sampling: Sampling
   private let stops: Set<Int32>
+  private let keyValues: KeyValueQuantization
 
-  public init(model: ModelBundle, threads: Int? = nil, sampling: Sampling = Sampling()) throws {
+  public init(
+    model: ModelBundle, threads: Int? = nil, sampling: Sampling = Sampling(), keyValues: KeyValueQuantization = .none
+  ) throws {
     self.model = model
+    self.keyValues = keyValues
     tokenizer = try model.tokenizer()
     interpreter = Interpreter(pool: ThreadPool(threads: threads))
     self.sampling = sampling
@@ -54,10 +61,13 @@ public struct TextGenerator {
         kind: .usage)
     }
     let limit = min(maximumTokens, room)
-    let session = try DecodingSession(graph: model.graph, interpreter: interpreter, capacity: tokens.count + limit)
+    let session = try DecodingSession(
+      graph: model.graph, interpreter: interpreter, capacity: tokens.count + limit, keyValues: keyValues)
     let clock = ContinuousClock()
     var statistics = Statistics()
     statistics.promptTokens = tokens.count
+    statistics.cacheBytesPerToken = keyValues.bytesPerToken(of: model.graph)
+    statistics.floatCacheBytesPerToken = KeyValueQuantization.none.bytesPerToken(of: model.graph)
     var logits: [Float] = []
     statistics.prefillSeconds = try clock.measure { logits = try session.append(tokens) }.seconds
     var decoder = tokenizer.makeStreamDecoder()

@@ -47,8 +47,10 @@ extension KernelTests {
         listed.insert(String(cString: try #require(dso_kernel_name(index))))
       }
       let tested =
-        Products.kernels + CodeProducts.kernels + Attention.kernels + Normalization.kernels + Rotary.kernels + Activations.kernels
-        + Distributions.kernels + Conversions.kernels + Packing.kernels + Grid.kernels
+        Products.kernels + CodeProducts.kernels + Attention.kernels + QuantizedCache.kernels + Normalization.kernels + Rotary.kernels
+        + Activations.kernels + Distributions.kernels + Conversions.kernels + Packing.kernels + Grid.kernels
+        + Gradients.kernels + GridSearch.kernels
+        + Factorization.kernels
       #expect(Set(tested) == listed)
       #expect(dso_kernel_name(-1) == nil)
       #expect(dso_kernel_name(dso_kernel_count()) == nil)

@@ -80,6 +80,7 @@ import Testing
     ["--method", "asymmetric", "--activations", "int8"], ["--eval-tokens", "1"], ["--no-eval", "--max-kl", "1"], ["--max-memory", "lots"],
     ["--sequence-length", "513"], ["--output", "", "--overwrite"], ["--output", ".", "--overwrite"], ["--batch-size", "0"],
     ["--max-memory", "33MB"], ["--activations", "int8", "--format", "safetensors"], ["--format", "onnx"], ["stray"],
+    ["--kv-cache", "int4"], ["--kv-cache", ""], ["--kv-cache"], ["--no-eval", "--kv-cache", "int8"],
   ])
   func wrongUsageEndsWith64(_ arguments: [String]) throws {
     let process = ["deepseek-quant"] + arguments
@@ -155,6 +156,29 @@ import Testing
     #expect(outcome.error.contains("gate") && outcome.error.split(separator: "\n").count == 1)
     #expect(contents == ["o"])
     #expect(try StoredReport.read(directory.appendingPathComponent("o").path).gates.map(\.passed) == [false])
+  }
+
+  @Test func aQuantizedCacheIsMeasuredAndUsed() throws {
+    for arguments in [["eval", "--kv-cache", "fp8"], ["generate", "--prompt=a", "--kv-cache", "int4"]] {
+      expectRefusal(try runList(["deepseek-optimize"] + arguments), 64, "--kv-cache", "int8")
+    }
+    let evaluation = try run("deepseek-optimize", "eval", "--kv-cache", "int8", "--eval-tokens", "1024", "--json", "--quiet")
+    let report = try CompressionReport(json: JSONValue(parsing: evaluation.output))
+    #expect(report.keyValueCache?.type == "int8" && report.keyValueCache?.bytesPerToken == 576)
+    // The float figures do not notice, and threads change no bit.
+    for (threads, cache) in [("1", "int8"), ("3", "int8"), ("5", "none")] {
+      let other = try run(
+        "deepseek-optimize", "eval", "--kv-cache", cache, "--eval-tokens", "1024", "--json", "--quiet", "--threads", threads)
+      let again = try CompressionReport(json: JSONValue(parsing: other.output))
+      #expect(again.accuracy == report.accuracy && again.keyValueCache == (cache == "none" ? nil : report.keyValueCache))
+    }
+    let table = try run("deepseek-optimize", "eval", "--kv-cache", "int8", "--eval-tokens", "1024", "--report", "r.html", "--quiet")
+    #expect(table.output.contains("Key/value cache") && contents == ["r.html"])
+    let without = try run("deepseek-optimize", "eval", "--kv-cache", "none", "--eval-tokens", "1024", "--json", "--quiet")
+    #expect(try JSONValue(parsing: without.output)["keyValueCache"] == nil)
+    let generated = try run("deepseek-optimize", "generate", "--prompt", "The lighthouse", "--max-tokens", "8", "--kv-cache", "int8")
+    #expect(generated.status == 0 && generated.output.hasPrefix("The lighthouse") && generated.output.count > 16)
+    #expect(generated.error.contains("576 bytes a token"))
   }
 
   @Test func dryRunsAndPrintedRecipesWriteNothing() throws {

@@ -37,6 +37,8 @@ import Testing
     #expect(html.contains("+0.02\u{A0}%, 95\u{A0}% interval −0.01\u{A0}% to +0.05\u{A0}%"))
     #expect(html.contains("Measured on wiki.txt, 36,863 scored predictions, in windows of 512 tokens"))
     #expect(html.contains("interval includes zero"))
+    #expect(html.contains("keys and values kept as int8 instead of float32"))
+    #expect(html.contains("<td>6,144</td><td>1,632</td><td>0.27×</td>"))
     #expect(html.contains("1 of 2 gates missed"))
     let warning = try #require(html.firstRange(of: "The text is short."))
     let lead = try #require(html.firstRange(of: "class=\"lead\""))

@@ -16,7 +16,8 @@ import Testing
     let json = Samples.report().json
     #expect(
       json.object?.keys == [
-        "schema", "tool", "model", "recipe", "inputs", "outputs", "size", "accuracy", "layers", "speed", "resources", "gates", "warnings",
+        "schema", "tool", "model", "recipe", "inputs", "outputs", "size", "accuracy", "keyValueCache", "layers", "speed", "resources",
+        "gates", "warnings",
       ])
     #expect(json["schema"] == 1)
     #expect(
@@ -31,6 +32,11 @@ import Testing
         "name", "bits", "groupSize", "format", "weightSQNRdB", "outputSQNRdB", "clippedFraction",
       ])
     #expect(json["accuracy"]?["perplexityRatioInterval"] == [0.9999, 1.0005])
+    #expect(
+      json["keyValueCache"]?.object?.keys == [
+        "type", "bytesPerToken", "referenceBytesPerToken", "perplexityRatio", "perplexityRatioInterval", "klDivergence",
+        "topTokenAgreement",
+      ])
   }
 
   @Test func whatWasNotMeasuredIsAbsent() {
@@ -46,6 +52,8 @@ import Testing
     report.accuracy?.perplexityRatioInterval = .init(lower: 0.9, upper: bad)
     report.accuracy?.klDivergence?.max = bad
     report.accuracy?.windows?.klDivergence = [1, bad]
+    report.keyValueCache?.perplexityRatio = bad
+    report.keyValueCache?.klDivergence?.mean = bad
     report.layers?[0].weightSQNRdB = bad
     report.gates[0].value = bad
     report.recipe = [["pass": "x", "a": .number(bad), "b": [.number(bad), 2]]]
@@ -55,6 +63,7 @@ import Testing
     #expect(json["accuracy"]?["perplexityRatioInterval"] == nil)
     #expect(json["accuracy"]?["klDivergence"]?["max"] == nil)
     #expect(json["accuracy"]?["windows"]?["klDivergence"] == nil)
+    #expect(json["keyValueCache"]?["perplexityRatio"] == nil)
     #expect(json["layers"]?.array?[0]["weightSQNRdB"] == nil)
     #expect(json["gates"]?.array?[0]["value"] == nil)
     #expect(json["recipe"] == [["pass": "x", "b": [2]]])
@@ -104,7 +113,9 @@ import Testing
     (#""accuracy": {"klHistogram": {"edges": [1, 2], "counts": [-1]}}"#, "accuracy.klHistogram.counts[0]"),
     (#""layers": [{"name": "a"}, {"bits": 4}]"#, "layers[1].name"), (#""layers": [{"name": "a", "fallback": true}]"#, "layers[0].fallback"),
     (#""gates": [{"name": "a"}]"#, "gates[0].passed"), (#""warnings": [1]"#, "warnings[0]"),
-    (#""outputs": [{"name": "a", "bytes": 1e30}]"#, "outputs[0].bytes"),
+    (#""outputs": [{"name": "a", "bytes": 1e30}]"#, "outputs[0].bytes"), (#""keyValueCache": {"bytesPerToken": 1}"#, "keyValueCache.type"),
+    (#""keyValueCache": {"type": "int8", "bytesPerToken": "1"}"#, "keyValueCache.bytesPerToken"),
+    (#""keyValueCache": {"type": "int8", "klDivergence": {"mean": "0"}}"#, "keyValueCache.klDivergence.mean"),
   ])
   func wrongTypesAreRefused(_ member: String, _ path: String) throws {
     let head = #"{"schema": 1, "tool": {"name": "t", "version": "1"}, "model": {"name": "m"}, "#

@@ -32,6 +32,11 @@ enum Samples {
       sourceBytes: 13_644_312, outputBytes: 7_214_336, ratio: 0.52875, bitsPerWeight: 8.47,
       byKind: [.init(kind: "attention", sourceBytes: 3_145_728, outputBytes: 1_572_864)])
     report.accuracy = accuracy
+    report.keyValueCache = .init(
+      type: "int8", bytesPerToken: 1632, referenceBytesPerToken: 6144, perplexityRatio: 1.0001,
+      perplexityRatioInterval: .init(lower: 0.9998, upper: 1.0004),
+      klDivergence: .init(mean: 2.4e-5, standardError: 3e-7, median: 1.4e-5, p95: 7.6e-5, p99: 1.7e-4, p999: 4.1e-4, max: 1.5e-3),
+      topTokenAgreement: 0.9964)
     report.layers = layers(blocks: blocks)
     report.speed = .init(
       prefillTokensPerSecond: .init(reference: 3120, compressed: 4185), decodeTokensPerSecond: .init(reference: 211.4, compressed: 362.9))
@@ -74,6 +79,9 @@ enum Samples {
     report.size?.byKind = (0..<5000).map { _ in .init(kind: text, sourceBytes: .max, outputBytes: .max) }
     report.accuracy?.text = text
     report.accuracy?.tokens = .max
+    report.keyValueCache?.type = text
+    report.keyValueCache?.bytesPerToken = .max
+    report.keyValueCache?.perplexityRatio = 1e308
     report.layers = (0..<count).map {
       .init(
         name: "a.\($0 &* 92_233_720_368_547).\($0 % 40)x" + text, bits: 1e308, groupSize: .max, format: text,

@@ -15,12 +15,14 @@ import Testing
     let lines = ReportTable(Samples.report()).text().split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     #expect(lines.allSatisfy { TerminalText.width($0) <= 100 })
     #expect(lines.allSatisfy { $0.last != " " })
-    for title in ["Size", "Accuracy", "Speed", "Layers, the 5 worst of 28", "Gates", "Run", "Warnings"] {
+    for title in ["Size", "Accuracy", "Key/value cache", "Speed", "Layers, the 5 worst of 28", "Gates", "Run", "Warnings"] {
       #expect(lines.contains(title), "\(title)")
     }
     #expect(lines.contains("  checkpoint       13.6 MB  7.21 MB  0.53×"))
     #expect(lines.contains { $0.contains("+0.02 %  -0.01 % to +0.05 %") })
     #expect(lines.contains { $0.hasSuffix("MISSED") })
+    #expect(lines.contains { $0.contains("bytes per token") && $0.contains("1,632") && $0.contains("0.27×") })
+    #expect(lines.filter { $0.contains("KL, nats/token") }.count == 2)
     // Columns of the size table end together.
     let size = lines.filter { $0.hasSuffix("×") && $0.contains("B  ") }
     #expect(size.count == 2)

@@ -12,6 +12,7 @@
 #include "../products/tile.h"
 #include "../vectors/exponential.h"
 #include "blocking.h"
+#include "dequantize.h"
 
 enum {
   QUERIES = DSO_QUERIES / TILE_ROWS * TILE_ROWS,
@@ -26,6 +27,9 @@ typedef struct {
   int64_t q_tokens, kv_tokens, q_offset, head_dim, v_dim, window;
   float scale;
   int64_t width;  ///< v_dim in whole tiles
+  /// Quantized keys and values; NULL when they are floats. Then k and v are the two halves of `block`.
+  const dso_quantized_head *k_codes, *v_codes;
+  float *block;  ///< one block of keys, then of values, as floats
 } head;
 
 typedef struct {
@@ -125,6 +129,17 @@ static void pack_block(const head *h, const areas *s, int64_t block, int64_t cou
   }
 }
 
+/// The same of a block that may have to be dequantized first.
+static void load_block(const head *h, const areas *s, int64_t block, int64_t count) {
+  if (!h->k_codes) {
+    pack_block(h, s, block, count);
+    return;
+  }
+  dequantize_tokens(h->k_codes, block, count, h->head_dim, h->block);
+  dequantize_tokens(h->v_codes, block, count, h->v_dim, h->block + KEYS * h->head_dim);
+  pack_block(h, s, 0, count);
+}
+
 /// Queries query..<query+rows of one block of keys.
 static void attend_panel(const head *h, const areas *s, int64_t query, int64_t in_tile, int rows, int64_t block, int64_t count) {
   int64_t earliest, latest, first, end;
@@ -165,7 +180,7 @@ static void attend_tile(const head *h, const areas *s, int64_t tile, int64_t que
   visible_keys(h, h->q_offset + tile + queries - 1, &unused, &end);
   for (int64_t block = begin / KEYS * KEYS; block < end; block += KEYS) {
     int64_t count = dso_min_i64(KEYS, end - block);
-    pack_block(h, s, block, count);
+    load_block(h, s, block, count);
     for (int64_t i = 0; i < queries; i += TILE_ROWS)
       attend_panel(h, s, tile + i, i, (int)dso_min_i64(TILE_ROWS, queries - i), block, count);
   }
@@ -178,7 +193,7 @@ void DSO_KERNEL(attention)(const float *q, int64_t ldq, const float *k, int64_t 
                            int64_t ldo, int64_t q_tokens, int64_t kv_tokens, int64_t q_offset, int64_t head_dim, int64_t v_dim,
                            float scale, int64_t window, void *scratch) {
   head h = {q, k, v, out, ldq, ldk, ldv, ldo, q_tokens, kv_tokens, q_offset, head_dim, v_dim, window, scale,
-            (v_dim + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS};
+            (v_dim + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS, NULL, NULL, NULL};
   areas s = cut_areas(scratch, head_dim, v_dim);
   if (q_tokens <= FEW_QUERIES) {
     for (int64_t t = 0; t < q_tokens; t++) attend_single(&h, &s, t);
@@ -186,5 +201,7 @@ void DSO_KERNEL(attention)(const float *q, int64_t ldq, const float *k, int64_t 
   }
   for (int64_t tile = 0; tile < q_tokens; tile += QUERIES) attend_tile(&h, &s, tile, dso_min_i64(QUERIES, q_tokens - tile));
 }
+
+#include "quantized.h"
 
 #endif

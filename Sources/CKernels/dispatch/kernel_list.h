@@ -33,6 +33,15 @@
              int64_t q_tokens, int64_t kv_tokens, int64_t q_offset, int64_t head_dim, int64_t v_dim, float scale, int64_t window,   \
              void *scratch),                                                                                                        \
             (q, ldq, k, ldk, v, ldv, out, ldo, q_tokens, kv_tokens, q_offset, head_dim, v_dim, scale, window, scratch))             \
+  PROCEDURE(quantize_heads_s8,                                                                                                      \
+            (const float *x, int64_t ldx, int64_t rows, int64_t heads, int64_t dim, int8_t *q, int64_t ldq, float *scales,          \
+             int64_t ld_scales),                                                                                                    \
+            (x, ldx, rows, heads, dim, q, ldq, scales, ld_scales))                                                                  \
+  PROCEDURE(attention_s8,                                                                                                           \
+            (const float *q, int64_t ldq, const dso_quantized_head *k, const dso_quantized_head *v, float *out, int64_t ldo,        \
+             int64_t q_tokens, int64_t kv_tokens, int64_t q_offset, int64_t head_dim, int64_t v_dim, float scale, int64_t window,   \
+             void *scratch),                                                                                                        \
+            (q, ldq, k, v, out, ldo, q_tokens, kv_tokens, q_offset, head_dim, v_dim, scale, window, scratch))                       \
   PROCEDURE(rms_norm,                                                                                                               \
             (const float *x, int64_t ldx, const float *gain, float *y, int64_t ldy, int64_t rows, int64_t width, float epsilon),    \
             (x, ldx, gain, y, ldy, rows, width, epsilon))                                                                           \
@@ -47,6 +56,30 @@
   PROCEDURE(gated_activation, (dso_activation kind, const float *gate, const float *up, float *y, int64_t count),                   \
             (kind, gate, up, y, count))                                                                                             \
   PROCEDURE(add, (const float *x, float *y, int64_t count), (x, y, count))                                                          \
+  PROCEDURE(matmul_nn_f32,                                                                                                          \
+            (const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, int accumulate,          \
+             float *c, int64_t ldc, void *scratch),                                                                                 \
+            (a, lda, m, w, n_begin, n_end, accumulate, c, ldc, scratch))                                                            \
+  PROCEDURE(matmul_tn_f32,                                                                                                          \
+            (const float *a, int64_t lda, int64_t m_begin, int64_t m_end, const float *b, int64_t ldb, int64_t n, int64_t k,        \
+             int accumulate, float *c, int64_t ldc, void *scratch),                                                                 \
+            (a, lda, m_begin, m_end, b, ldb, n, k, accumulate, c, ldc, scratch))                                                    \
+  PROCEDURE(attention_backward, (const dso_attention_gradient *g, void *scratch), (g, scratch))                                     \
+  PROCEDURE(rms_norm_backward,                                                                                                      \
+            (const float *x, int64_t ldx, const float *gain, const float *dy, int64_t lddy, int accumulate, float *dx,              \
+             int64_t lddx, float *dgain, int64_t rows, int64_t width, float epsilon),                                               \
+            (x, ldx, gain, dy, lddy, accumulate, dx, lddx, dgain, rows, width, epsilon))                                            \
+  PROCEDURE(gated_activation_backward,                                                                                              \
+            (dso_activation kind, const float *gate, const float *up, const float *dy, float *dgate, float *dup, int64_t count),    \
+            (kind, gate, up, dy, dgate, dup, count))                                                                                \
+  PROCEDURE(sum_rows, (const float *x, int64_t ldx, int64_t rows, int64_t width, float *sums), (x, ldx, rows, width, sums))         \
+  PROCEDURE(fake_quantize_rows_s8, (const float *x, int64_t ldx, int64_t rows, int64_t k, float *y, int64_t ldy),                   \
+            (x, ldx, rows, k, y, ldy))                                                                                              \
+  FUNCTION(double, cross_entropy_gradient, (float *logits, int64_t target, int64_t count, float weight),                            \
+           (logits, target, count, weight))                                                                                         \
+  FUNCTION(double, kl_divergence_gradient,                                                                                          \
+           (const float *teacher, float *student, int64_t count, float temperature, float weight),                                  \
+           (teacher, student, count, temperature, weight))                                                                          \
   FUNCTION(dso_row_summary, summarize_logits, (const float *row, int64_t count), (row, count))                                      \
   FUNCTION(double, kl_divergence,                                                                                                   \
            (const float *reference, double reference_lse, const float *other, double other_lse, int64_t count),                     \
@@ -65,6 +98,21 @@
   PROCEDURE(min_max, (const float *x, int64_t count, float *minimum, float *maximum, int64_t *nonfinite),                           \
             (x, count, minimum, maximum, nonfinite))                                                                                \
   FUNCTION(int64_t, quantize_group, (const float *x, int64_t count, float scale, int zero_point, int bits, uint8_t *codes),         \
-           (x, count, scale, zero_point, bits, codes))
+           (x, count, scale, zero_point, bits, codes))                                                                              \
+  FUNCTION(dso_grid, search_grid,                                                                                                   \
+           (const float *w, const float *importance, int64_t count, int bits, int symmetric, dso_scale_type type, void *scratch),   \
+           (w, importance, count, bits, symmetric, type, scratch))                                                                  \
+  FUNCTION(dso_grid, half_quadratic_grid,                                                                                           \
+           (const float *w, int64_t count, int bits, int symmetric, dso_scale_type type, dso_half_quadratic solver, dso_grid start, \
+            void *scratch),                                                                                                         \
+           (w, count, bits, symmetric, type, solver, start, scratch))                                                               \
+  PROCEDURE(accumulate_outer,                                                                                                       \
+            (const dso_outer_product *p, int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end, void *scratch),            \
+            (p, i_begin, i_end, j_begin, j_end, scratch))                                                                           \
+  PROCEDURE(solve_panel,                                                                                                            \
+            (float *b, int64_t ldb, int64_t rows, const float *transposed, const float *pivots, int64_t j_begin, int64_t j_end),    \
+            (b, ldb, rows, transposed, pivots, j_begin, j_end))                                                                     \
+  FUNCTION(int64_t, round_with_feedback, (const dso_feedback_step *step), (step))                                                   \
+  FUNCTION(int64_t, round_two_sided, (const dso_two_sided_step *step), (step))
 
 #endif

@@ -14,6 +14,10 @@
 #include <stdint.h>
 
 #include "Digest.h"
+#include "Factorization.h"
+#include "GridSearch.h"
+#include "QuantizedCache.h"
+#include "Statistics.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -197,4 +201,7 @@ int64_t dso_quantize_group(const float *x, int64_t count, float scale, int zero_
 #ifdef __cplusplus
 }
 #endif
+
+#include "Gradients.h"
+
 #endif

@@ -28,8 +28,8 @@ struct ReportPage {
   }
 
   var body: String {
-    notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + size + accuracy + layers + speed + gates
-      + identity
+    notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + size + accuracy + keyValueCache + layers
+      + speed + gates + identity
   }
 
   var footer: String {

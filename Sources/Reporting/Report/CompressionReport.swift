@@ -17,6 +17,8 @@ public struct CompressionReport: Sendable, Equatable {
   public var outputs: [OutputFile]
   public var size: Size?
   public var accuracy: Accuracy?
+  /// What a quantized cache of keys and values costs; nil when none was measured. An extension of schema 1.
+  public var keyValueCache: KeyValueCache?
   /// One entry for each compressed weight matrix, in model order; nil when layers were not measured.
   public var layers: [Layer]?
   public var speed: Speed?
@@ -27,8 +29,8 @@ public struct CompressionReport: Sendable, Equatable {
 
   public init(
     tool: Tool, model: Model, recipe: [JSONValue] = [], inputs: Inputs? = nil, outputs: [OutputFile] = [], size: Size? = nil,
-    accuracy: Accuracy? = nil, layers: [Layer]? = nil, speed: Speed? = nil, resources: Resources? = nil, gates: [Gate] = [],
-    warnings: [String] = []
+    accuracy: Accuracy? = nil, keyValueCache: KeyValueCache? = nil, layers: [Layer]? = nil, speed: Speed? = nil,
+    resources: Resources? = nil, gates: [Gate] = [], warnings: [String] = []
   ) {
     self.tool = tool
     self.model = model
@@ -37,6 +39,7 @@ public struct CompressionReport: Sendable, Equatable {
     self.outputs = outputs
     self.size = size
     self.accuracy = accuracy
+    self.keyValueCache = keyValueCache
     self.layers = layers
     self.speed = speed
     self.resources = resources
@@ -68,6 +71,7 @@ public struct CompressionReport: Sendable, Equatable {
       outputs: try reader.sections("outputs") ?? [],
       size: try reader.section("size"),
       accuracy: try reader.section("accuracy"),
+      keyValueCache: try reader.section("keyValueCache"),
       layers: try reader.sections("layers"),
       speed: try reader.section("speed"),
       resources: try reader.section("resources"),
@@ -86,6 +90,7 @@ public struct CompressionReport: Sendable, Equatable {
     if !outputs.isEmpty { writer.set("outputs", outputs) }
     writer.set("size", size)
     writer.set("accuracy", accuracy)
+    writer.set("keyValueCache", keyValueCache)
     writer.set("layers", layers)
     writer.set("speed", speed)
     writer.set("resources", resources)

@@ -1,0 +1,108 @@
+/// Products over rows, solving, and rounding with feedback: portable.
+#include <math.h>
+#include <string.h>
+
+#include "../dispatch/kernel_table.h"
+#include "../quantization/codes.h"
+#include "blocking.h"
+
+int64_t dso_outer_scratch_bytes(void) { return 4 * (int64_t)(DSO_OUTER_ROW_FLOATS + DSO_OUTER_COLUMN_FLOATS); }
+int64_t dso_outer_tile_rows(void) { return DSO_OUTER_ROWS; }
+int64_t dso_outer_tile_columns(void) { return DSO_OUTER_COLUMNS; }
+
+void dso_portable_accumulate_outer(const dso_outer_product *p, int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end,
+                                   void *scratch) {
+  float *sums = scratch;
+  for (int64_t begin = 0; begin < p->depth; begin += DSO_OUTER_DEPTH) {
+    int64_t end = dso_min_i64(p->depth, begin + DSO_OUTER_DEPTH);
+    for (int64_t i = i_begin; i < i_end; i++) {
+      for (int64_t j = j_begin; j < j_end; j += DSO_OUTER_COLUMNS) {
+        int64_t count = dso_min_i64(j_end - j, DSO_OUTER_COLUMNS);
+        if (p->lower) count = dso_min_i64(count, i + 1 - j);
+        if (count <= 0) break;
+        memset(sums, 0, (size_t)count * sizeof *sums);
+        for (int64_t t = begin; t < end; t++) {
+          float x = p->x_by_rows ? p->x[i * p->ldx + t] : p->x[t * p->ldx + i];
+          if (p->weights) x *= p->weights[t];
+          const float *y = p->y + t * p->ldy + j;
+          for (int64_t c = 0; c < count; c++) sums[c] += x * y[c];
+        }
+        float *to = p->c + i * p->ldc + j;
+        for (int64_t c = 0; c < count; c++) to[c] += sums[c];
+      }
+    }
+  }
+}
+
+void dso_portable_solve_panel(float *b, int64_t ldb, int64_t rows, const float *transposed, const float *pivots, int64_t j_begin,
+                              int64_t j_end) {
+  float solved[DSO_FACTOR_ROWS * DSO_STRIP];
+  for (int64_t j = j_begin; j < j_end; j += DSO_STRIP) {
+    int64_t width = dso_min_i64(DSO_STRIP, j_end - j);
+    for (int64_t i = rows - 1; i >= 0; i--) {
+      float sums[DSO_STRIP] = {0}, *own = solved + i * DSO_STRIP;
+      for (int64_t s = i + 1; s < rows; s++)
+        for (int64_t c = 0; c < width; c++) sums[c] += transposed[i * rows + s] * solved[s * DSO_STRIP + c];
+      for (int64_t c = 0; c < width; c++) {
+        own[c] = b[i * ldb + j + c] - sums[c];
+        b[i * ldb + j + c] = own[c] / pivots[i];
+      }
+    }
+  }
+}
+
+int64_t dso_portable_round_with_feedback(const dso_feedback_step *step) {
+  int half = 1 << (step->bits - 1);
+  float errors[DSO_FEEDBACK_COLUMNS];
+  int64_t clamped = 0;
+  for (int64_t r = 0; r < step->rows; r++) {
+    double loss = 0;
+    for (int64_t p = 0; p < step->columns; p++) {
+      int64_t at = p * step->ld + r, grid = step->groups[p] * step->ldg + r;
+      float sum = 0;
+      for (int64_t s = 0; step->m && s < p; s++) sum += step->m[p * step->ldm + s] * errors[s];
+      float weight = step->weights[at], target = weight + step->feedback[at] + sum;
+      float scale = step->scales[grid], zero = step->zero_points[grid];
+      float low = (float)-half - zero, high = (float)(half - 1) - zero, steps = target / scale;
+      clamped += !(steps >= low - 0.5f && steps <= high + 0.5f);
+      float rounded = rintf(steps);
+      rounded = rounded > low ? rounded : low;
+      rounded = rounded < high ? rounded : high;
+      step->codes[at] = (uint8_t)((int)(rounded + zero) + half);
+      float value = rounded * scale, off = target - value;
+      errors[p] = weight - value;
+      step->weights[at] = errors[p];
+      loss += (double)step->pivots[p] * off * off - (double)step->damping[p] * errors[p] * errors[p];
+    }
+    step->losses[r] += loss;
+  }
+  return clamped;
+}
+
+int64_t dso_portable_round_two_sided(const dso_two_sided_step *step) {
+  int half = 1 << (step->bits - 1);
+  float rows[DSO_FEEDBACK_COLUMNS];
+  int64_t clamped = 0;
+  for (int64_t p = 0; p < step->columns; p++) {
+    for (int64_t r = 0; r < step->rows; r++) {
+      int64_t at = p * step->ld + r, grid = step->groups[p] * step->ldg + r;
+      float sum = 0, spread = 0;
+      for (int64_t s = 0; s < p; s++) sum += step->m[p * step->ldm + s] * step->weights[s * step->ld + r];
+      for (int64_t a = 0; a < r; a++) spread += step->row_m[a * step->ld_row_m + r] * rows[a];
+      sum += step->sums[at];
+      float weight = step->weights[at], target = weight + sum + (step->row_feedback[p * step->ld_row_feedback + r] + spread);
+      float scale = step->scales[grid], zero = step->zero_points[grid];
+      float low = (float)-half - zero, high = (float)(half - 1) - zero, steps = target / scale;
+      clamped += !(steps >= low - 0.5f && steps <= high + 0.5f);
+      float rounded = rintf(steps);
+      rounded = rounded > low ? rounded : low;
+      rounded = rounded < high ? rounded : high;
+      step->codes[at] = (uint8_t)((int)(rounded + zero) + half);
+      float value = rounded * scale, off = target - value;
+      step->weights[at] = weight - value;
+      step->sums[at] = rows[r] = sum + (weight - value);
+      step->losses[r] += (double)step->row_pivots[r] * step->pivots[p] * off * off;
+    }
+  }
+  return clamped;
+}

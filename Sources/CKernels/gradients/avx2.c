@@ -1,0 +1,15 @@
+/// Gradients for AVX2.
+#if defined(__x86_64__)
+#include "../vectors/avx2.h"
+
+#include "../products/sizes.h"
+#include "../products/pack.h"
+#include "../products/tile.h"
+
+#include "panels.h"
+#include "attention.h"
+#include "products.h"
+#include "rows.h"
+#include "losses.h"
+#include "../vectors/end.h"
+#endif

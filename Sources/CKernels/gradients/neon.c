@@ -1,0 +1,15 @@
+/// Gradients for NEON.
+#if defined(__aarch64__)
+#include "../vectors/neon.h"
+
+#include "../products/sizes.h"
+#include "../products/pack.h"
+#include "../products/tile.h"
+
+#include "panels.h"
+#include "attention.h"
+#include "products.h"
+#include "rows.h"
+#include "losses.h"
+#include "../vectors/end.h"
+#endif

@@ -1,0 +1,9 @@
+/// What the gradients ask of their callers.
+#include "../products/blocking.h"
+#include "areas.h"
+
+int64_t dso_gradient_product_scratch_bytes(void) { return DSO_PRODUCT_BYTES; }
+
+int64_t dso_attention_backward_scratch_bytes(int64_t head_dim, int64_t v_dim) {
+  return dso_cut_gradient_areas(NULL, head_dim, v_dim).floats * (int64_t)sizeof(float);
+}

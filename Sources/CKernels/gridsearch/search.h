@@ -1,0 +1,140 @@
+/// The search, for the variant whose vectors are included before this file.
+#ifndef DSO_GRID_SEARCH_VECTOR_H
+#define DSO_GRID_SEARCH_VECTOR_H
+
+#include "block.h"
+#include "group.h"
+
+/// What one pass over a group says about a scale: the weighted squared error of the nearest codes, and for the scale that fits these codes
+/// best (this one + along / square) its two sums.
+typedef struct {
+  float error, along, square;
+} fit;
+
+INLINE fit fit_of(const dso_grid_group *g, float scale, float lowest, float highest) {
+  VF inverse = vf_set(1.0f / scale), step = vf_set(scale), low = vf_set(lowest), high = vf_set(highest);
+  VF error[BLOCK_VECTORS], along[BLOCK_VECTORS], square[BLOCK_VECTORS];
+  for (int v = 0; v < BLOCK_VECTORS; v++) error[v] = along[v] = square[v] = vf_zero();
+  for (int64_t i = 0; i < g->count; i += GRID_BLOCK) {
+    for (int v = 0; v < BLOCK_VECTORS; v++) {
+      VF w = vf_load(g->w + i + v * LANES), q = vf_load(g->importance + i + v * LANES);
+      VF code = vf_round(vf_min(vf_max(vf_mul(w, inverse), low), high));
+      VF rest = vf_sub(w, vf_mul(code, step)), pull = vf_mul(q, rest);
+      error[v] = vf_add(error[v], vf_mul(pull, rest));
+      along[v] = vf_add(along[v], vf_mul(pull, code));
+      square[v] = vf_add(square[v], vf_mul(vf_mul(q, code), code));
+    }
+  }
+  return (fit){block_sum(error), block_sum(along), block_sum(square)};
+}
+
+typedef struct {
+  float scale;
+  int zero_point;
+  float error;
+} candidate;
+
+/// Judges a scale, and the one that fits its codes, each as it would be stored.
+INLINE void consider(const dso_grid_group *g, double scale, int zero_point, candidate *best) {
+  float usable = dso_usable_scale(g, scale);
+  for (int step = 0; step < 2 && usable != 0; step++) {
+    fit sums = fit_of(g, usable, -g->half - (float)zero_point, g->half - 1 - (float)zero_point);
+    if (sums.error < best->error) *best = (candidate){usable, zero_point, sums.error};
+    if (!(sums.square > 0)) return;
+    float next = dso_usable_scale(g, usable + (double)sums.along / sums.square);
+    if (next == usable) return;
+    usable = next;
+  }
+}
+
+/// Steps that are best for a normal distribution of spread 1, by bits: what outliers make too wide is narrowed towards these.
+static const float normal_steps[9] = {0, 0, 0.996f, 0.586f, 0.335f, 0.188f, 0.104f, 0.057f, 0.031f};
+
+enum { STEPS = 64, STEP_ROOTS = 6 };
+
+/// From `widest` down to where it is certain that clipping costs more than it gains: the factor from one scale to the next.
+INLINE double step_ratio(const dso_grid_group *g, double widest, double by_extremes, double spread) {
+  double by_spread = 0.6 * normal_steps[g->bits] * spread, narrowest = 0.7 * by_extremes;
+  if (by_spread < narrowest) narrowest = by_spread;
+  if (narrowest < widest / 64) narrowest = widest / 64;
+  double ratio = narrowest / widest;
+  // Roots, for their bits are the same with every library.
+  for (int i = 0; i < STEP_ROOTS; i++) ratio = sqrt(ratio);
+  return ratio;
+}
+
+INLINE void scan_symmetric(const dso_grid_group *g, candidate *best, double *ratio) {
+  double peak = g->high > -g->low ? g->high : -g->low, scale = peak / (g->half - 1.5);
+  *ratio = step_ratio(g, scale, peak / g->half, g->spread);
+  for (int i = 0; i <= STEPS; i++, scale *= *ratio) {
+    consider(g, scale, 0, best);
+    consider(g, -scale, 0, best);
+  }
+}
+
+INLINE int clamped_point(const dso_grid_group *g, double point) {
+  return (int)(point < -g->half ? -g->half : point > g->half - 1 ? g->half - 1 : point);
+}
+
+INLINE void scan_asymmetric(const dso_grid_group *g, candidate *best, double *ratio) {
+  enum { POINTS = 4 };
+  double range = (double)g->high - g->low, levels = 2 * g->half - 1, scale = range / (levels - 1.5);
+  double variance = (double)g->spread * g->spread - (double)g->mean * g->mean;
+  *ratio = step_ratio(g, scale, range / levels, sqrt(variance > 0 ? variance : 0));
+  for (int i = 0; i <= STEPS; i++, scale *= *ratio) {
+    // From the zero point that keeps the smallest weight to the one that keeps the largest.
+    int from = clamped_point(g, -g->half - rint(g->low / scale)), to = clamped_point(g, g->half - 1 - rint(g->high / scale));
+    int span = to - from, last = span < 0 ? -span : span;
+    if (last > POINTS) last = POINTS;
+    for (int k = 0; k <= last; k++) consider(g, scale, last == 0 ? from : from + span * k / last, best);
+  }
+}
+
+/// Between the neighbours of the best scale of the scan, then codes and scale in turn until nothing is gained.
+INLINE void refine(const dso_grid_group *g, int symmetric, double ratio, candidate *best) {
+  enum { BETWEEN = 8, TURNS = 8 };
+  if (best->scale == 0) return;
+  double fine = sqrt(sqrt(sqrt(ratio))), scale = best->scale / ratio;
+  int reach = symmetric ? 0 : 1, point = best->zero_point;
+  for (int i = 0; i <= 2 * BETWEEN; i++, scale *= fine)
+    for (int d = -reach; d <= reach; d++)
+      if (point + d >= -g->half && point + d <= g->half - 1) consider(g, scale, point + d, best);
+  for (int turn = 0; turn < TURNS; turn++) {
+    float before = best->error;
+    point = best->zero_point;
+    scale = best->scale;
+    for (int d = -reach; d <= reach; d++)
+      if (point + d >= -g->half && point + d <= g->half - 1) consider(g, scale, point + d, best);
+    if (!(best->error < before)) return;
+  }
+}
+
+dso_grid DSO_KERNEL(search_grid)(const float *w, const float *importance, int64_t count, int bits, int symmetric, dso_scale_type type,
+                                 void *scratch) {
+  dso_grid result = {1, 0, INFINITY};
+  dso_grid_group g;
+  int searchable = dso_prepare_group(&g, w, importance, count, bits, type, scratch);
+  if (searchable) {
+    candidate best = {0, 0, INFINITY};
+    double ratio = 1;
+    if (symmetric) {
+      scan_symmetric(&g, &best, &ratio);
+    } else {
+      scan_asymmetric(&g, &best, &ratio);
+    }
+    refine(&g, symmetric, ratio, &best);
+    // The last word is in double and by exact division, against the rules.
+    dso_grid grids[4];
+    int found = dso_rule_grids((float)(g.low * g.up), (float)(g.high * g.up), bits, symmetric, type, grids);
+    if (best.scale != 0) grids[found++] = (dso_grid){(float)(best.scale * g.up), best.zero_point, 0};
+    for (int i = 0; i < found; i++) {
+      if (grids[i].scale == 0 || !(fabsf(grids[i].scale) < INFINITY)) continue;
+      grids[i].error = dso_grid_error(w, importance, count, bits, grids[i].scale, grids[i].zero_point);
+      if (grids[i].error < result.error) result = grids[i];
+    }
+  }
+  if (!(result.error < INFINITY)) result = (dso_grid){1, 0, dso_grid_error(w, importance, count, bits, 1, 0)};
+  return result;
+}
+
+#endif

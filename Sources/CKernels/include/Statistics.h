@@ -1,0 +1,22 @@
+/// What calibration keeps of the columns of activations.
+#ifndef DSO_STATISTICS_H
+#define DSO_STATISTICS_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Adds `rows` rows of x to running statistics of each column: the largest magnitude, the sum of magnitudes, the sum of squares.
+/// Any of the three may be NULL.
+void dso_column_statistics(const float *x, int64_t ldx, int64_t rows, int64_t columns, float *absmax, double *abs_sum,
+                           double *square_sum);
+
+/// Draws an index from the distribution of a row of logits: the first at which the sum of probabilities exceeds `unit`, in [0, 1).
+int64_t dso_sample_logits(const float *row, double log_sum_exp, int64_t count, double unit);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

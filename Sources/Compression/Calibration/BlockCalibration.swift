@@ -1,0 +1,83 @@
+import Diagnostics
+import Execution
+import ModelGraph
+
+/// What a pass may learn from calibration text about the block at work.
+///
+/// Statistics are gathered by one forward of the block as it was before any pass of this run touched its layers, on the activations that the
+/// compressed blocks before it leave; they are kept until the block is done, so that passes share them.
+public final class BlockCalibration {
+  public let block: Block
+  private let stream: CalibrationStream
+  /// What the model's output feels of every layer's output; nil unless a pass asked for gradients.
+  public let sensitivity: OutputSensitivity?
+  private var gathered: [ValueID: InputStatistics] = [:]
+  private var kinds: StatisticKinds = []
+
+  init(stream: CalibrationStream, block: Block, sensitivity: OutputSensitivity?) {
+    self.stream = stream
+    self.block = block
+    self.sensitivity = sensitivity
+  }
+
+  /// Tokens of the calibration text.
+  public var tokens: Int { stream.batches.reduce(0) { $0 + $1.layout.rows } }
+  /// Batches of whole windows.
+  public var batchCount: Int { stream.batches.count }
+
+  /// How the rows of a batch fall into windows.
+  public func layout(of batch: Int) -> SequenceLayout { stream.batches[batch].layout }
+
+  /// The activations of a batch in front of the block, behind compressed blocks. They must not be written.
+  public func input(_ batch: Int) throws -> Matrix { try stream.compressed.load(batch) }
+
+  /// The same in the uncompressed model; nil unless a pass asked for reference activations.
+  public func referenceInput(_ batch: Int) throws -> Matrix? { try stream.reference?.load(batch) }
+
+  /// The uncompressed model.
+  public var reference: ModelGraph { stream.source }
+
+  /// The inputs of the block's linear layers, by the value they read.
+  /// - Parameter graph: the model as it is now.
+  public func statistics(_ wanted: StatisticKinds, in graph: ModelGraph) throws -> [ValueID: InputStatistics] {
+    let isThere = !gathered.isEmpty && kinds.isSuperset(of: wanted)
+    if isThere, !wanted.contains(.gram) || gathered.values.allSatisfy({ $0.gram != nil }) { return gathered }
+    kinds.formUnion(wanted)
+    var result: [ValueID: InputStatistics] = [:]
+    let pool = stream.interpreter.pool
+    var row = 0
+    var importance: [ValueID: [Float]?] = [:]
+    for (node, _) in graph.linears(of: block) where sensitivity != nil && importance[node.inputs[0]] == nil {
+      importance[node.inputs[0]] = try sensitivity?.importance(readersOf: node.inputs[0], in: block, of: graph)
+    }
+    try forward(in: graph, from: input) { batch, node, x in
+      let value = node.inputs[0]
+      // Layers that read the same value are served by the first of them.
+      guard graph.linears(of: block).first(where: { $0.node.inputs[0] == value })?.node.output == node.output else { return }
+      let statistics = result[value] ?? InputStatistics(width: x.columns, kinds: kinds)
+      result[value] = statistics
+      try statistics.add(x, importance: importance[value]??[row..<row + x.rows], pool: pool)
+    } after: { batch in
+      row += stream.batches[batch].layout.rows
+    }
+    gathered = result
+    return result
+  }
+
+  /// Runs the block over all batches and shows the input of every linear layer.
+  public func forward(
+    in graph: ModelGraph, from source: (Int) throws -> Matrix, observer: (_ batch: Int, _ node: Node, _ input: Matrix) throws -> Void,
+    after: (_ batch: Int) throws -> Void = { _ in }
+  ) throws {
+    let weights = try LoadedBlock(block, of: graph)
+    for batch in stream.batches.indices {
+      try Interruption.check()
+      _ = try withoutActuallyEscaping(observer) { observer in
+        try stream.interpreter.run(
+          block, of: graph, weights: weights, input: try source(batch), sequences: stream.batches[batch].layout
+        ) { node, input, _ in try observer(batch, node, input) }
+      }
+      try after(batch)
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import Diagnostics
+import Execution
+import Foundation
+import ModelGraph
+
+/// Calibration text on its way through a model that is being compressed: the activations in front of the block at work, behind the blocks that
+/// are compressed already, and, when a pass compares, those of the uncompressed model.
+///
+/// Memory is the activations of one place of the model; beyond `memoryLimit` they wait in a file.
+public final class CalibrationStream {
+  let interpreter: Interpreter
+  /// The model before any calibrated pass.
+  let source: ModelGraph
+  let windows: [[Int32]]
+  let batches: [CalibrationBatch]
+  let compressed: ActivationStore
+  /// Nil when nothing compares.
+  let reference: ActivationStore?
+  /// The block that the activations stand in front of.
+  private(set) var position = 0
+  /// False from the first batch that was sent through a block until the last.
+  public private(set) var isConsistent = true
+
+  /// - Parameters:
+  ///   - windows: token ids, each window a sequence of its own.
+  ///   - needs: what the passes of the run ask for.
+  ///   - memoryLimit: bytes of activations that may stay in memory.
+  ///   - directory: where more than that goes.
+  ///   - batchRows: tokens that a block works on together.
+  public init(
+    windows: [[Int32]], of source: ModelGraph, interpreter: Interpreter, needs: Set<PassNeed>, memoryLimit: Int = 512 << 20,
+    spillingTo directory: URL, batchRows: Int = 2048
+  ) throws {
+    self.interpreter = interpreter
+    self.source = source
+    self.windows = windows
+    batches = CalibrationBatch.cut(windows, rows: batchRows)
+    let widest = source.blocks.dropLast().compactMap { source[source.boundary(of: $0).output].width }.max() ?? 0
+    let rows = batches.map(\.layout.rows)
+    let keepsReference = needs.contains(.referenceActivations)
+    let bytes = rows.reduce(0, +) * widest * MemoryLayout<Float>.stride * (keepsReference ? 2 : 1)
+    let spill = bytes > memoryLimit ? directory : nil
+    compressed = try ActivationStore(rows: rows, widest: widest, spillingTo: spill)
+    reference = keepsReference ? try ActivationStore(rows: rows, widest: widest, spillingTo: spill) : nil
+  }
+
+  /// What a pass sees of the text in front of this block; nil in front of the first, which takes tokens.
+  public func calibration(for block: Block, at index: Int, sensitivity: OutputSensitivity?) -> BlockCalibration? {
+    index == 0 || index != position ? nil : BlockCalibration(stream: self, block: block, sensitivity: sensitivity)
+  }
+
+  /// Sends the text through the block at work as it is in `graph` now, and through the uncompressed one beside it.
+  public func advance(past block: Block, in graph: ModelGraph) throws {
+    isConsistent = false
+    if block.kind != .head {
+      try run(block, of: graph, from: position == 0 ? nil : compressed, into: compressed)
+      if let reference { try run(block, of: source, from: position == 0 ? nil : reference, into: reference) }
+    }
+    position += 1
+    isConsistent = true
+  }
+
+  private func run(_ block: Block, of graph: ModelGraph, from input: ActivationStore?, into output: ActivationStore) throws {
+    let weights = try LoadedBlock(block, of: graph)
+    for (index, batch) in batches.enumerated() {
+      try Interruption.check()
+      let result =
+        if let input {
+          try interpreter.run(block, of: graph, weights: weights, input: try input.load(index), sequences: batch.layout)
+        } else {
+          try interpreter.run(
+            block, of: graph, weights: weights, tokens: Array(windows[batch.windows].joined()), sequences: batch.layout)
+        }
+      try output.store(result, for: index)
+    }
+  }
+
+  /// The activations as bytes, so that a run that is resumed need not find them again.
+  public func save(to url: URL) throws {
+    let writer = try ActivationFile(creating: url)
+    for store in [compressed, reference].compactMap({ $0 }) {
+      for batch in batches.indices where position > 0 { try writer.append(try store.load(batch)) }
+    }
+    try writer.finish()
+  }
+
+  /// Takes up what `save` wrote in front of the block of that index.
+  public func restore(from url: URL, position: Int) throws {
+    let reader = try ActivationFile(opening: url)
+    self.position = position
+    guard position > 0 else { return }
+    let width = source[source.boundary(of: source.blocks[position - 1]).output].width ?? 0
+    for store in [compressed, reference].compactMap({ $0 }) {
+      for (index, batch) in batches.enumerated() {
+        let matrix = Matrix(rows: batch.layout.rows, columns: width)
+        try reader.read(into: matrix)
+        try store.store(matrix, for: index)
+      }
+    }
+  }
+}
+
+/// Whole windows that a block works on together.
+struct CalibrationBatch: Sendable {
+  let windows: Range<Int>
+  let layout: SequenceLayout
+
+  static func cut(_ windows: [[Int32]], rows limit: Int) -> [CalibrationBatch] {
+    var batches: [CalibrationBatch] = []
+    var start = 0
+    while start < windows.count {
+      var (end, rows) = (start, 0)
+      while end < windows.count, end == start || rows + windows[end].count <= limit {
+        rows += windows[end].count
+        end += 1
+      }
+      batches.append(CalibrationBatch(windows: start..<end, layout: SequenceLayout(lengths: windows[start..<end].map(\.count))))
+      start = end
+    }
+    return batches
+  }
+}

@@ -1,0 +1,77 @@
+import CKernels
+import Execution
+
+/// What calibration finds out about the inputs of linear layers. Several passes may ask; one forward answers them all.
+public struct StatisticKinds: OptionSet, Sendable, Hashable {
+  public let rawValue: Int
+  public init(rawValue: Int) { self.rawValue = rawValue }
+
+  /// Per input: the largest magnitude, the mean magnitude and the mean square.
+  public static let columns = StatisticKinds(rawValue: 1)
+  /// Σ x xᵀ, which GPTQ and its relatives work on.
+  public static let gram = StatisticKinds(rawValue: 2)
+}
+
+/// Statistics of one input that linear layers read: the query, key and value projections share theirs.
+public final class InputStatistics {
+  /// Inputs of the layers that read it.
+  public let width: Int
+  /// Rows seen.
+  public private(set) var tokens = 0
+  /// The largest magnitude of each input.
+  public private(set) var absmax: [Float]
+  /// Σ x xᵀ over the tokens, each weighted by its importance where that is known; nil when it was not asked for.
+  package private(set) var gram: GramMatrix?
+  private var absoluteSums: [Double]
+  private var squareSums: [Double]
+
+  init(width: Int, kinds: StatisticKinds) {
+    self.width = width
+    absmax = Array(repeating: 0, count: width)
+    absoluteSums = Array(repeating: 0, count: width)
+    squareSums = Array(repeating: 0, count: width)
+    gram = kinds.contains(.gram) ? GramMatrix(inputs: width) : nil
+  }
+
+  /// E[|x|] of each input.
+  public var meanMagnitude: [Float] { absoluteSums.map { Float($0 / Double(max(1, tokens))) } }
+  /// E[x²] of each input.
+  public var meanSquare: [Float] { squareSums.map { Float($0 / Double(max(1, tokens))) } }
+
+  /// - Parameter importance: of each row of x, with a mean near 1; nil for all alike.
+  func add(_ x: Matrix, importance: ArraySlice<Float>?, pool: ThreadPool) throws(CompressionError) {
+    tokens += x.rows
+    let width = width
+    absmax.withUnsafeMutableBufferPointer { absmax in
+      absoluteSums.withUnsafeMutableBufferPointer { absolute in
+        squareSums.withUnsafeMutableBufferPointer { squares in
+          nonisolated(unsafe) let (absmax, absolute, squares) = (absmax, absolute, squares)
+          // Cut by columns: every sum is over all rows in their order.
+          pool.ranges(of: width, grain: 256) { range in
+            guard let peak = absmax.baseAddress, let sum = absolute.baseAddress, let square = squares.baseAddress else { return }
+            dso_column_statistics(
+              x.pointer + range.lowerBound, Int64(x.columns), Int64(x.rows), Int64(range.count), peak + range.lowerBound,
+              sum + range.lowerBound, square + range.lowerBound)
+          }
+        }
+      }
+    }
+    try gram?.accumulate(x, weights: importance.map(Array.init), pool: pool)
+  }
+
+  /// Takes the Gram matrix, whose memory the taker then owns: it may be factored in place.
+  package func takeGram() -> GramMatrix? {
+    defer { gram = nil }
+    return gram
+  }
+
+  /// Follows a transform that divides input i by `factors[i]`.
+  public func divide(by factors: [Float], pool: ThreadPool) throws(CompressionError) {
+    for (index, factor) in factors.enumerated() {
+      absmax[index] /= abs(factor)
+      absoluteSums[index] /= Double(abs(factor))
+      squareSums[index] /= Double(factor) * Double(factor)
+    }
+    try gram?.divide(by: factors, pool: pool)
+  }
+}

@@ -1,0 +1,148 @@
+import CKernels
+import Diagnostics
+import Execution
+import Foundation
+import ModelGraph
+import Tensors
+
+/// What the model's output distribution feels of every linear layer's output: the Fisher information, by its Kronecker factor on the output side.
+///
+/// For the gradients g of −log p(y) with respect to a layer's output, y drawn from the model itself, E[g gᵀ] says how a small error of that
+/// output moves the model's distribution: KL ≈ ½ E[(gᵀ ε)²]. With the Gram matrix of the inputs it makes the quadratic form
+/// tr(G ΔW H ΔWᵀ) that two-sided rounding minimises (Martens & Grosse 2015, K-FAC; Tseng et al. 2025, YAQA). The gradients' squared norm per
+/// token says how much a token matters at all.
+public final class OutputSensitivity {
+  private struct Layer {
+    let size: Int
+    let factorOffset: Int
+    let importanceOffset: Int
+  }
+
+  /// Tokens that were sent through, in the order of the calibration stream.
+  public let tokens: Int
+  private let file: SpillFile
+  private var layers: [ParameterID: Layer] = [:]
+  private var end = 0
+
+  private init(tokens: Int, directory: URL) throws {
+    self.tokens = tokens
+    file = try SpillFile(in: directory)
+  }
+
+  /// Σ g gᵀ over the tokens, for the layer of this weight; nil when the layer was not measured.
+  package func factor(of weight: ParameterID) throws -> GramMatrix? {
+    guard let layer = layers[weight] else { return nil }
+    let values = Matrix(rows: layer.size, columns: layer.size)
+    try file.read(values.bytes, at: layer.factorOffset)
+    return GramMatrix(lower: values, tokens: tokens, totalWeight: Double(tokens))
+  }
+
+  /// How much each token matters to the layers that read this value, with mean 1; nil when they were not measured.
+  func importance(readersOf value: ValueID, in block: Block, of graph: ModelGraph) throws -> [Float]? {
+    var sum = [Float](repeating: 0, count: tokens)
+    var isKnown = false
+    for (node, weight) in graph.linears(of: block) where node.inputs[0] == value {
+      guard let layer = layers[weight] else { continue }
+      var part = [Float](repeating: 0, count: tokens)
+      try part.withUnsafeMutableBytes { try file.read($0, at: layer.importanceOffset) }
+      for index in sum.indices { sum[index] += part[index] }
+      isKnown = true
+    }
+    let mean = sum.reduce(0.0) { $0 + Double($1) } / Double(max(1, tokens))
+    guard isKnown, mean > 0 else { return nil }
+    return sum.map { Float(Double($0) / mean) }
+  }
+
+  /// Sends the text forward and its gradients back, a block at a time. Activations between blocks and all results wait in files.
+  /// - Parameter seed: of the tokens that are drawn.
+  public static func measure(
+    _ stream: CalibrationStream, seed: UInt64, spillingTo directory: URL, progress: (_ done: Int, _ total: Int) -> Void
+  ) throws -> OutputSensitivity {
+    let (graph, interpreter, batches) = (stream.source, stream.interpreter, stream.batches)
+    let result = try OutputSensitivity(tokens: batches.reduce(0) { $0 + $1.layout.rows }, directory: directory)
+    let layers = graph.blocks.dropLast()
+    guard let head = graph.blocks.last, head.kind == .head else { return result }
+    let widest = layers.compactMap { graph[graph.boundary(of: $0).output].width }.max() ?? 0
+    var states: [ActivationStore] = []
+    let total = 3 * layers.count
+    for block in layers {
+      let store = try ActivationStore(rows: batches.map(\.layout.rows), widest: widest, spillingTo: directory)
+      let weights = try LoadedBlock(block, of: graph)
+      for (index, batch) in batches.enumerated() {
+        try Interruption.check()
+        let output =
+          if let input = states.last {
+            try interpreter.run(block, of: graph, weights: weights, input: try input.load(index), sequences: batch.layout)
+          } else {
+            try interpreter.run(
+              block, of: graph, weights: weights, tokens: Array(stream.windows[batch.windows].joined()), sequences: batch.layout)
+          }
+        try store.store(output, for: index)
+      }
+      states.append(store)
+      progress(states.count, total)
+    }
+    guard let gradients = states.popLast() else { return result }
+    try result.differentiateHead(head, gradients, stream, seed: seed)
+    for (index, block) in layers.enumerated().reversed() where index > 0 {
+      guard let inputs = states.popLast() else { break }
+      try result.differentiate(block, inputs, gradients, stream)
+      progress(total - 2 * index, total)
+    }
+    progress(total, total)
+    return result
+  }
+
+  /// Puts the gradients of what the last layer leaves in its place.
+  private func differentiateHead(_ head: Block, _ states: ActivationStore, _ stream: CalibrationStream, seed: UInt64) throws {
+    let weights = try LoadedBlock(head, of: stream.source)
+    var first = 0
+    for (index, batch) in stream.batches.enumerated() {
+      try Interruption.check()
+      let rows = batch.layout.rows
+      let loss = try stream.interpreter.headLoss(
+        head, of: stream.source, weights: weights, input: try states.load(index), target: .drawn(seed: seed, firstRow: first),
+        rowWeights: Array(repeating: 1, count: rows), wanting: [], inputGradient: true)
+      if let gradient = loss.gradients.input { try states.store(gradient, for: index) }
+      first += rows
+    }
+  }
+
+  /// Takes the gradients behind a block to those in front of it, in their place, and keeps what its layers' outputs saw.
+  private func differentiate(
+    _ block: Block, _ inputs: ActivationStore, _ gradients: ActivationStore, _ stream: CalibrationStream
+  ) throws {
+    let (graph, interpreter) = (stream.source, stream.interpreter)
+    let weights = try LoadedBlock(block, of: graph)
+    var factors: [ParameterID: GramMatrix] = [:]
+    var importance: [ParameterID: [Float]] = [:]
+    for (_, weight) in graph.linears(of: block) {
+      factors[weight] = GramMatrix(inputs: graph[weight].shape[0])
+      importance[weight] = []
+    }
+    for (index, batch) in stream.batches.enumerated() {
+      try Interruption.check()
+      let tape = try interpreter.runRecording(
+        block, of: graph, weights: weights, input: try inputs.load(index), sequences: batch.layout)
+      let result = try interpreter.backward(
+        tape, outputGradient: try gradients.load(index), wanting: [], inputGradient: true
+      ) { node, gradient in
+        guard let weight = node.parameters.first else { return }
+        try factors[weight]?.accumulate(gradient, pool: interpreter.pool)
+        importance[weight]? += (0..<gradient.rows).map {
+          Float(dso_sum_squares(gradient.row($0), Int64(gradient.columns)))
+        }
+      }
+      if let input = result.input { try gradients.store(input, for: index) }
+    }
+    for (_, weight) in graph.linears(of: block) {
+      guard let factor = factors[weight], let importance = importance[weight], importance.count == tokens else { continue }
+      let values = factor.take(pool: interpreter.pool)
+      let bytes = UnsafeRawBufferPointer(values.bytes)
+      layers[weight] = Layer(size: values.rows, factorOffset: end, importanceOffset: end + bytes.count)
+      try file.write(bytes, at: end)
+      try importance.withUnsafeBytes { try file.write($0, at: end + bytes.count) }
+      end += bytes.count + importance.count * MemoryLayout<Float>.stride
+    }
+  }
+}

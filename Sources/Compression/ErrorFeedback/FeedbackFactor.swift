@@ -1,0 +1,103 @@
+import CKernels
+import Diagnostics
+import Execution
+import Tensors
+
+/// What of a Gram matrix rounding with error feedback needs: an order of the inputs and a triangular factor in that order. Found once for
+/// all weights that read the same inputs.
+package final class FeedbackFactor {
+  package struct Options: Sendable, Hashable {
+    /// Inputs with large activations first (act-order); otherwise as they stand.
+    package var actOrder = true
+    /// What is added to the diagonal, as a share of its mean.
+    package var damping: Float = 0.01
+
+    package init(actOrder: Bool = true, damping: Float = 0.01) {
+      self.actOrder = actOrder
+      self.damping = damping
+    }
+  }
+
+  package let inputs: Int
+  /// The input that comes p-th.
+  package let order: [Int32]
+  /// The damping that the factor was found with; 0 when there is none and weights are rounded by themselves.
+  package let dampingUsed: Float
+  /// What was done instead of what was asked, in words; nil in the normal case.
+  package let fallback: String?
+  /// Inputs that were 0 in every token. Their weights are rounded by themselves.
+  package let deadInputs: Int
+  /// The tokens' weight: errors are divided by it.
+  package let totalWeight: Double
+
+  /// M strictly below the diagonal, H in processing order above it; H alone, both triangles, when there is no factor.
+  let matrix: Matrix
+  let hasFactor: Bool
+  /// D, and what of the diagonal was added to H, in processing order.
+  let pivots: [Float]
+  let added: [Float]
+
+  /// - Parameters:
+  ///   - gram: the inputs' Gram matrix.
+  ///   - keepingGram: false takes the matrix's memory and leaves it empty, true copies.
+  ///   - name: the layer, for errors.
+  /// - Throws: not-a-numbers or infinities in the matrix, or a damping that is none.
+  package init(
+    of gram: GramMatrix, keepingGram: Bool, named name: String, options: Options = Options(), pool: ThreadPool
+  ) throws(CompressionError) {
+    guard options.damping >= 0, options.damping <= 1 else {
+      throw CompressionError(name, "cannot be damped by \(options.damping)", remedy: "choose a share of 0 to 1", kind: .usage)
+    }
+    let nonfinite = GramOrder.nonfinite(in: gram, pool: pool)
+    guard nonfinite == 0 else {
+      throw CompressionError(
+        name, "has \(nonfinite) NaN or infinite elements in the Gram matrix of its inputs",
+        remedy: "its activations overflow: leave it out with --ignore, or use a method without calibration", kind: .badData)
+    }
+    let diagonal = gram.diagonal
+    let dead = Set(diagonal.indices.filter { !(diagonal[$0] > 0) })
+    let order = GramOrder.order(diagonal: diagonal, actOrder: options.actOrder)
+    let live = diagonal.count - dead.count
+    let mean = Float(diagonal.reduce(0.0) { $0 + max(0, Double($1)) } / Double(max(1, live)))
+    inputs = gram.inputs
+    self.order = order
+    deadInputs = dead.count
+    totalWeight = gram.totalWeight
+    matrix = GramOrder.permuted(gram, order: order, keepingGram: keepingGram, pool: pool)
+    let ordered = order.map { dead.contains(Int($0)) ? 0 : diagonal[Int($0)] }
+    for (place, input) in order.enumerated() where dead.contains(Int(input)) { GramOrder.clear(place, in: matrix) }
+
+    let attempt = live == 0 ? nil : Self.factor(matrix, diagonal: ordered, mean: mean, first: options.damping, pool: pool)
+    hasFactor = attempt != nil
+    dampingUsed = attempt?.damping ?? 0
+    let damping = dampingUsed * mean
+    // A dead input gets a diagonal of 1; nothing else depends on it.
+    added = ordered.map { $0 == 0 ? 1 + damping : damping }
+    pivots = attempt?.pivots ?? ordered
+    if let attempt {
+      fallback = attempt.damping == options.damping
+        ? nil : "not positive definite with damping \(options.damping): damped by \(attempt.damping)"
+    } else if live == 0 {
+      fallback = "no activation reached it: rounded to nearest"
+    } else {
+      fallback = "not positive definite with any damping up to 1: rounded to nearest"
+      GramOrder.restoreLower(of: matrix, diagonal: ordered, pool: pool)
+    }
+  }
+
+  /// Tries dampings ten times as large each until one serves.
+  private static func factor(
+    _ matrix: Matrix, diagonal: [Float], mean: Float, first: Float, pool: ThreadPool
+  ) -> (pivots: [Float], damping: Float)? {
+    var damping = first
+    while true {
+      let damped = diagonal.map { $0 == 0 ? 1 + damping * mean : $0 + damping * mean }
+      for (place, value) in damped.enumerated() { matrix.row(place)[place] = value }
+      if let pivots = TriangularFactor(matrix: matrix, pool: pool).factor() { return (pivots, damping) }
+      guard damping < 1 else { return nil }
+      // To six decimals, so that the report says 0.1 and not 0.099999994.
+      damping = damping == 0 ? 0.01 : min(1, (damping * 1e7).rounded() / 1e6)
+      GramOrder.restoreLower(of: matrix, diagonal: diagonal, pool: pool)
+    }
+  }
+}

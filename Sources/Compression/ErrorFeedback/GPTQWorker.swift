@@ -1,0 +1,124 @@
+import Diagnostics
+import Execution
+import ModelGraph
+import Tensors
+
+/// GPTQ at work: layers that read the same input share its factor.
+struct GPTQWorker: BlockPass {
+  let pass: GPTQ
+  let schemes: [ParameterID: QuantizationScheme]
+  var record = PassRecord(pass: GPTQ.identifier)
+
+  var plan: [ParameterID: WeightStorage] { schemes.mapValues(WeightStorage.quantized) }
+
+  mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws {
+    let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
+    guard !targeted.isEmpty else { return }
+    guard let calibration = context.calibration else {
+      throw CompressionError(block.name, "cannot be calibrated", remedy: "give --calibration", kind: .usage)
+    }
+    let statistics = try calibration.statistics([.gram, .columns], in: graph)
+    var inputs: [ValueID] = []
+    for (node, _) in targeted where !inputs.contains(node.inputs[0]) { inputs.append(node.inputs[0]) }
+    for input in inputs {
+      let readers = targeted.filter { $0.node.inputs[0] == input }
+      guard let statistics = statistics[input], let gram = statistics.takeGram() else {
+        throw CompressionError(readers[0].node.scope, "was not reached by calibration", kind: .badData)
+      }
+      let importance = statistics.meanSquare
+      let factor = try FeedbackFactor(
+        of: gram, keepingGram: false, named: readers[0].node.scope,
+        options: .init(actOrder: pass.actOrder, damping: pass.damping), pool: context.pool)
+      if factor.deadInputs > 0 {
+        record.warnings.append("\(readers[0].node.scope): \(factor.deadInputs) inputs were 0 in all calibration text; their weights are rounded to nearest")
+      }
+      for (node, id) in readers {
+        try quantize(node, id, of: &graph, factor: factor, importance: importance, in: context)
+      }
+    }
+  }
+
+  private mutating func quantize(
+    _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, factor: FeedbackFactor, importance: [Float], in context: PassContext
+  ) throws {
+    guard let scheme = schemes[id], case .dense(let tensor) = try graph[id].load() else { return }
+    let (name, pool) = (graph[id].name, context.pool)
+    let weight = WeightRows.tensor(tensor)
+    let scaleType = graph[id].nativeType.map { $0 == .float64 ? .float32 : $0 }
+    var grids = try table(weight, named: name, scheme: scheme, scaleType: scaleType, importance: importance, pool: pool)
+    let feedback = ErrorFeedback()
+    var best = try feedback.quantize(weight, named: name, grids: grids, factor: factor, pool: pool)
+    if isTried(scheme) {
+      grids = try widened(grids, from: best, weight, named: name, factor: factor, pool: pool)
+      best = try feedback.quantize(weight, named: name, grids: grids, factor: factor, pool: pool)
+    }
+    if pass.outputSensitivity, factor.hasFactor, let sensitivity = try context.calibration?.sensitivity?.factor(of: id) {
+      let outputs = try FeedbackFactor(
+        of: sensitivity, keepingGram: false, named: name, options: .init(actOrder: true, damping: pass.outputDamping), pool: pool)
+      if outputs.hasFactor {
+        best = try TwoSidedFeedback().quantize(weight, named: name, grids: grids, inputs: factor, outputs: outputs, pool: pool)
+      } else {
+        best.fallback = [best.fallback, "its outputs move nothing: rounded without output sensitivity"].compactMap { $0 }.joined(separator: "; ")
+      }
+    }
+    let result = try best.codes.withUnsafeBufferPointer { codes in
+      try codes.baseAddress.map { try grids.assemble(codes: $0, named: name, pool: pool) }
+    }
+    guard let result else { return }
+    record.layers.append(
+      PassRecord.Layer(
+        module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: best.clipped, fallback: best.fallback))
+    try graph.replace(id, with: .quantized(result))
+  }
+
+  private func table(
+    _ weight: WeightRows, named name: String, scheme: QuantizationScheme, scaleType: DataType?, importance: [Float], pool: ThreadPool
+  ) throws(CompressionError) -> GridTable {
+    switch pass.scaleSearch {
+    case .extremes:
+      return try GridTable(rule: .signedAbsmax, weight: weight, named: name, scheme: scheme, scaleType: scaleType, pool: pool)
+    case .mse: return try GridTable(searching: weight, named: name, scheme: scheme, scaleType: scaleType, pool: pool)
+    case .column, .imatrix:
+      return try GridTable(
+        searching: weight, named: name, scheme: scheme, importance: importance,
+        elements: pass.scaleSearch == .imatrix ? .imatrix : .column, scaleType: scaleType, pool: pool)
+    }
+  }
+
+  private func isTried(_ scheme: QuantizationScheme) -> Bool {
+    switch pass.rangeTrials {
+    case .automatic: scheme.bits <= 3
+    case .always: true
+    case .never: false
+    }
+  }
+
+  /// Feedback moves targets beyond the range that suits the weights themselves. Every output takes the width that serves it best.
+  private func widened(
+    _ grids: GridTable, from first: ErrorFeedback.Result, _ weight: WeightRows, named name: String, factor: FeedbackFactor, pool: ThreadPool
+  ) throws(CompressionError) -> GridTable {
+    var (chosen, errors) = (grids, first.rowErrors)
+    let step: Float = grids.scheme.bits <= 2 ? 0.1 : 0.05
+    for trial in 1...4 {
+      let wider = grids.scaled(by: 1 + step * Float(trial))
+      let result = try ErrorFeedback().quantize(weight, named: name, grids: wider, factor: factor, pool: pool)
+      for row in errors.indices where result.rowErrors[row] < errors[row] {
+        errors[row] = result.rowErrors[row]
+        for group in row * grids.groups..<(row + 1) * grids.groups { chosen.scales[group] = wider.scales[group] }
+      }
+    }
+    return chosen
+  }
+}
+
+extension GridTable {
+  /// The same table with wider (or narrower) ranges, in the stored type.
+  func scaled(by factor: Float) -> GridTable {
+    var copy = self
+    for index in copy.scales.indices {
+      let scale = scaleType.rounding(scales[index] * factor)
+      if scale != 0, scale.isFinite { copy.scales[index] = scale }
+    }
+    return copy
+  }
+}

@@ -1,0 +1,79 @@
+import CKernels
+import Diagnostics
+import Execution
+import Tensors
+
+/// The Gram matrix `H = Σ xᵀx` of a linear's inputs, `[inputs, inputs]` float32: what the squared error of its outputs looks like as a
+/// function of its weights. Linears that read the same value share one.
+package final class GramMatrix {
+  /// Columns of the activations; 0 once the values were taken away.
+  package private(set) var inputs: Int
+  /// Rows of activations seen.
+  package private(set) var tokens = 0
+  /// Sum of the weights of those rows: `tokens` where none were given.
+  package private(set) var totalWeight = 0.0
+  /// The lower triangle; the upper one too when `isMirrored`.
+  private var values: Matrix
+  private var isMirrored = true
+
+  /// A matrix of zeros.
+  package init(inputs: Int) {
+    self.inputs = max(0, inputs)
+    values = Matrix(rows: self.inputs, columns: self.inputs)
+  }
+
+  /// A matrix whose lower triangle is known.
+  init(lower values: Matrix, tokens: Int, totalWeight: Double) {
+    inputs = values.columns
+    self.values = values
+    self.tokens = tokens
+    self.totalWeight = totalWeight
+    isMirrored = false
+  }
+
+  /// Adds a batch of activations `[tokens, inputs]`. The sum depends on how tokens are cut into batches, never on threads.
+  ///
+  /// - Parameter weights: what each token counts, at least 0; nil for 1.
+  /// - Throws: a batch of another width, or weights of another number.
+  package func accumulate(_ activations: Matrix, weights: [Float]? = nil, pool: ThreadPool) throws(CompressionError) {
+    guard activations.columns == inputs else {
+      throw CompressionError(
+        "Gram matrix", "has \(inputs) inputs, and was given activations of \(activations.columns)", kind: .usage)
+    }
+    guard (weights?.count ?? activations.rows) == activations.rows else {
+      throw CompressionError("Gram matrix", "was given \(weights?.count ?? 0) weights for \(activations.rows) tokens", kind: .usage)
+    }
+    func add(_ weights: UnsafePointer<Float>?) {
+      let product = dso_outer_product(
+        x: activations.pointer, inputs, y: activations.pointer, inputs, depth: activations.rows, weights: weights,
+        into: values.pointer, inputs, lower: true)
+      OuterProducts.accumulate(product, rows: inputs, columns: inputs, pool: pool)
+    }
+    if let weights { weights.withUnsafeBufferPointer { add($0.baseAddress) } } else { add(nil) }
+    isMirrored = false
+    tokens += activations.rows
+    totalWeight += weights?.reduce(0) { $0 + Double($1) } ?? Double(activations.rows)
+  }
+
+  /// `H[j, j]`: the sum of squares of each input.
+  package var diagonal: [Float] { (0..<inputs).map { values.pointer[$0 * inputs + $0] } }
+
+  /// Both triangles. Shared with the object, not a copy.
+  package func symmetric(pool: ThreadPool) -> Matrix {
+    if !isMirrored {
+      let n = inputs
+      nonisolated(unsafe) let pointer = values.pointer
+      pool.ranges(of: n, grain: 64) { dso_mirror(pointer, Int64(n), Int64(n), Int64($0.lowerBound), Int64($0.upperBound), 0) }
+      isMirrored = true
+    }
+    return values
+  }
+
+  /// Both triangles, taken away: the object is left empty, and takes no more activations.
+  package func take(pool: ThreadPool) -> Matrix {
+    let taken = symmetric(pool: pool)
+    values = Matrix(rows: 0, columns: 0)
+    inputs = 0
+    return taken
+  }
+}

@@ -1,0 +1,66 @@
+import Diagnostics
+import ModelGraph
+import Tensors
+
+/// A pass that quantizes every layer its targets name, each by itself, needing nothing but the layer's weight.
+///
+/// Conforming takes the method below; checking options, walking the blocks and keeping the record are the same for all.
+public protocol LayerwiseQuantization: CompressionPass {
+  var targets: QuantizationTargets { get }
+
+  /// - Parameters:
+  ///   - weight: `[outputs, inputs]`, floating point.
+  ///   - name: the weight's name, for errors.
+  func quantize(
+    _ weight: Tensor, named name: String, as scheme: QuantizationScheme, in context: PassContext
+  ) throws(CompressionError) -> QuantizedLayer
+}
+
+/// A layer's weight as a pass quantized it.
+public struct QuantizedLayer: Sendable {
+  public var tensor: QuantizedTensor
+  /// Weights whose code was clamped by more than rounding.
+  public var clipped: Int
+  /// What was done instead of what was asked, in words; nil in the normal case.
+  public var fallback: String?
+
+  public init(_ tensor: QuantizedTensor, clipped: Int, fallback: String? = nil) {
+    self.tensor = tensor
+    self.clipped = clipped
+    self.fallback = fallback
+  }
+}
+
+extension LayerwiseQuantization {
+  public static var contract: PassContract {
+    PassContract(establishes: [.quantizedWeights], forbids: [.quantizedWeights])
+  }
+
+  public func validate(for graph: ModelGraph) throws(CompressionError) {
+    _ = try targets.schemes(for: graph)
+  }
+
+  public func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass {
+    LayerwiseWorker(pass: self, schemes: try targets.schemes(for: graph))
+  }
+}
+
+/// Takes the targeted layers of each block one after the other, so that one weight is all that is in memory.
+private struct LayerwiseWorker<Pass: LayerwiseQuantization>: BlockPass {
+  let pass: Pass
+  let schemes: [ParameterID: QuantizationScheme]
+  var record = PassRecord(pass: Pass.identifier)
+
+  var plan: [ParameterID: WeightStorage] { schemes.mapValues(WeightStorage.quantized) }
+
+  mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws {
+    for (node, id) in graph.linears(of: block) {
+      guard let scheme = schemes[id], case .dense(let weight) = try graph[id].load() else { continue }
+      let result = try pass.quantize(weight, named: graph[id].name, as: scheme, in: context)
+      record.layers.append(
+        PassRecord.Layer(
+          module: node.scope, scheme: scheme, weights: weight.shape.elementCount, clipped: result.clipped, fallback: result.fallback))
+      try graph.replace(id, with: .quantized(result.tensor))
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import CKernels
+import ModelGraph
+import Tensors
+
+extension BackwardPass {
+  /// Of `y = x · Wᵀ + b`: dx = dy · W, dW = dyᵀ · x, db = the sum of dy over rows.
+  func linear(_ node: Node, _ gradient: Matrix) throws {
+    try observer?(node, gradient)
+    let weight = try tape.parameter(0, of: node)
+    let (outputs, inputs) = (Int(weight.view.n), Int(weight.view.k))
+    if let target = target(for: node.inputs[0], rows: gradient.rows, columns: inputs) {
+      multiply(gradient, weight, into: target.matrix, accumulate: target.accumulate)
+    }
+    if let target = try target(for: node.parameters[0], rows: outputs, columns: inputs) {
+      var input = try tape.value(node.inputs[0], of: node)
+      if tape.graph.inputQuantization[node.parameters[0]] == .int8 { input = interpreter.fakeQuantized(input) }
+      multiplyTransposed(gradient, input, into: target.matrix, accumulate: target.accumulate)
+    }
+    if node.parameters.count > 1, let sum = try sum(for: node.parameters[1], rows: 1, columns: outputs) {
+      addRows(of: gradient, to: sum)
+    }
+  }
+
+  /// dy · W
+  private func multiply(_ gradient: Matrix, _ weight: LoadedParameter, into target: Matrix, accumulate: Bool) {
+    let (rowPiece, columnPiece) = pieces(rows: gradient.rows, columns: target.columns)
+    let columnPieces = (target.columns + columnPiece - 1) / columnPiece
+    let tasks = (gradient.rows + rowPiece - 1) / rowPiece * columnPieces
+    pool.run(tasks, scratchBytes: Int(dso_gradient_product_scratch_bytes())) { task, scratch in
+      var view = weight.view
+      let row = task / columnPieces * rowPiece, column = task % columnPieces * columnPiece
+      dso_matmul_nn_f32(
+        gradient.row(row), Int64(gradient.columns), Int64(min(rowPiece, gradient.rows - row)), &view, Int64(column),
+        Int64(min(column + columnPiece, target.columns)), accumulate ? 1 : 0, target.row(row), Int64(target.columns), scratch)
+    }
+  }
+
+  /// dyᵀ · x, cut by the rows of the result.
+  private func multiplyTransposed(_ gradient: Matrix, _ input: Matrix, into target: Matrix, accumulate: Bool) {
+    let wanted = pool.threads == 1 ? 1 : pool.threads * 2
+    let piece = max(56, (target.rows + wanted - 1) / wanted)
+    pool.run((target.rows + piece - 1) / piece, scratchBytes: Int(dso_gradient_product_scratch_bytes())) { task, scratch in
+      let begin = task * piece
+      dso_matmul_tn_f32(
+        gradient.pointer, Int64(gradient.columns), Int64(begin), Int64(min(begin + piece, target.rows)), input.pointer,
+        Int64(input.columns), Int64(target.columns), Int64(gradient.rows), accumulate ? 1 : 0, target.pointer, Int64(target.columns),
+        scratch)
+    }
+  }
+
+  /// Rows first, since they are many; columns when there are not enough rows for all threads.
+  private func pieces(rows: Int, columns: Int) -> (rows: Int, columns: Int) {
+    let wanted = pool.threads == 1 ? 1 : pool.threads * 2
+    if rows >= wanted * 112 { return ((rows + wanted - 1) / wanted, max(1, columns)) }
+    let tile = max(1, Int(dso_matmul_tile_n()))
+    return (max(1, rows), max(tile, (columns / wanted + tile - 1) / tile * tile))
+  }
+
+  private func addRows(of gradient: Matrix, to sum: Matrix) {
+    pool.ranges(of: gradient.columns, grain: 64) { range in
+      dso_sum_rows(
+        gradient.pointer + range.lowerBound, Int64(gradient.columns), Int64(gradient.rows), Int64(range.count),
+        sum.pointer + range.lowerBound)
+    }
+  }
+}

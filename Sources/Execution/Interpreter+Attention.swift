@@ -1,0 +1,74 @@
+import CKernels
+import ModelGraph
+
+extension Interpreter {
+  /// Attention over the keys and values of the batch, or over those of a cache that take the batch's in first. What is stored is what is
+  /// attended to: with an int8 cache, or without a cache when ``keyValues`` says so, the batch's own keys and values are rounded too.
+  func attend(
+    _ queries: Matrix, _ keys: Matrix, _ values: Matrix, _ attention: Attention, _ layout: SequenceLayout,
+    cache: KeyValueCache?, node: Node
+  ) -> Matrix {
+    let stored: KeyValues
+    if let cache {
+      stored = cache.entry(for: node.output, rows: cache.length + keys.rows, attention)
+      stored.store(keys, values, at: cache.length, pool: pool)
+    } else if keyValues == .none {
+      stored = .float(keys: keys, values: values)
+    } else {
+      stored = KeyValues(rows: keys.rows, attention, keyValues)
+      stored.store(keys, values, at: 0, pool: pool)
+    }
+    let output = Matrix(rows: queries.rows, columns: attention.queryHeads * attention.valueDimension)
+    let sequences = layout.sequences
+    let shared = attention.queryHeads / attention.keyValueHeads
+    pool.run(sequences.count * attention.queryHeads, scratchBytes: stored.scratchBytes(attention)) { task, scratch in
+      let sequence = sequences[task / attention.queryHeads]
+      let head = task % attention.queryHeads
+      // In a batch keys lie beside the queries; in a cache they start with the sequence's first token.
+      let place = AttentionPlace(
+        queries: queries.row(sequence.row) + head * attention.headDimension, queryDistance: queries.columns,
+        output: output.row(sequence.row) + head * attention.valueDimension, outputDistance: output.columns,
+        keyHead: head / shared, keyRow: cache == nil ? sequence.row : 0,
+        keyCount: cache == nil ? sequence.length : sequence.position + sequence.length, queryCount: sequence.length)
+      stored.attend(place, attention, scratch)
+    }
+    return output
+  }
+}
+
+/// One head of one sequence: where its queries and its result are, and which keys it looks at.
+private struct AttentionPlace {
+  let queries: UnsafeMutablePointer<Float>
+  let queryDistance: Int
+  let output: UnsafeMutablePointer<Float>
+  let outputDistance: Int
+  let keyHead, keyRow, keyCount, queryCount: Int
+}
+
+extension KeyValues {
+  fileprivate func scratchBytes(_ attention: Attention) -> Int {
+    let (width, valueWidth) = (Int64(attention.headDimension), Int64(attention.valueDimension))
+    switch self {
+    case .float: return Int(dso_attention_scratch_bytes(width, valueWidth))
+    case .int8: return Int(dso_attention_s8_scratch_bytes(width, valueWidth))
+    }
+  }
+
+  fileprivate func attend(_ at: AttentionPlace, _ attention: Attention, _ scratch: UnsafeMutableRawPointer) {
+    let (width, valueWidth) = (Int64(attention.headDimension), Int64(attention.valueDimension))
+    let (queryCount, keyCount) = (Int64(at.queryCount), Int64(at.keyCount))
+    let window = Int64(attention.slidingWindow ?? 0)
+    switch self {
+    case .float(let keys, let values):
+      dso_attention(
+        at.queries, Int64(at.queryDistance), keys.row(at.keyRow) + at.keyHead * attention.headDimension, Int64(keys.columns),
+        values.row(at.keyRow) + at.keyHead * attention.valueDimension, Int64(values.columns), at.output, Int64(at.outputDistance),
+        queryCount, keyCount, keyCount - queryCount, width, valueWidth, attention.scale, window, scratch)
+    case .int8(let keys, let values):
+      var (key, value) = (keys.view(head: at.keyHead, row: at.keyRow), values.view(head: at.keyHead, row: at.keyRow))
+      dso_attention_s8(
+        at.queries, Int64(at.queryDistance), &key, &value, at.output, Int64(at.outputDistance), queryCount, keyCount,
+        keyCount - queryCount, width, valueWidth, attention.scale, window, scratch)
+    }
+  }
+}

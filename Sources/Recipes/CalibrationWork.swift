@@ -1,0 +1,62 @@
+import Calibration
+import Compression
+import Diagnostics
+import Evaluation
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+
+/// Calibration over a whole run: the windows, their activations in front of the block at work, and what the output feels of every layer.
+final class CalibrationWork {
+  let selection: CalibrationSelection
+  private let run: CompressionRun
+  private let graph: ModelGraph
+  private let needs: Set<PassNeed>
+  private var stream: CalibrationStream?
+  private var sensitivity: OutputSensitivity?
+  private let spill: URL
+
+  /// Reads and tokenizes the text and chooses its windows.
+  /// - Parameter graph: the model that passes begin on.
+  init(_ plan: CalibrationPlan, for run: CompressionRun, graph: ModelGraph, spillingTo directory: URL) throws {
+    self.run = run
+    self.graph = graph
+    spill = directory
+    needs = run.recipe.needs
+    let tokenizer = try run.model.tokenizer()
+    var evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
+    if let limit = run.settings.maximumMemory { evaluator.activationBudget = min(evaluator.activationBudget, limit / 2) }
+    let text = try CalibrationText(contentsOf: plan.file)
+    // A window of plain text starts anywhere: only a document has a beginning.
+    let hasBeginnings = text.layout == .lines
+    selection = try text.selection(
+      plan.settings(maximumPositions: graph.maximumPositions, seed: run.recipe.seed), for: graph, evaluator: evaluator
+    ) { tokenizer.encode($0, addSpecialTokens: hasBeginnings) }
+  }
+
+  /// Gets ready to work on the block of that index: from the start, or from what an earlier run saved.
+  func begin(at index: Int, restoring file: URL?) throws {
+    let limit = run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20
+    let stream = try CalibrationStream(
+      windows: selection.windows, of: graph, interpreter: run.interpreter, needs: needs, memoryLimit: limit, spillingTo: spill)
+    if let file { try stream.restore(from: file, position: index) }
+    self.stream = stream
+    guard needs.contains(.gradients) else { return }
+    sensitivity = try OutputSensitivity.measure(stream, seed: run.recipe.seed, spillingTo: spill) { [run] done, total in
+      run.progress?(StageProgress(stage: "Measuring sensitivity", completed: done, total: total))
+    }
+  }
+
+  /// What passes see in front of this block.
+  func calibration(for block: Block, at index: Int) -> BlockCalibration? {
+    stream?.calibration(for: block, at: index, sensitivity: sensitivity)
+  }
+
+  func advance(past block: Block, in graph: ModelGraph) throws { try stream?.advance(past: block, in: graph) }
+
+  /// Whether the activations are those of one place of the model: a stop in the middle of a block leaves them between two.
+  var isConsistent: Bool { stream?.isConsistent ?? true }
+
+  func save(to url: URL) throws { try stream?.save(to: url) }
+}
