@@ -36,26 +36,59 @@ public struct QuantCommand: ParsableCommand {
   public init() {}
 
   public func run() throws {
-    let recipe = try makeRecipe()
-    if printRecipe {
+    var recipe = try makeRecipe()
+    let budget = try quantization.mixedPrecision.budget(divergence: runOptions.gates.maxKl)
+    if budget != nil, printRecipe {
+      throw CompressionError(
+        "--print-recipe", "cannot say what --mixed-precision auto will choose", remedy: "the output's recipe.yaml does", kind: .usage)
+    }
+    var trials: [AlgorithmTrial.Outcome] = []
+    let isTried = self.recipe == nil && quantization.isTried(isCalibrated: recipe.calibration != nil)
+    if printRecipe, !isTried {
       Terminal.print(recipe.yaml().trimmingCharacters(in: .newlines))
       return
     }
     let bundle = try ModelBundle(opening: model.model)
-    let run = runOptions.run(bundle, recipe, defaultOutput: defaultOutput(bundle, recipe))
+    if isTried, !dryRun {
+      // What cannot be written is not worth trying for.
+      _ = try runOptions.run(bundle, recipe, defaultOutput: defaultOutput(bundle, recipe)).plan()
+      (recipe.passes, trials) = try bestPasses(of: bundle, recipe)
+      if printRecipe {
+        Terminal.print(recipe.yaml().trimmingCharacters(in: .newlines))
+        return
+      }
+    }
+    let run = runOptions.run(bundle, recipe, defaultOutput: defaultOutput(bundle, recipe), trials: trials)
+    let allocation = budget.map { BitAllocation(run, budget: $0) }
     if dryRun {
-      let table = PlanTable(plan: try run.plan(), output: run.settings.output)
+      let table = PlanTable(plan: try allocation?.plan() ?? run.plan(), output: run.settings.output)
       Terminal.print(runOptions.resources.json ? table.json.text().trimmingCharacters(in: .newlines) : table.text)
       return
     }
-    try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
+    try RunOutcome(report: allocation?.execute() ?? run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
+  }
+
+  /// Tries the algorithms that are worth it and says what came out.
+  private func bestPasses(of bundle: ModelBundle, _ recipe: Recipe) throws -> (passes: [any CompressionPass], trials: [AlgorithmTrial.Outcome]) {
+    guard let calibration = recipe.calibration else { return (recipe.passes, []) }
+    let candidates = QuantizationAlgorithm.candidates.map { ($0.rawValue, quantization.passes($0, isCalibrated: true)) }
+    let quiet = runOptions.resources.quiet
+    let (outcomes, best) = try AlgorithmTrial().run(
+      candidates, of: bundle, calibration: calibration, seed: recipe.seed, threads: runOptions.resources.threads,
+      progress: ProgressBar.handler(quiet: quiet)
+    ) { if !quiet { Terminal.printError($0) } }
+    if !quiet {
+      let results = outcomes.map { "\($0.name) \(String(format: "%.5f", $0.divergence))" }.joined(separator: ", ")
+      Terminal.printError("mean KL on held-out text: \(results); quantizing by \(outcomes[best].name)")
+    }
+    return (candidates[best].1, outcomes)
   }
 
   private func makeRecipe() throws -> Recipe {
     guard let recipe else {
       let plan = calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength)
       return Recipe(
-        passes: try quantization.passes(isCalibrated: plan != nil), format: quantization.format, seed: seed ?? 0, calibration: plan)
+        passes: quantization.passes(quantization.algorithm ?? (quantization.mixedPrecision.isAutomatic ? .yaqa : .rtn), isCalibrated: plan != nil), format: quantization.format, seed: seed ?? 0, calibration: plan)
     }
     guard !quantization.isSet, seed == nil else {
       throw CompressionError(
@@ -79,8 +112,9 @@ public struct QuantCommand: ParsableCommand {
   private func defaultOutput(_ bundle: ModelBundle, _ recipe: Recipe) -> String {
     guard self.recipe == nil else { return "\(bundle.name)-optimized" }
     let targets = quantization.targets
-    let activations = targets.activations == .int8 ? "-a8" : ""
+    let activations = targets.activations == .none ? "" : "-a8"
     let format = recipe.format == .compressedTensors ? "" : "-\(recipe.format.rawValue)"
-    return "\(bundle.name)-int\(targets.bits)\(activations)\(format)"
+    let width = quantization.mixedPrecision.isAutomatic ? "mixed" : "int\(targets.bits)"
+    return "\(bundle.name)-\(width)\(activations)\(format)"
   }
 }

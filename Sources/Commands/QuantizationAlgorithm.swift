@@ -3,10 +3,10 @@ import DeepSeekOptimize
 
 /// `--algorithm`: how codes are found.
 enum QuantizationAlgorithm: String, ExpressibleByArgument, CaseIterable {
-  case rtn, mse, imatrix, hqq, gptq, yaqa
+  case rtn, mse, imatrix, hqq, awq, gptq, yaqa
 
-  /// Whether it needs calibration text.
-  var isCalibrated: Bool { self == .imatrix || self == .gptq || self == .yaqa }
+  /// What is tried when none is named, cheapest first.
+  static let candidates: [QuantizationAlgorithm] = [.imatrix, .gptq, .yaqa]
 
   /// The pass with these targets.
   func pass(_ targets: QuantizationTargets) -> any CompressionPass {
@@ -25,6 +25,10 @@ enum QuantizationAlgorithm: String, ExpressibleByArgument, CaseIterable {
       return pass
     case .hqq:
       var pass = HalfQuadratic()
+      pass.targets = targets
+      return pass
+    case .awq:
+      var pass = ActivationAware()
       pass.targets = targets
       return pass
     case .gptq, .yaqa:

@@ -14,16 +14,35 @@ struct QuantizationOptions: ParsableArguments {
 
   @Option(
     help: """
-      How codes are found: rtn (round to nearest), mse, hqq; with --calibration also imatrix, gptq, and yaqa (gptq that weighs what the model's \
-      output feels). Default: rtn, or yaqa with --calibration and fewer than 8 bits.
+      How codes are found: rtn (round to nearest), mse, hqq; with --calibration also imatrix, awq, gptq, and yaqa (gptq that weighs what the model's \
+      output feels). Default: rtn; with --calibration and fewer than 8 bits the best of imatrix, gptq and yaqa, measured on held-out text.
       """)
   var algorithm: QuantizationAlgorithm?
 
-  @Option(help: "How activations enter products: none, or int8 (per token, at run time). Default: none.")
+  @Option(
+    help: """
+      How activations enter products: none, int8 (a scale per token, found at run time), or int8-static (a scale per layer, found on \
+      --calibration text and stored). Default: none.
+      """)
   var activations: ActivationQuantization?
 
-  @Option(help: "off, or attention-fp16: only the MLP is quantized. Default: off.")
-  var mixedPrecision: QuantizationTargets.MixedPrecision?
+  @Option(
+    help: """
+      keep: the few layers whose outputs int8 activations would hurt far more than others' keep float ones, as the report lists; quantize: none \
+      does. Default: keep with --calibration, which it needs.
+      """)
+  var activationOutliers: OutlierHandling?
+
+  @Option(
+    help: ArgumentHelp(
+      "Moves this share of the activations' range into the weights (SmoothQuant), for --activations int8. Needs --calibration.",
+      valueName: "share"))
+  var smooth: Float?
+
+  @Option(help: "hadamard: rotates features so that none stands out, folded into the weights.")
+  var rotate: HadamardRotation.Kind?
+
+  @OptionGroup var mixedPrecision: MixedPrecisionOptions
 
   @Option(
     name: .customLong("override"),
@@ -42,33 +61,54 @@ struct QuantizationOptions: ParsableArguments {
 
   /// Whether any of these flags was given.
   var isSet: Bool {
-    bits != nil || method != nil || groupSize != nil || algorithm != nil || activations != nil || mixedPrecision != nil
-      || !overrides.isEmpty || !ignore.isEmpty || chosenFormat != nil
+    bits != nil || method != nil || groupSize != nil || algorithm != nil || activations != nil || activationOutliers != nil || mixedPrecision.isSet
+      || smooth != nil || rotate != nil || !overrides.isEmpty || !ignore.isEmpty || chosenFormat != nil
   }
 
   func validate() throws {
     if let bits, ![8, 6, 5, 4, 3, 2].contains(bits) { throw ValidationError("--bits \(bits) is not 8, 6, 5, 4, 3 or 2") }
+    if activationOutliers != nil, activations ?? ActivationQuantization.none == ActivationQuantization.none {
+      throw ValidationError("--activation-outliers says what --activations int8 or int8-static leaves out, which is not given")
+    }
+    if mixedPrecision.isAutomatic, bits != nil {
+      throw ValidationError("--mixed-precision auto chooses the bits: leave --bits out, or give some layers theirs with --override")
+    }
     if let groupSize, groupSize < 0 { throw ValidationError("--group-size \(groupSize) is negative") }
+    if let smooth, !(smooth >= 0 && smooth <= 1) { throw ValidationError("--smooth \(smooth) is not a share from 0 to 1") }
   }
 
   /// What is quantized, and to what.
   var targets: QuantizationTargets {
     var targets = QuantizationTargets()
-    targets.bits = bits ?? 8
+    // Bits that are chosen need a width to start from, and groups.
+    targets.bits = bits ?? (mixedPrecision.isAutomatic ? 4 : 8)
     targets.method = method ?? .symmetric
     targets.groupSize = groupSize ?? (targets.bits == 8 ? 0 : 128)
     targets.activations = activations ?? .none
-    targets.mixedPrecision = mixedPrecision ?? .off
+    targets.mixedPrecision = mixedPrecision.targets
     targets.overrides = overrides.map(\.override)
     targets.ignore = ignore.map { ModulePattern($0) }
     return targets
   }
 
-  func passes(isCalibrated: Bool) throws -> [any CompressionPass] {
-    let targets = targets
-    let algorithm = algorithm ?? (isCalibrated && targets.bits < 8 ? .yaqa : .rtn)
-    return [algorithm.pass(targets)]
+  /// The passes with this algorithm, behind the transforms that are folded into the weights, before those that see to activations.
+  func passes(_ algorithm: QuantizationAlgorithm, isCalibrated: Bool) -> [any CompressionPass] {
+    var passes: [any CompressionPass] = []
+    if let rotate {
+      var pass = HadamardRotation()
+      pass.kind = rotate
+      passes.append(pass)
+    }
+    if let smooth { passes.append(SmoothQuant(alpha: smooth)) }
+    passes.append(algorithm.pass(targets))
+    guard targets.activations != .none else { return passes }
+    if activationOutliers ?? (isCalibrated ? .keep : .quantize) == .keep { passes.append(ActivationOutliers()) }
+    if targets.activations == .int8Static { passes.append(StaticActivationRanges()) }
+    return passes
   }
+
+  /// Whether the algorithm is found by trying.
+  func isTried(isCalibrated: Bool) -> Bool { algorithm == nil && isCalibrated && targets.bits < 8 && !mixedPrecision.isAutomatic }
 }
 
 /// `PATTERN=bits:8,group-size:64`.
@@ -107,7 +147,12 @@ struct GateOptions: ParsableArguments {
   }
 }
 
+/// What becomes of layers whose inputs do not bear 8 bits.
+enum OutlierHandling: String, ExpressibleByArgument, CaseIterable {
+  case keep, quantize
+}
+
 extension QuantizationTargets.Method: ExpressibleByArgument {}
-extension QuantizationTargets.MixedPrecision: ExpressibleByArgument {}
 extension ActivationQuantization: ExpressibleByArgument {}
+extension HadamardRotation.Kind: ExpressibleByArgument {}
 extension OutputFormat: ExpressibleByArgument {}

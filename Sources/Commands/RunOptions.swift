@@ -18,12 +18,13 @@ struct RunOptions: ParsableArguments {
     if noEval, evaluation.keyValueCache != .none { throw ValidationError("--no-eval leaves --kv-cache nothing to measure on") }
   }
 
-  func run(_ model: ModelBundle, _ recipe: Recipe, defaultOutput: String) -> CompressionRun {
+  func run(_ model: ModelBundle, _ recipe: Recipe, defaultOutput: String, trials: [AlgorithmTrial.Outcome] = []) -> CompressionRun {
     var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? defaultOutput))
     settings.overwrite = destination.overwrite
     settings.resume = destination.resume
     settings.evaluation = noEval ? nil : evaluation.settings
     settings.gates = gates.gates
+    settings.trials = trials
     settings.threads = resources.threads
     settings.maximumMemory = resources.maxMemory?.bytes
     return CompressionRun(model: model, recipe: recipe, settings: settings, progress: ProgressBar.handler(quiet: resources.quiet))

@@ -40,6 +40,10 @@ public enum PassNeed: Sendable, Hashable {
   case referenceActivations
   /// What the model's output distribution feels of every layer's output (`OutputSensitivity`), which takes a backward pass over the calibration text.
   case gradients
+  /// Histograms of the inputs of linear layers (`BlockCalibration.histograms`).
+  case inputHistograms
+  /// What int8 inputs do to the output of every layer (`InputErrors`), measured on the uncompressed model before the output is laid out.
+  case inputErrors
 }
 
 /// A pass at work: it sees the model block by block, so that one block's weights are all it needs in memory.
@@ -59,6 +63,7 @@ public struct PassContract: Sendable, Hashable {
     case quantizedWeights = "quantized weights"
     case prunedChannels = "pruned channels"
     case adapters
+    case rotatedFeatures = "rotated features"
   }
 
   public var establishes: Set<Property>
@@ -78,6 +83,10 @@ public struct PassContext {
   public let seed: UInt64
   /// What calibration sends through the block at work; nil when no pass of the run needs any.
   public internal(set) var calibration: BlockCalibration?
+  /// What the passes before this one will store parameters as; known when a pass begins.
+  public package(set) var planned: [ParameterID: WeightStorage] = [:]
+  /// What int8 inputs do to every layer; nil when no pass of the run asked, and as long as nothing was read yet.
+  public var inputErrors: InputErrors?
 
   public init(interpreter: Interpreter, seed: UInt64 = 0) {
     self.interpreter = interpreter
@@ -92,6 +101,36 @@ public struct PassContext {
   }
 
   public var pool: ThreadPool { interpreter.pool }
+}
+
+extension [any CompressionPass] {
+  /// Starts the passes one after the other, so that each knows what those before it plan.
+  /// - Returns: the passes at work, and what they will store parameters as together.
+  package func begin(
+    on graph: ModelGraph, in context: PassContext
+  ) throws(CompressionError) -> (workers: [any BlockPass], plan: [ParameterID: WeightStorage]) {
+    var context = context
+    var workers: [any BlockPass] = []
+    for pass in self {
+      let worker = try pass.begin(on: graph, in: context)
+      context.planned.merge(worker.plan) { _, later in later }
+      workers.append(worker)
+    }
+    let missing = context.planned.keys.sorted { $0.index < $1.index }.first { context.planned[$0]?.inputs == .int8Static }
+    if let missing, !contains(where: { $0 is StaticActivationRanges }) {
+      throw CompressionError(
+        graph[missing].module, "is to have static activations, and no pass finds their range",
+        remedy: "let the pass \(StaticActivationRanges.identifier) follow the one that quantizes", kind: .badConfiguration)
+    }
+    return (workers, context.planned)
+  }
+}
+
+extension WeightStorage {
+  /// How the inputs of a layer with this weight are quantized.
+  var inputs: ActivationQuantization {
+    if case .quantized(let scheme) = self { scheme.activations } else { .none }
+  }
 }
 
 /// What a pass did.
@@ -119,14 +158,34 @@ public struct PassRecord: Sendable, Equatable {
     }
   }
 
+  /// What became of the inputs of one layer.
+  public struct Inputs: Sendable, Equatable {
+    public let module: String
+    /// Share of calibration's values that are beyond the range of a stored scale.
+    public let clippedFraction: Double?
+    /// What was done instead of what was asked, in words.
+    public let fallback: String?
+
+    public init(module: String, clippedFraction: Double? = nil, fallback: String? = nil) {
+      self.module = module
+      self.clippedFraction = clippedFraction
+      self.fallback = fallback
+    }
+  }
+
   public var pass: String
   public var layers: [Layer]
+  /// Layers whose inputs the pass decided on, beside those whose weights it changed.
+  public var inputs: [Inputs]
   public var warnings: [String]
+  /// Modules whose weights, inputs or outputs were rescaled: they cannot be compared with the checkpoint's one by one.
+  public var rescaled: [String] = []
 
   /// The record of a pass that has done nothing yet, or of one that has.
-  public init(pass: String, layers: [Layer] = [], warnings: [String] = []) {
+  public init(pass: String, layers: [Layer] = [], inputs: [Inputs] = [], warnings: [String] = []) {
     self.pass = pass
     self.layers = layers
+    self.inputs = inputs
     self.warnings = warnings
   }
 }

@@ -59,6 +59,12 @@ public enum PassCatalog {
     HalfQuadratic.self,
     ImportanceMatrix.self,
     GPTQ.self,
+    AutoRound.self,
+    ActivationOutliers.self,
+    StaticActivationRanges.self,
+    ActivationAware.self,
+    SmoothQuant.self,
+    HadamardRotation.self,
   ]
 
   /// The pass of that identifier with these options.

@@ -23,12 +23,13 @@ public final class LayerErrorMeter {
   private var signal: [String: Double] = [:]
   private var noise: [String: Double] = [:]
 
-  public init(model: ModelGraph) {
+  /// - Parameter rescaled: modules that are left out, for their weights or inputs are not the reference's feature by feature.
+  public init(model: ModelGraph, leavingOut rescaled: Set<String> = []) {
     self.model = model
     var weights: [String: (weight: ParameterID, bias: ParameterID?)] = [:]
     for block in model.blocks {
       for (node, weight) in model.linears(of: block) {
-        if case .quantized = model[weight].weightStorage {
+        if case .quantized = model[weight].weightStorage, !rescaled.contains(node.scope) {
           weights[node.scope] = (weight, node.parameters.dropFirst().first)
         }
       }

@@ -6,7 +6,8 @@ extension Interpreter {
   /// Up to this many rows a product streams the weights once instead of packing them.
   static let fewRows = 8
 
-  /// `x · Wᵀ + b` for any storage of W. With int8 input quantization the rows of x are quantized on the fly.
+  /// `x · Wᵀ + b` for any storage of W. With int8 input quantization the rows of x are quantized on the fly, by the scale
+  /// that the weight brings along or by one per row.
   func linear(_ x: Matrix, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization) -> Matrix {
     let output = Matrix(rows: x.rows, columns: Int(weight.view.n))
     linear(x, rows: 0..<x.rows, weight, bias: bias, quantization: quantization, into: output)
@@ -18,12 +19,13 @@ extension Interpreter {
     _ x: Matrix, rows: Range<Int>, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization,
     into output: Matrix
   ) {
-    if quantization == .int8, weight.view.storage != DSO_STORAGE_QUANTIZED {
+    let scale = quantization == .int8Static ? weight.inputScale : nil
+    if quantization != .none, weight.view.storage != DSO_STORAGE_QUANTIZED {
       // A float weight in place of a quantized one: its inputs keep the values that int8 gives them.
-      let rounded = fakeQuantized(rows == 0..<x.rows ? x : x.copy(rows: rows))
+      let rounded = fakeQuantized(rows == 0..<x.rows ? x : x.copy(rows: rows), scale: scale)
       return linear(rounded, rows: 0..<rounded.rows, weight, bias: bias, quantization: .none, into: output)
     }
-    let quantized = quantization == .int8 ? quantizeRows(x, rows, groupSize: Int(weight.view.group_size)) : nil
+    let quantized = quantization == .none ? nil : quantizeRows(x, rows, groupSize: Int(weight.view.group_size), scale: scale)
     var shape = weight.view
     let scratch = Int(dso_matmul_scratch_bytes(&shape))
     let few = rows.count <= Self.fewRows && quantized == nil
@@ -63,24 +65,34 @@ extension Interpreter {
     return (max(64, (rows + wanted - 1) / wanted), columns)
   }
 
-  /// The values that int8 codes with a scale per row stand for.
-  func fakeQuantized(_ x: Matrix) -> Matrix {
+  /// The values that int8 codes stand for: with this scale, or with one per row.
+  package func fakeQuantized(_ x: Matrix, scale: Float? = nil) -> Matrix {
     let result = Matrix(uninitializedRows: x.rows, columns: x.columns)
     pool.ranges(of: x.rows, grain: 8) { range in
-      dso_fake_quantize_rows_s8(
-        x.row(range.lowerBound), Int64(x.columns), Int64(range.count), Int64(x.columns), result.row(range.lowerBound),
-        Int64(x.columns))
+      let (input, output) = (x.row(range.lowerBound), result.row(range.lowerBound))
+      let (rows, width) = (Int64(range.count), Int64(x.columns))
+      if let scale {
+        dso_fake_quantize_rows_s8_fixed(input, width, rows, width, scale, output, width)
+      } else {
+        dso_fake_quantize_rows_s8(input, width, rows, width, output, width)
+      }
     }
     return result
   }
 
-  private func quantizeRows(_ x: Matrix, _ rows: Range<Int>, groupSize: Int) -> QuantizedRows {
+  private func quantizeRows(_ x: Matrix, _ rows: Range<Int>, groupSize: Int, scale: Float?) -> QuantizedRows {
     let result = QuantizedRows(rows: rows.count, columns: x.columns, groupSize: groupSize)
     pool.ranges(of: rows.count, grain: 8) { range in
-      dso_quantize_rows_s8(
-        x.row(rows.lowerBound + range.lowerBound), Int64(x.columns), Int64(range.count), Int64(x.columns),
-        result.codes + range.lowerBound * x.columns, Int64(x.columns), result.scales + range.lowerBound, Int64(groupSize),
-        result.sums + range.lowerBound * result.groups)
+      let input = x.row(rows.lowerBound + range.lowerBound)
+      let (codes, scales) = (result.codes + range.lowerBound * x.columns, result.scales + range.lowerBound)
+      let sums = result.sums + range.lowerBound * result.groups
+      let (count, width, group) = (Int64(range.count), Int64(x.columns), Int64(groupSize))
+      if let scale {
+        scales.update(repeating: scale, count: range.count)
+        _ = dso_quantize_rows_s8_fixed(input, width, count, width, scale, codes, width, group, sums)
+      } else {
+        dso_quantize_rows_s8(input, width, count, width, codes, width, scales, group, sums)
+      }
     }
     return result
   }

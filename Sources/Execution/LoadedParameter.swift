@@ -12,6 +12,8 @@ final class LoadedParameter: @unchecked Sendable {
   private let override: Matrix?
   /// The matrix as kernels take it. The pointers stay valid as long as this object keeps the tensors.
   private(set) var view = dso_weights()
+  /// The scale of the inputs, where calibration has fixed one.
+  let inputScale: Float?
 
   /// The float32 values of a vector (a gain, a bias); empty for matrices.
   var vector: [Float] {
@@ -20,7 +22,8 @@ final class LoadedParameter: @unchecked Sendable {
   }
 
   /// Reads values where the caller keeps them, also those that it puts there later.
-  init(_ parameter: Parameter, overriddenBy matrix: Matrix) throws {
+  init(_ parameter: Parameter, overriddenBy matrix: Matrix, inputScale: Float? = nil) throws {
+    self.inputScale = inputScale
     let dimensions = parameter.shape.dimensions
     let fits = dimensions.count == 2 ? dimensions == [matrix.rows, matrix.columns] : parameter.shape.elementCount == matrix.values
     guard fits,
@@ -42,6 +45,7 @@ final class LoadedParameter: @unchecked Sendable {
     // No kernel computes in float64: such weights are rounded once.
     if case .dense(let tensor) = loaded, tensor.dataType == .float64, let narrow = tensor.asFloat32() { loaded = .dense(narrow) }
     weight = loaded
+    if case .quantized(let tensor) = loaded { inputScale = tensor.inputScale } else { inputScale = nil }
     switch weight {
     case .dense(let tensor):
       scales = nil
@@ -127,8 +131,9 @@ public final class LoadedBlock: @unchecked Sendable {
   ///   over.
   public func overriding(_ values: [ParameterID: Matrix], of graph: ModelGraph) throws -> LoadedBlock {
     var replaced = parameters
-    for (id, matrix) in values where replaced[id] != nil {
-      replaced[id] = try LoadedParameter(graph[id], overriddenBy: matrix)
+    for (id, matrix) in values {
+      guard let base = replaced[id] else { continue }
+      replaced[id] = try LoadedParameter(graph[id], overriddenBy: matrix, inputScale: base.inputScale)
     }
     return LoadedBlock(replaced, over: self)
   }

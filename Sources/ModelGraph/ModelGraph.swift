@@ -57,6 +57,8 @@ public struct ModelGraph: Sendable {
   public internal(set) var output: ValueID
   /// Activation quantization of the inputs of linear nodes, by weight parameter; absent means none.
   public internal(set) var inputQuantization: [ParameterID: ActivationQuantization] = [:]
+  /// Whether a pass has changed what parameters are read as: the weights of a layer are then not the checkpoint's.
+  public internal(set) var isRewritten = false
 
   public subscript(id: ParameterID) -> Parameter { parameters[id.index] }
   public subscript(id: ValueID) -> ValueType { valueTypes[id.index] }
@@ -117,6 +119,13 @@ extension ModelGraph {
   public mutating func release(_ id: ParameterID) {
     guard let storage = parameters[id.index].weightStorage else { return }
     parameters[id.index].storage = .released(storage)
+  }
+
+  /// The same model with another kind of input quantization in every layer that quantizes its inputs now, to see what that costs.
+  public func quantizingInputs(as quantization: ActivationQuantization) -> ModelGraph {
+    var copy = self
+    copy.inputQuantization = quantization == .none ? [:] : inputQuantization.mapValues { _ in quantization }
+    return copy
   }
 
   mutating func setInputQuantization(_ quantization: ActivationQuantization, for id: ParameterID) {

@@ -16,14 +16,26 @@ final class CalibrationWork {
   private var stream: CalibrationStream?
   private var sensitivity: OutputSensitivity?
   private let spill: URL
+  private let material: CalibrationMaterial?
 
   /// Reads and tokenizes the text and chooses its windows.
-  /// - Parameter graph: the model that passes begin on.
-  init(_ plan: CalibrationPlan, for run: CompressionRun, graph: ModelGraph, spillingTo directory: URL) throws {
+  /// - Parameters:
+  ///   - graph: the model that passes begin on.
+  ///   - needs: what is asked of it; nil for what the recipe's passes ask.
+  ///   - material: what another run over the same model has found, or is given for others to use.
+  init(
+    _ plan: CalibrationPlan, for run: CompressionRun, graph: ModelGraph, needs: Set<PassNeed>? = nil, sharing material: CalibrationMaterial? = nil,
+    spillingTo directory: URL
+  ) throws {
     self.run = run
     self.graph = graph
+    self.material = material
     spill = directory
-    needs = run.recipe.needs
+    self.needs = needs ?? run.recipe.needs
+    if let known = material?.selection {
+      selection = known
+      return
+    }
     let tokenizer = try run.model.tokenizer()
     var evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
     if let limit = run.settings.maximumMemory { evaluator.activationBudget = min(evaluator.activationBudget, limit / 2) }
@@ -33,19 +45,35 @@ final class CalibrationWork {
     selection = try text.selection(
       plan.settings(maximumPositions: graph.maximumPositions, seed: run.recipe.seed), for: graph, evaluator: evaluator
     ) { tokenizer.encode($0, addSpecialTokens: hasBeginnings) }
+    material?.selection = selection
   }
 
   /// Gets ready to work on the block of that index: from the start, or from what an earlier run saved.
   func begin(at index: Int, restoring file: URL?) throws {
+    if needs == [.inputErrors] { return }
     let limit = run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20
     let stream = try CalibrationStream(
       windows: selection.windows, of: graph, interpreter: run.interpreter, needs: needs, memoryLimit: limit, spillingTo: spill)
     if let file { try stream.restore(from: file, position: index) }
     self.stream = stream
     guard needs.contains(.gradients) else { return }
+    if let known = material?.sensitivity {
+      sensitivity = known
+      return
+    }
     sensitivity = try OutputSensitivity.measure(stream, seed: run.recipe.seed, spillingTo: spill) { [run] done, total in
       run.progress?(StageProgress(stage: "Measuring sensitivity", completed: done, total: total))
     }
+    if material?.sharesSensitivity == true { material?.sensitivity = sensitivity }
+  }
+
+  /// What int8 inputs do to every layer; nil when no pass asks.
+  func inputErrors() throws -> InputErrors? {
+    guard needs.contains(.inputErrors) else { return nil }
+    return try InputErrors.measure(
+      graph, under: run.recipe.passes, windows: selection.windows, in: PassContext(interpreter: run.interpreter, seed: run.recipe.seed),
+      spillingTo: spill
+    ) { [run] done, total in run.progress?(StageProgress(stage: "Measuring activations", completed: done, total: total)) }
   }
 
   /// What passes see in front of this block.

@@ -43,7 +43,7 @@ public struct CompressionRun {
 
   /// Checks everything that can be checked without weights, text and output included, and lays the output out.
   public func plan() throws -> Plan {
-    let (layout, _, _) = try prepare()
+    let layout = try prepare().layout
     if let calibration = recipe.calibration { _ = try CalibrationText(contentsOf: calibration.file) }
     _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
     try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
@@ -57,48 +57,81 @@ public struct CompressionRun {
       outputBytes: layers.reduce(0) { $0 + $1.outputBytes }, largestBlockBytes: largestBlockBytes(layout))
   }
 
-  private func prepare() throws -> (layout: OutputLayout, workers: [any BlockPass], graph: ModelGraph) {
-    let graph = try recipe.prepare(model.graph)
-    let context = PassContext(interpreter: interpreter, seed: recipe.seed)
-    var plan: [ParameterID: WeightStorage] = [:]
-    var workers: [any BlockPass] = []
-    for pass in recipe.passes {
-      let worker = try pass.begin(on: graph, in: context)
-      plan.merge(worker.plan) { _, later in later }
-      workers.append(worker)
-    }
-    return (try OutputLayout(model: model, graph: graph, plan: plan, format: recipe.format), workers, graph)
+  /// A run that was checked as far as it can be without weights.
+  struct Preparation {
+    let layout: OutputLayout
+    let workers: [any BlockPass]
+    /// The model that passes begin on.
+    let graph: ModelGraph
+  }
+
+  private func prepare() throws -> Preparation { try prepare(try recipe.prepare(model.graph)) }
+
+  /// - Parameters:
+  ///   - graph: the model that passes begin on.
+  ///   - inputErrors: what calibration has found out for passes that choose layers by it.
+  private func prepare(_ graph: ModelGraph, inputErrors: InputErrors? = nil) throws -> Preparation {
+    var context = PassContext(interpreter: interpreter, seed: recipe.seed)
+    context.inputErrors = inputErrors
+    let (workers, plan) = try recipe.passes.begin(on: graph, in: context)
+    return Preparation(
+      layout: try OutputLayout(model: model, graph: graph, plan: plan, format: recipe.format), workers: workers, graph: graph)
   }
 
   /// Runs the recipe.
   /// - Returns: the report that was written, too.
   /// - Throws: a `Failure`; then nothing is left at the output's place. A missed gate does not throw: the report says so.
   public func execute() throws -> CompressionReport {
-    let clock = ContinuousClock()
-    let start = clock.now
-    var (layout, workers, graph) = try prepare()
-    try checkMemory(layout)
+    let start = ContinuousClock.now
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
+    let prepared = try prepareWithinMemory()
+    return try reserving { output in
+      try finish(quantize(prepared, into: output), evaluation: evaluation, since: start)
+    }
+  }
+
+  /// Works in an output directory. Whatever fails may fail again the same way, so that nothing is left behind but by a stop.
+  func reserving(_ body: (OutputDirectory) throws -> CompressionReport) throws -> CompressionReport {
     let output = try OutputDirectory(
       settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
     do {
-      let calibration =
-        recipe.needs.isEmpty
-        ? nil : try recipe.calibration.map { try CalibrationWork($0, for: self, graph: graph, spillingTo: output.partial) }
-      return try execute(into: output, layout, graph, &workers, calibration, evaluation, since: start, clock)
+      return try body(output)
     } catch is StoppedFailure {
       throw StoppedFailure(isResumable: output.keepsPartial)
     } catch {
-      // Whatever failed may fail again the same way: nothing is left behind.
       output.keepsPartial = false
       throw error
     }
   }
 
-  private func execute(
-    into output: OutputDirectory, _ layout: OutputLayout, _ graph: ModelGraph, _ workers: inout [any BlockPass],
-    _ calibration: CalibrationWork?, _ evaluation: MeasurementPlan?, since start: ContinuousClock.Instant, _ clock: ContinuousClock
-  ) throws -> CompressionReport {
+  /// A checkpoint that was written and compared with what it should be, and has no name yet.
+  struct Quantized {
+    let output: OutputDirectory
+    let journal: RunJournal
+    /// The model that passes began on.
+    let prepared: ModelGraph
+    let written: ModelBundle
+    let records: [PassRecord]
+    let calibration: CalibrationSelection?
+    let caveats: [String]
+  }
+
+  /// Runs the passes and writes the checkpoint.
+  /// - Parameter material: of calibration, when several runs share it.
+  func quantize(
+    _ prepared: Preparation, into output: OutputDirectory, sharing material: CalibrationMaterial? = nil
+  ) throws -> Quantized {
+    let graph = prepared.graph
+    let calibration =
+      recipe.needs.isEmpty
+      ? nil
+      : try recipe.calibration.map {
+        try CalibrationWork($0, for: self, graph: graph, sharing: material, spillingTo: output.partial)
+      }
+    let errors = try calibration?.inputErrors()
+    let chosen = try errors.map { try prepare(graph, inputErrors: $0) } ?? prepared
+    let layout = chosen.layout
+    var workers = chosen.workers
     let configuration = try OutputConfiguration(model: model, graph: graph, layout: layout)
     let yaml = recipe.yaml()
     let journal = try RunJournal(self, in: output, calibration: calibration?.selection)
@@ -110,17 +143,40 @@ public struct CompressionRun {
 
     let written = try ModelBundle(opening: output.partial.path)
     try compare(written, with: digests)
+    return Quantized(
+      output: output, journal: journal, prepared: graph, written: written, records: workers.map(\.record),
+      calibration: calibration?.selection, caveats: configuration.caveats)
+  }
+
+  /// Measures the checkpoint, writes the report, and gives the output its name.
+  /// - Parameter allocation: how its bits were chosen, when they were.
+  func finish(
+    _ quantized: Quantized, evaluation: MeasurementPlan?, allocation: BitAllocation.Outcome? = nil, since start: ContinuousClock.Instant
+  ) throws -> CompressionReport {
+    let output = quantized.output
     var report = try ReportBuilder(
-      run: self, written: written, records: workers.map(\.record), calibration: calibration?.selection, caveats: configuration.caveats
+      run: self, prepared: quantized.prepared, written: quantized.written, records: quantized.records,
+      calibration: quantized.calibration, caveats: quantized.caveats
     )
-      .report(evaluation: evaluation)
+    .report(evaluation: evaluation)
+    if let allocation {
+      report.allocation = allocation.section
+      report.warnings += allocation.warnings
+    }
     report.resources = ResourceMeter.resources(
-      since: start, clock: clock, bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes, threads: interpreter.pool.threads)
+      since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,
+      threads: interpreter.pool.threads)
     try output.write(report.json.text(), to: "report.json")
     try output.write(HTMLReport.render(report), to: "report.html")
-    journal.remove()
+    quantized.journal.remove()
     try output.commit()
     return report
+  }
+
+  func prepareWithinMemory() throws -> Preparation {
+    let prepared = try prepare()
+    try checkMemory(prepared.layout)
+    return prepared
   }
 
   /// A limit that the largest block alone exceeds cannot be kept, and is refused before any work.

@@ -13,6 +13,10 @@ struct OutputConfiguration {
     var object = model.configuration.object ?? [:]
     object["quantization_config"] = nil
     object["compression_config"] = nil
+    if !model.graph.sharedParameters.isEmpty, graph.sharedParameters.isEmpty {
+      // A pass gave the head a weight of its own.
+      object["tie_word_embeddings"] = false
+    }
     var modules: [CompressedTensorsConfiguration.Module] = []
     for entry in layout.entries {
       guard case .quantized(let scheme) = entry.storage else { continue }

@@ -13,6 +13,8 @@ import Tensors
 /// Measures a written checkpoint against its source and puts the figures into a report.
 struct ReportBuilder {
   let run: CompressionRun
+  /// The model that passes began on: the source, or what a pass made of it as a whole.
+  let prepared: ModelGraph
   let written: ModelBundle
   let records: [PassRecord]
   let calibration: CalibrationSelection?
@@ -25,18 +27,22 @@ struct ReportBuilder {
     report.recipe = run.recipe.listing
     report.inputs = .init(
       modelSHA256: try run.model.contentDigest(), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest)
+    report.calibration = calibration.map { .init($0, trials: run.settings.trials) }
     report.size = size()
     report.outputs = try outputs()
     report.warnings = (calibration?.warnings ?? []) + records.flatMap(\.warnings) + caveats
-    let meter = LayerErrorMeter(model: written.graph)
-    if !records.isEmpty { try meter.measureWeights(against: run.model.graph, pool: run.interpreter.pool) }
+    let meter = LayerErrorMeter(model: written.graph, leavingOut: Set(records.flatMap(\.rescaled)))
+    if !records.isEmpty { try meter.measureWeights(against: prepared, pool: run.interpreter.pool) }
     if let evaluation {
       let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
         .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
       let accuracy = try evaluator.accuracy(
-        of: written.graph, reference: run.model.graph, on: evaluation.text, layerErrors: meter)
+        of: written.graph, reference: run.model.graph, on: evaluation.text,
+        layerErrors: prepared.isRewritten ? nil : meter)
+      if prepared.isRewritten { try evaluator.measureLayers(meter, of: prepared, on: evaluation.text) }
       report.accuracy = .init(accuracy)
       report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
+      report.activations = try activations(accuracy, evaluation, evaluator)
       if !accuracy.modelPerplexity.value.isFinite || accuracy.referencePerplexity?.value.isFinite == false {
         report.warnings.append("a perplexity is too large for a number: that model does not predict this text at all")
       }
@@ -94,14 +100,38 @@ struct ReportBuilder {
   private func layers(_ meter: LayerErrorMeter) -> [CompressionReport.Layer] {
     var errors: [String: LayerError] = [:]
     for error in meter.ordered { errors[error.name] = error }
+    var inputs: [String: [PassRecord.Inputs]] = [:]
+    for record in records { for layer in record.inputs { inputs[layer.module, default: []].append(layer) } }
     return records.flatMap(\.layers).map { layer in
+      let decided = inputs[layer.module] ?? []
+      let fallbacks = ([layer.fallback] + decided.map(\.fallback)).compactMap { $0 }
       var groupSize = 0
       if case .group(let size) = layer.scheme.granularity { groupSize = size }
       return CompressionReport.Layer(
-        name: layer.module, bits: Double(layer.scheme.bits), groupSize: groupSize, format: layer.scheme.name,
+        name: layer.module, bits: Double(layer.scheme.bits), groupSize: groupSize, format: (errors[layer.module]?.scheme ?? layer.scheme).name,
         weightSQNRdB: errors[layer.module]?.weightSQNR, outputSQNRdB: errors[layer.module]?.outputSQNR,
-        clippedFraction: Double(layer.clipped) / Double(max(1, layer.weights)), fallback: layer.fallback)
+        clippedFraction: Double(layer.clipped) / Double(max(1, layer.weights)),
+        inputClippedFraction: decided.compactMap(\.clippedFraction).last,
+        fallback: fallbacks.isEmpty ? nil : fallbacks.joined(separator: "; "))
     }
+  }
+
+  /// What int8 inputs cost: the same written weights with other kinds of them, each against the source. Nil when no layer has any.
+  /// - Parameter own: the checkpoint as it is, measured already.
+  private func activations(
+    _ own: Accuracy, _ plan: MeasurementPlan, _ evaluator: Evaluator
+  ) throws -> [CompressionReport.ActivationForm]? {
+    let kinds = Set(written.graph.inputQuantization.values)
+    guard let kind = kinds.first else { return nil }
+    var forms: [CompressionReport.ActivationForm] = []
+    // A mixture of kinds has no name of its own; its figures are those of `accuracy`.
+    if kinds.count == 1 { forms.append(.init(kind: kind.rawValue, own)) }
+    for other in [ActivationQuantization.int8, .none] where kinds != [other] {
+      let accuracy = try evaluator.accuracy(
+        of: written.graph.quantizingInputs(as: other), reference: run.model.graph, on: plan.text)
+      forms.append(.init(kind: other.rawValue, accuracy))
+    }
+    return forms
   }
 
   private func speed(_ evaluation: MeasurementPlan) throws -> CompressionReport.Speed {
@@ -192,6 +222,25 @@ extension CompressionReport.KeyValueCache {
     self.init(
       type: form.rawValue, bytesPerToken: form.bytesPerToken(of: graph),
       referenceBytesPerToken: KeyValueQuantization.none.bytesPerToken(of: graph), perplexityRatio: ratio?.value,
+      perplexityRatioInterval: ratio?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) },
+      klDivergence: accuracy.klDivergence.map(CompressionReport.KLDivergence.init), topTokenAgreement: accuracy.topTokenAgreement)
+  }
+}
+
+extension CompressionReport.Calibration {
+  init(_ selection: CalibrationSelection, trials: [AlgorithmTrial.Outcome]) {
+    self.init(
+      text: selection.name, windows: selection.windows.count, tokens: selection.tokens, sampling: selection.strategy.rawValue,
+      exactDuplicates: selection.exactDuplicates, nearDuplicates: selection.nearDuplicates, tierLosses: selection.tiers.map(\.meanLoss),
+      trials: trials.map { .init(algorithm: $0.name, klDivergence: $0.divergence, seconds: $0.seconds) })
+  }
+}
+
+extension CompressionReport.ActivationForm {
+  init(kind: String, _ accuracy: Evaluation.Accuracy) {
+    let ratio = accuracy.perplexityRatio
+    self.init(
+      kind: kind, perplexityRatio: ratio?.value,
       perplexityRatioInterval: ratio?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) },
       klDivergence: accuracy.klDivergence.map(CompressionReport.KLDivergence.init), topTokenAgreement: accuracy.topTokenAgreement)
   }

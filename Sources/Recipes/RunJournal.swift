@@ -128,6 +128,7 @@ extension PassRecord {
   fileprivate var json: JSONValue {
     [
       "pass": .string(pass), "warnings": .array(warnings.map(JSONValue.string)),
+      "rescaled": .array(rescaled.map(JSONValue.string)), "inputs": .array(inputs.map(\.json)),
       "layers": .array(
         layers.map { layer in
           var groupSize = 0
@@ -146,6 +147,8 @@ extension PassRecord {
   fileprivate init?(json: JSONValue) {
     guard let pass = json["pass"]?.string, let layers = json["layers"]?.array else { return nil }
     self.init(pass: pass, warnings: json["warnings"]?.array?.compactMap(\.string) ?? [])
+    rescaled = json["rescaled"]?.array?.compactMap(\.string) ?? []
+    inputs = json["inputs"]?.array?.compactMap(Inputs.init(json:)) ?? []
     for layer in layers {
       guard let module = layer["module"]?.string, let bits = layer["bits"]?.integer, let symmetric = layer["symmetric"]?.bool,
         let groupSize = layer["groupSize"]?.integer, let activations = layer["activations"]?.string.flatMap(ActivationQuantization.init),
@@ -156,5 +159,19 @@ extension PassRecord {
       self.layers.append(
         Layer(module: module, scheme: scheme, weights: weights, clipped: clipped, fallback: layer["fallback"]?.string))
     }
+  }
+}
+
+extension PassRecord.Inputs {
+  fileprivate var json: JSONValue {
+    var object: JSONObject = ["module": .string(module)]
+    if let clippedFraction { object["clippedFraction"] = .number(clippedFraction) }
+    if let fallback { object["fallback"] = .string(fallback) }
+    return .object(object)
+  }
+
+  fileprivate init?(json: JSONValue) {
+    guard let module = json["module"]?.string else { return nil }
+    self.init(module: module, clippedFraction: json["clippedFraction"]?.double, fallback: json["fallback"]?.string)
   }
 }

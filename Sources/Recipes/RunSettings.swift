@@ -11,6 +11,8 @@ public struct RunSettings: Sendable {
   /// What to measure accuracy on; nil for no measurement.
   public var evaluation: EvaluationSettings? = EvaluationSettings()
   public var gates = AccuracyGates()
+  /// What was tried before the recipe was settled, for the report.
+  public var trials: [AlgorithmTrial.Outcome] = []
   /// Worker threads; nil for one per processor. The bytes that are written never depend on it.
   public var threads: Int?
   /// The most bytes that activations and buffers may take; nil for the default.

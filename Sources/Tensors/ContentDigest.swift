@@ -42,6 +42,7 @@ extension Weight {
       add(tensor.codes)
       add(tensor.scales)
       if let points = tensor.zeroPoints { add(points) }
+      if let scale = tensor.inputScale { digest.update("input \(scale.bitPattern)") }
     }
     return digest.hexadecimal()
   }

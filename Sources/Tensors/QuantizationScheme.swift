@@ -20,6 +20,8 @@ public enum ActivationQuantization: String, Sendable, Hashable, Codable, CaseIte
   case none
   /// Symmetric int8, one scale per token, found at run time.
   case int8
+  /// Symmetric int8, one scale per layer, found by calibration and stored.
+  case int8Static = "int8-static"
 }
 
 /// How a weight matrix is represented: width, signedness, granularity, and what meets it at run time.
@@ -43,10 +45,11 @@ public struct QuantizationScheme: Sendable, Hashable {
   /// The smallest and largest code: −2^(bits−1) and 2^(bits−1)−1.
   public var codeRange: ClosedRange<Int> { -(1 << (bits - 1))...(1 << (bits - 1)) - 1 }
 
-  /// Short name as the field writes it: `W4A16 g128`, `W8A8`, `W4A16 g64 asymmetric`.
+  /// Short name as the field writes it: `W4A16 g128`, `W8A8`, `W8A8 static`, `W4A16 g64 asymmetric`.
   public var name: String {
-    var text = "W\(bits)A\(activations == .int8 ? 8 : 16)"
+    var text = "W\(bits)A\(activations == .none ? 16 : 8)"
     if case .group(let size) = granularity { text += " g\(size)" }
+    if activations == .int8Static { text += " static" }
     return symmetric ? text : text + " asymmetric"
   }
 }

@@ -16,6 +16,9 @@ public struct QuantizedTensor: Sendable {
   public let scales: Tensor
   /// Int8 `[outputs, groups]`, signed like the codes; nil when symmetric.
   public let zeroPoints: Tensor?
+  /// The scale of the layer's inputs, representable in the type of `scales`; only with `int8Static`, and nil there until calibration has found
+  /// it: the inputs then have a scale per token.
+  public let inputScale: Float?
 
   public var outputs: Int { shape[0] }
   public var inputs: Int { shape[1] }
@@ -26,7 +29,9 @@ public struct QuantizedTensor: Sendable {
   public var wordsPerRow: Int { Self.wordsPerRow(inputs: inputs, bits: scheme.bits) }
 
   /// Nil unless every part has the type and extent that scheme and shape ask for.
-  public init?(scheme: QuantizationScheme, shape: Shape, codes: Tensor, scales: Tensor, zeroPoints: Tensor?) {
+  public init?(
+    scheme: QuantizationScheme, shape: Shape, codes: Tensor, scales: Tensor, zeroPoints: Tensor?, inputScale: Float? = nil
+  ) {
     guard shape.rank == 2, shape[0] > 0, shape[1] > 0, (2...8).contains(scheme.bits) else { return nil }
     if case .group(let size) = scheme.granularity, size <= 0 { return nil }
     let (outputs, inputs) = (shape[0], shape[1])
@@ -36,6 +41,11 @@ public struct QuantizedTensor: Sendable {
       (zeroPoints == nil) == scheme.symmetric
     else { return nil }
     if let zeroPoints, zeroPoints.dataType != .int8 || zeroPoints.shape != parts { return nil }
+    if let inputScale {
+      guard scheme.activations == .int8Static, inputScale > 0, inputScale.isFinite, scales.dataType.rounded(inputScale) == inputScale
+      else { return nil }
+    }
+    self.inputScale = inputScale
     self.scheme = scheme
     self.shape = shape
     self.codes = codes
@@ -49,6 +59,13 @@ public struct QuantizedTensor: Sendable {
   public static func groupCount(inputs: Int, _ granularity: Granularity) -> Int {
     let size = granularity.groupSize(inputs: inputs)
     return (inputs + size - 1) / size
+  }
+
+  /// The same weights under inputs of another kind; nil when the scale does not go with it.
+  public func quantizingInputs(as activations: ActivationQuantization, scale: Float? = nil) -> QuantizedTensor? {
+    var scheme = scheme
+    scheme.activations = activations
+    return QuantizedTensor(scheme: scheme, shape: shape, codes: codes, scales: scales, zeroPoints: zeroPoints, inputScale: scale)
   }
 
   /// Bytes of codes, scales and zero points together.

@@ -160,3 +160,10 @@ extension Tensor {
     self.init(dataType: .int8, shape: shape) { bytes in values.withUnsafeBytes { bytes.copyMemory(from: $0) } }
   }
 }
+
+extension DataType {
+  /// The nearest value (ties to even) of float32, float16 or bfloat16; NaN for the other types.
+  public func rounded(_ value: Float) -> Float {
+    Tensor([value], shape: [1]).converted(to: self)?.float32Values()?.first ?? .nan
+  }
+}

@@ -3,7 +3,7 @@ import Testing
 
 extension KernelTests {
   @Suite struct CodeProducts {
-    static let kernels = ["dso_matmul_s8", "dso_quantize_rows_s8"]
+    static let kernels = ["dso_matmul_s8", "dso_quantize_rows_s8", "dso_quantize_rows_s8_fixed", "dso_fake_quantize_rows_s8_fixed"]
 
     struct Case {
       var m = 1, n = 1, k = 1, bits = 8, groupSize = 1
@@ -196,6 +196,48 @@ extension KernelTests {
           codes.expectIntact("codes")
           scales.expectIntact("scales")
           sums.expectIntact("sums")
+        }
+      }
+    }
+
+    /// By the contract's words, ties and values beyond the range included.
+    @Test func aFixedScaleRoundsClampsAndCounts() {
+      var numbers = TestNumbers(seed: 57)
+      let scale: Float = 0.0625
+      for k in boundaries where k > 0 {
+        let rows = 3, ld = k + 2, groupSize = max(1, k / 3)
+        var x = numbers.floats(rows * ld, -9...9)
+        for (index, value) in [0.03125, 0.09375, -0.03125, 7.96875, 8, -8.03125, -8.0625, .infinity, -.infinity, .nan].enumerated() {
+          x[(index * 5) % k + (index % rows) * ld] = Float(value)
+        }
+        let groups = (k + groupSize - 1) / groupSize
+        func code(_ value: Float) -> Int8 {
+          let rounded = (value / scale).rounded(.toNearestOrEven)
+          return Int8(rounded > -128 ? min(rounded, 127) : -128)
+        }
+        let expected = (0..<rows * k).map { code(x[$0 / k * ld + $0 % k]) }
+        let beyond = (0..<rows * k).filter { !(-128.5...127.5 ~= x[$0 / k * ld + $0 % k] / scale) }.count
+        for set in allSets {
+          let codes = GuardedArray<Int8>(count: rows * k, canary: 99), sums = GuardedArray<Int32>(count: rows * groups, canary: -77)
+          let values = GuardedArray<Float>(count: rows * k, canary: -77)
+          var clamped: Int64 = 0
+          with(set) {
+            clamped = dso_quantize_rows_s8_fixed(
+              x, Int64(ld), Int64(rows), Int64(k), scale, codes.pointer, Int64(k), Int64(groupSize), sums.pointer)
+            dso_fake_quantize_rows_s8_fixed(x, Int64(ld), Int64(rows), Int64(k), scale, values.pointer, Int64(k))
+          }
+          #expect(codes.elements == expected, "\(name(set)) k \(k)")
+          #expect(values.elements == expected.map { Float($0) * scale }, "\(name(set)) k \(k)")
+          #expect(Int(clamped) == beyond, "\(name(set)) k \(k)")
+          for row in 0..<rows {
+            for group in 0..<groups {
+              let part = expected[row * k + group * groupSize..<row * k + min(k, (group + 1) * groupSize)]
+              #expect(sums[row * groups + group] == part.reduce(0) { $0 + Int32($1) })
+            }
+          }
+          for array in [codes] { array.expectIntact("codes") }
+          sums.expectIntact("sums")
+          values.expectIntact("values")
         }
       }
     }

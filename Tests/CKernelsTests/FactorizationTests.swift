@@ -3,7 +3,9 @@ import Testing
 
 extension KernelTests {
   @Suite struct Factorization {
-    static let kernels = ["dso_accumulate_outer", "dso_solve_panel", "dso_round_with_feedback"]
+    static let kernels = [
+      "dso_accumulate_outer", "dso_solve_panel", "dso_round_with_feedback", "dso_round_two_sided", "dso_descend_tile",
+    ]
 
     @Test func sumsOuterProducts() {
       var numbers = TestNumbers(seed: 71)

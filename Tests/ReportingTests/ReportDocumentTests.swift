@@ -16,8 +16,8 @@ import Testing
     let json = Samples.report().json
     #expect(
       json.object?.keys == [
-        "schema", "tool", "model", "recipe", "inputs", "outputs", "size", "accuracy", "keyValueCache", "layers", "speed", "resources",
-        "gates", "warnings",
+        "schema", "tool", "model", "recipe", "inputs", "outputs", "calibration", "size", "accuracy", "activations", "keyValueCache",
+        "allocation", "layers", "speed", "resources", "gates", "warnings",
       ])
     #expect(json["schema"] == 1)
     #expect(
@@ -33,9 +33,21 @@ import Testing
       ])
     #expect(json["accuracy"]?["perplexityRatioInterval"] == [0.9999, 1.0005])
     #expect(
+      json["activations"]?.array?.first?.object?.keys == [
+        "kind", "perplexityRatio", "perplexityRatioInterval", "klDivergence", "topTokenAgreement",
+      ])
+    #expect(
       json["keyValueCache"]?.object?.keys == [
         "type", "bytesPerToken", "referenceBytesPerToken", "perplexityRatio", "perplexityRatioInterval", "klDivergence",
         "topTokenAgreement",
+      ])
+    #expect(
+      json["allocation"]?.object?.keys == [
+        "goal", "limit", "bitsPerWeight", "weights", "bytes", "predictedKL", "measuredKL", "heldOutTokens", "seconds", "rounds", "groups",
+      ])
+    #expect(
+      json["allocation"]?["groups"]?.array?.first?.object?.keys == [
+        "name", "layers", "bits", "groupSize", "weights", "bytes", "predictedKL",
       ])
   }
 
@@ -52,6 +64,10 @@ import Testing
     report.accuracy?.perplexityRatioInterval = .init(lower: 0.9, upper: bad)
     report.accuracy?.klDivergence?.max = bad
     report.accuracy?.windows?.klDivergence = [1, bad]
+    report.activations?[0].perplexityRatio = bad
+    report.activations?[0].klDivergence?.mean = bad
+    report.layers?[0].inputClippedFraction = bad
+    report.allocation?.predictedKL = bad
     report.keyValueCache?.perplexityRatio = bad
     report.keyValueCache?.klDivergence?.mean = bad
     report.layers?[0].weightSQNRdB = bad
@@ -114,6 +130,9 @@ import Testing
     (#""layers": [{"name": "a"}, {"bits": 4}]"#, "layers[1].name"), (#""layers": [{"name": "a", "fallback": true}]"#, "layers[0].fallback"),
     (#""gates": [{"name": "a"}]"#, "gates[0].passed"), (#""warnings": [1]"#, "warnings[0]"),
     (#""outputs": [{"name": "a", "bytes": 1e30}]"#, "outputs[0].bytes"), (#""keyValueCache": {"bytesPerToken": 1}"#, "keyValueCache.type"),
+    (#""activations": [{"perplexityRatio": 1}]"#, "activations[0].kind"), (#""activations": {}"#, "activations"),
+    (#""activations": [{"kind": "int8"}, {"kind": "none", "topTokenAgreement": "1"}]"#, "activations[1].topTokenAgreement"),
+    (#""allocation": {"limit": 4}"#, "allocation.goal"), (#""allocation": {"goal": "x", "groups": [{"bits": 4}]}"#, "allocation.groups[0].name"),
     (#""keyValueCache": {"type": "int8", "bytesPerToken": "1"}"#, "keyValueCache.bytesPerToken"),
     (#""keyValueCache": {"type": "int8", "klDivergence": {"mean": "0"}}"#, "keyValueCache.klDivergence.mean"),
   ])

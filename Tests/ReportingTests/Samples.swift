@@ -32,11 +32,35 @@ enum Samples {
       sourceBytes: 13_644_312, outputBytes: 7_214_336, ratio: 0.52875, bitsPerWeight: 8.47,
       byKind: [.init(kind: "attention", sourceBytes: 3_145_728, outputBytes: 1_572_864)])
     report.accuracy = accuracy
+    report.calibration = .init(
+      text: "train.txt", windows: 256, tokens: 65_536, sampling: "tiers", exactDuplicates: 3, nearDuplicates: 2,
+      tierLosses: [2.8, 3.4, 3.6, 3.8, 4.1],
+      trials: [.init(algorithm: "gptq", klDivergence: 0.0062, seconds: 3.5), .init(algorithm: "yaqa", klDivergence: 0.0039, seconds: 9.1)])
+    report.activations = [
+      .init(
+        kind: "int8-static", perplexityRatio: 1.0021, perplexityRatioInterval: .init(lower: 1.0013, upper: 1.0029),
+        klDivergence: .init(mean: 2.1e-3, standardError: 3e-5, median: 1.4e-3, p95: 7.6e-3, p99: 1.7e-2, p999: 4.1e-2, max: 0.15),
+        topTokenAgreement: 0.971),
+      .init(kind: "int8", perplexityRatio: 1.0004, klDivergence: .init(mean: 8.4e-4), topTokenAgreement: 0.984),
+      .init(kind: "none", perplexityRatio: 1.0001, topTokenAgreement: 0.996),
+    ]
     report.keyValueCache = .init(
       type: "int8", bytesPerToken: 1632, referenceBytesPerToken: 6144, perplexityRatio: 1.0001,
       perplexityRatioInterval: .init(lower: 0.9998, upper: 1.0004),
       klDivergence: .init(mean: 2.4e-5, standardError: 3e-7, median: 1.4e-5, p95: 7.6e-5, p99: 1.7e-4, p999: 4.1e-4, max: 1.5e-3),
       topTokenAgreement: 0.9964)
+    report.allocation = .init(
+      goal: "max-kl", limit: 0.01, bitsPerWeight: 2.71, weights: 4_718_592, bytes: 1_600_000, predictedKL: 0.0082, measuredKL: 0.0094,
+      heldOutTokens: 32640, seconds: 41.5,
+      rounds: [
+        .init(bitsPerWeight: 2.66, predictedKL: 0.0091, measuredKL: 0.0107), .init(bitsPerWeight: 2.71, predictedKL: 0.0082, measuredKL: 0.0094),
+      ],
+      groups: (0..<blocks).map {
+        .init(
+          name: "model.layers.\($0).mlp.{gate_proj,up_proj}",
+          layers: ["model.layers.\($0).mlp.gate_proj", "model.layers.\($0).mlp.up_proj"], bits: 3, groupSize: $0 % 2 * 128, weights: 393_216,
+          bytes: 153_600, predictedKL: 2.7e-4)
+      })
     report.layers = layers(blocks: blocks)
     report.speed = .init(
       prefillTokensPerSecond: .init(reference: 3120, compressed: 4185), decodeTokensPerSecond: .init(reference: 211.4, compressed: 362.9))
@@ -79,9 +103,14 @@ enum Samples {
     report.size?.byKind = (0..<5000).map { _ in .init(kind: text, sourceBytes: .max, outputBytes: .max) }
     report.accuracy?.text = text
     report.accuracy?.tokens = .max
+    report.activations = (0..<5000).map { _ in .init(kind: text, perplexityRatio: -1e308, topTokenAgreement: 1e308) }
     report.keyValueCache?.type = text
     report.keyValueCache?.bytesPerToken = .max
     report.keyValueCache?.perplexityRatio = 1e308
+    report.allocation?.goal = text
+    report.allocation?.limit = 1e308
+    report.allocation?.rounds = (0..<5000).map { _ in .init(bitsPerWeight: 1e308, predictedKL: -1e308) }
+    report.allocation?.groups = (0..<5000).map { _ in .init(name: text, layers: [text], bits: .max, groupSize: .max, bytes: .max, predictedKL: 1e308) }
     report.layers = (0..<count).map {
       .init(
         name: "a.\($0 &* 92_233_720_368_547).\($0 % 40)x" + text, bits: 1e308, groupSize: .max, format: text,

@@ -75,6 +75,12 @@
   PROCEDURE(sum_rows, (const float *x, int64_t ldx, int64_t rows, int64_t width, float *sums), (x, ldx, rows, width, sums))         \
   PROCEDURE(fake_quantize_rows_s8, (const float *x, int64_t ldx, int64_t rows, int64_t k, float *y, int64_t ldy),                   \
             (x, ldx, rows, k, y, ldy))                                                                                              \
+  FUNCTION(int64_t, quantize_rows_s8_fixed,                                                                                         \
+           (const float *x, int64_t ldx, int64_t rows, int64_t k, float scale, int8_t *q, int64_t ldq, int64_t group_size,          \
+            int32_t *sums),                                                                                                         \
+           (x, ldx, rows, k, scale, q, ldq, group_size, sums))                                                                      \
+  PROCEDURE(fake_quantize_rows_s8_fixed,                                                                                            \
+            (const float *x, int64_t ldx, int64_t rows, int64_t k, float scale, float *y, int64_t ldy), (x, ldx, rows, k, scale, y, ldy))\
   FUNCTION(double, cross_entropy_gradient, (float *logits, int64_t target, int64_t count, float weight),                            \
            (logits, target, count, weight))                                                                                         \
   FUNCTION(double, kl_divergence_gradient,                                                                                          \
@@ -112,7 +118,10 @@
   PROCEDURE(solve_panel,                                                                                                            \
             (float *b, int64_t ldb, int64_t rows, const float *transposed, const float *pivots, int64_t j_begin, int64_t j_end),    \
             (b, ldb, rows, transposed, pivots, j_begin, j_end))                                                                     \
+  FUNCTION(int64_t, learned_round, (const dso_learned_row *row, float *values, uint8_t *codes), (row, values, codes))               \
+  PROCEDURE(learned_update, (const dso_learned_row *row, const float *gradient, dso_learned_rates rates), (row, gradient, rates))   \
   FUNCTION(int64_t, round_with_feedback, (const dso_feedback_step *step), (step))                                                   \
-  FUNCTION(int64_t, round_two_sided, (const dso_two_sided_step *step), (step))
+  FUNCTION(int64_t, round_two_sided, (const dso_two_sided_step *step), (step))                                                      \
+  FUNCTION(int64_t, descend_tile, (const dso_descent_step *step), (step))
 
 #endif

@@ -26,6 +26,38 @@ void dso_scatter_codes(const uint8_t *codes, int64_t ld, int64_t rows, const int
   }
 }
 
+void dso_gather_codes(const uint8_t *codes, int64_t ldx, int64_t rows, const int32_t *order, int64_t count, uint8_t *to, int64_t ld) {
+  for (int64_t begin = 0; begin < rows; begin += STRIP, codes += STRIP * ldx, to += STRIP) {
+    int64_t height = dso_min_i64(STRIP, rows - begin);
+    for (int64_t p = 0; p < count; p++)
+      for (int64_t r = 0; r < height; r++) to[p * ld + r] = codes[r * ldx + order[p]];
+  }
+}
+
+void dso_subtract_codes(float *w, const uint8_t *codes, int64_t count, float scale, int zero_point, int bits) {
+  int offset = (1 << (bits - 1)) + zero_point;
+  for (int64_t i = 0; i < count; i++) {
+    float value = (float)(codes[i] - offset) * scale;
+    w[i] -= value;
+  }
+}
+
+void dso_transpose_square(float *a, int64_t lda, int64_t n, int64_t row_begin, int64_t row_end) {
+  for (int64_t i = row_begin; i < row_end; i += TILE) {
+    int64_t i_end = dso_min_i64(row_end, i + TILE);
+    for (int64_t j = i; j < n; j += TILE) {
+      int64_t j_end = dso_min_i64(n, j + TILE);
+      for (int64_t r = i; r < i_end; r++) {
+        for (int64_t c = j > r ? j : r + 1; c < j_end; c++) {
+          float upper = a[r * lda + c];
+          a[r * lda + c] = a[c * lda + r];
+          a[c * lda + r] = upper;
+        }
+      }
+    }
+  }
+}
+
 void dso_transpose_grids(const float *scales, const int8_t *zero_points, int64_t rows, int64_t groups, float *to_scales,
                          float *to_zero_points, int64_t ld) {
   for (int64_t g = 0; g < groups; g++) {

@@ -3,6 +3,7 @@
 #include "../vectors/avx2.h"
 
 #include "../products/sizes.h"
+#include "descent.h"
 #include "feedback.h"
 #include "outer.h"
 #include "../vectors/end.h"

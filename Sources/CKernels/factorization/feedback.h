@@ -134,7 +134,7 @@ int64_t DSO_KERNEL(round_two_sided)(const dso_two_sided_step *step) {
       float value = rounded * scale, off = target - value, error = weight - value, total = base[r] + error;
       weights[r] = error;
       out[r] = total;
-      step->losses[r] += (double)(step->row_pivots[r] * pivot) * off * off;
+      step->losses[r] += (double)step->row_pivots[r] * pivot * off * off;
       // Rows that were rounded already are written too: nothing reads them again.
       const float *row = step->row_m + r * step->ld_row_m;
       VF factor = vf_set(total);

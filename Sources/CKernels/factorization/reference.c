@@ -79,6 +79,41 @@ int64_t dso_portable_round_with_feedback(const dso_feedback_step *step) {
   return clamped;
 }
 
+int64_t dso_portable_descend_tile(const dso_descent_step *step) {
+  int most = (1 << step->bits) - 1;
+  float spread[DSO_FEEDBACK_COLUMNS], changes[DSO_FEEDBACK_COLUMNS];
+  int64_t rows = step->rows, moved = 0;
+  for (int64_t p = 0; p < step->columns; p++) {
+    float *products = step->products + p * step->ld_products, pivot = step->h[p * step->ldh + p];
+    // Columns before this one hold G times their changes instead of their products.
+    for (int64_t s = 0; s < p; s++)
+      for (int64_t r = 0; r < rows; r++) products[r] += step->h[p * step->ldh + s] * step->products[s * step->ld_products + r];
+    memset(spread, 0, sizeof spread);
+    memset(changes, 0, sizeof changes);
+    const float *scales = step->scales + step->groups[p] * step->ld_scales;
+    uint8_t *codes = step->codes + p * step->ld;
+    for (int64_t r = 0; r < rows; r++) {
+      float curvature = (step->g ? step->g[r * step->ldg + r] : 1) * pivot * scales[r];
+      float steps = (products[r] + pivot * spread[r]) / curvature;
+      if (!(fabsf(steps) > DSO_DESCENT_LIMIT && fabsf(steps) < 1e30f)) continue;
+      float code = codes[r] + rintf(steps);
+      code = code > 0 ? code : 0;
+      code = code < (float)most ? code : (float)most;
+      float move = code - codes[r], change = -move * scales[r];
+      if (move == 0) continue;
+      codes[r] = (uint8_t)(int)code;
+      changes[r] = change;
+      step->gains[r] += (double)curvature * scales[r] * move * (2.0 * steps - move);
+      moved++;
+      if (!step->g) spread[r] = change;
+      for (int64_t i = 0; step->g && i < rows; i++) spread[i] += change * step->g[r * step->ldg + i];
+    }
+    memcpy(products, spread, (size_t)rows * sizeof *products);
+    memcpy(step->changes + p * step->ld, changes, (size_t)rows * sizeof *changes);
+  }
+  return moved;
+}
+
 int64_t dso_portable_round_two_sided(const dso_two_sided_step *step) {
   int half = 1 << (step->bits - 1);
   float rows[DSO_FEEDBACK_COLUMNS];

@@ -74,3 +74,12 @@ void dso_portable_fake_quantize_rows_s8(const float *x, int64_t ldx, int64_t row
     }
   }
 }
+
+void dso_portable_fake_quantize_rows_s8_fixed(const float *x, int64_t ldx, int64_t rows, int64_t k, float scale, float *y, int64_t ldy) {
+  for (int64_t row = 0; row < rows; row++, x += ldx, y += ldy)
+    for (int64_t i = 0; i < k; i++) {
+      float rounded = rintf(x[i] / scale);
+      rounded = rounded > -128.0f ? rounded : -128.0f;
+      y[i] = (rounded < 127.0f ? rounded : 127.0f) * scale;
+    }
+}

@@ -129,4 +129,13 @@ void DSO_KERNEL(fake_quantize_rows_s8)(const float *x, int64_t ldx, int64_t rows
   }
 }
 
+void DSO_KERNEL(fake_quantize_rows_s8_fixed)(const float *x, int64_t ldx, int64_t rows, int64_t k, float scale, float *y, int64_t ldy) {
+  VF low = vf_set(-128.0f), high = vf_set(127.0f), scales = vf_set(scale);
+  for (int64_t row = 0; row < rows; row++, x += ldx, y += ldy)
+    for (int64_t i = 0; i < k; i += LANES) {
+      VF code = vf_min(vf_max(vf_round(vf_div(load_some(x + i, k - i), scales)), low), high);
+      store_some(y + i, vf_mul(code, scales), k - i);
+    }
+}
+
 #endif

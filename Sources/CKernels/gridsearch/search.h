@@ -40,7 +40,8 @@ INLINE void consider(const dso_grid_group *g, double scale, int zero_point, cand
   for (int step = 0; step < 2 && usable != 0; step++) {
     fit sums = fit_of(g, usable, -g->half - (float)zero_point, g->half - 1 - (float)zero_point);
     if (sums.error < best->error) *best = (candidate){usable, zero_point, sums.error};
-    if (!(sums.square > 0)) return;
+    // Codes that are far from the best are not made the best by another scale.
+    if (!(sums.square > 0) || sums.error > 1.25f * best->error) return;
     float next = dso_usable_scale(g, usable + (double)sums.along / sums.square);
     if (next == usable) return;
     usable = next;
@@ -50,7 +51,8 @@ INLINE void consider(const dso_grid_group *g, double scale, int zero_point, cand
 /// Steps that are best for a normal distribution of spread 1, by bits: what outliers make too wide is narrowed towards these.
 static const float normal_steps[9] = {0, 0, 0.996f, 0.586f, 0.335f, 0.188f, 0.104f, 0.057f, 0.031f};
 
-enum { STEPS = 64, STEP_ROOTS = 6 };
+/// Scales of the first scan: the error jumps from one to the next where codes are few, and is smooth where they are many.
+INLINE int step_roots(const dso_grid_group *g) { return g->bits <= 3 ? 6 : 5; }
 
 /// From `widest` down to where it is certain that clipping costs more than it gains: the factor from one scale to the next.
 INLINE double step_ratio(const dso_grid_group *g, double widest, double by_extremes, double spread) {
@@ -59,14 +61,14 @@ INLINE double step_ratio(const dso_grid_group *g, double widest, double by_extre
   if (narrowest < widest / 64) narrowest = widest / 64;
   double ratio = narrowest / widest;
   // Roots, for their bits are the same with every library.
-  for (int i = 0; i < STEP_ROOTS; i++) ratio = sqrt(ratio);
+  for (int i = 0; i < step_roots(g); i++) ratio = sqrt(ratio);
   return ratio;
 }
 
 INLINE void scan_symmetric(const dso_grid_group *g, candidate *best, double *ratio) {
   double peak = g->high > -g->low ? g->high : -g->low, scale = peak / (g->half - 1.5);
   *ratio = step_ratio(g, scale, peak / g->half, g->spread);
-  for (int i = 0; i <= STEPS; i++, scale *= *ratio) {
+  for (int i = 0; i <= 1 << step_roots(g); i++, scale *= *ratio) {
     consider(g, scale, 0, best);
     consider(g, -scale, 0, best);
   }
@@ -81,7 +83,7 @@ INLINE void scan_asymmetric(const dso_grid_group *g, candidate *best, double *ra
   double range = (double)g->high - g->low, levels = 2 * g->half - 1, scale = range / (levels - 1.5);
   double variance = (double)g->spread * g->spread - (double)g->mean * g->mean;
   *ratio = step_ratio(g, scale, range / levels, sqrt(variance > 0 ? variance : 0));
-  for (int i = 0; i <= STEPS; i++, scale *= *ratio) {
+  for (int i = 0; i <= 1 << step_roots(g); i++, scale *= *ratio) {
     // From the zero point that keeps the smallest weight to the one that keeps the largest.
     int from = clamped_point(g, -g->half - rint(g->low / scale)), to = clamped_point(g, g->half - 1 - rint(g->high / scale));
     int span = to - from, last = span < 0 ? -span : span;

@@ -16,8 +16,11 @@
 #include "Digest.h"
 #include "Factorization.h"
 #include "GridSearch.h"
+#include "LearnedRounding.h"
 #include "QuantizedCache.h"
+#include "StaticActivations.h"
 #include "Statistics.h"
+#include "Transforms.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -104,6 +104,35 @@ typedef struct {
 /// Minimises tr(G (W - Q) H (W - Q)^T) greedily. Returns how many codes were clamped by more than rounding.
 int64_t dso_round_two_sided(const dso_two_sided_step *step);
 
+// MARK: - Coordinate descent
+
+/// A tile of a rounded weight whose codes are changed one at a time: columns and rows in processing order, column-major. E = W - Q.
+typedef struct {
+  int64_t rows;               ///< at most DSO_FEEDBACK_COLUMNS; those up to the next multiple of 16 must be there, whatever they hold
+  int64_t columns;            ///< at most DSO_FEEDBACK_COLUMNS
+  float *products;            ///< in: G E H of the tile, element (p, r) at p * ld_products + r; overwritten
+  int64_t ld_products;
+  const float *h;             ///< [columns, columns], both triangles
+  int64_t ldh;
+  const float *g;             ///< [rows, rows], both triangles; NULL when rows do not matter to each other (G = identity)
+  int64_t ldg;
+  const int32_t *groups;      ///< [columns]: the group of each
+  const float *scales;        ///< [groups, ld_scales], none 0, may be negative
+  int64_t ld_scales;
+  int32_t bits;               ///< 2..8
+  uint8_t *codes;             ///< [columns, ld], stored plus 2^(bits-1): in and out
+  float *changes;             ///< [columns, ld]: what was added to E, 0 where nothing was
+  int64_t ld;                 ///< of codes and changes
+  double *gains;              ///< [rows]: by how much tr(G E H E^T) fell is added
+} dso_descent_step;
+
+/// In turn for each column and row: moves the code to the one that minimises tr(G E H E^T) while all others stay, if it is not there yet.
+/// A move must gain more than what rounding could feign: at least DSO_DESCENT_LIMIT steps off. Returns how many codes were moved.
+int64_t dso_descend_tile(const dso_descent_step *step);
+
+/// How far, in steps of the grid, the best place must lie from a code before the code is moved.
+#define DSO_DESCENT_LIMIT 0.501f
+
 // MARK: - Moving elements (portable)
 
 /// to[i] = row[order[i]].
@@ -112,6 +141,10 @@ void dso_gather(const float *row, const int32_t *order, int64_t count, float *to
 void dso_gather_columns(const float *x, int64_t ldx, int64_t rows, const int32_t *order, int64_t count, float *to, int64_t ld);
 /// to[r * ldt + order[p]] = codes[p * ld + r] for r below rows, p below count.
 void dso_scatter_codes(const uint8_t *codes, int64_t ld, int64_t rows, const int32_t *order, int64_t count, uint8_t *to, int64_t ldt);
+/// to[p * ld + r] = codes[r * ldx + order[p]] for r below rows, p below count.
+void dso_gather_codes(const uint8_t *codes, int64_t ldx, int64_t rows, const int32_t *order, int64_t count, uint8_t *to, int64_t ld);
+/// w[i] -= (codes[i] - 2^(bits-1) - zero_point) * scale.
+void dso_subtract_codes(float *w, const uint8_t *codes, int64_t count, float scale, int zero_point, int bits);
 /// Grids [rows, groups] to [groups, ld] as dso_feedback_step takes them; rows up to ld get scale 1. A scale of 0 becomes one so large that
 /// every code is the zero point. zero_points may be NULL for zeros.
 void dso_transpose_grids(const float *scales, const int8_t *zero_points, int64_t rows, int64_t groups, float *to_scales,
@@ -119,6 +152,8 @@ void dso_transpose_grids(const float *scales, const int8_t *zero_points, int64_t
 /// Makes rows row_begin..<row_end of the strictly upper (or, from_upper, the strictly lower) triangle of a square matrix equal the other
 /// one's columns.
 void dso_mirror(float *a, int64_t lda, int64_t n, int64_t row_begin, int64_t row_end, int from_upper);
+/// Transposes a square matrix in place: the part that exchanges rows row_begin..<row_end from the diagonal on with the same columns.
+void dso_transpose_square(float *a, int64_t lda, int64_t n, int64_t row_begin, int64_t row_end);
 /// x[i] *= factors[i] * factor.
 void dso_scale_elements(float *x, const float *factors, float factor, int64_t count);
 /// sums[i] += x[i] * y[i], in double.

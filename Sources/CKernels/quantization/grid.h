@@ -55,6 +55,30 @@ INLINE int32_t sum_bytes(const int8_t *q, int64_t count) {
   return vi_sum(sum) + rest;
 }
 
+int64_t DSO_KERNEL(quantize_rows_s8_fixed)(const float *x, int64_t ldx, int64_t rows, int64_t k, float scale, int8_t *q, int64_t ldq,
+                                           int64_t group_size, int32_t *sums) {
+  VF divisor = vf_set(scale), low = vf_set(-128.0f), high = vf_set(127.0f), least = vf_set(-128.5f), most = vf_set(127.5f);
+  int64_t clamped = 0;
+  for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
+    int64_t i = 0;
+    for (; i + LANES <= k; i += LANES) {
+      VF steps = vf_div(vf_load(x + i), divisor);
+      clamped += vf_outside(steps, least, most, LANES);
+      store_codes(steps, low, high, vi_zero(), q + i);
+    }
+    if (i < k) {
+      int8_t rest[LANES];
+      VF steps = vf_div(vf_load_n(x + i, k - i), divisor);
+      clamped += vf_outside(steps, least, most, k - i);
+      store_codes(steps, low, high, vi_zero(), rest);
+      memcpy(q + i, rest, (size_t)(k - i));
+    }
+    if (!sums) continue;
+    for (int64_t begin = 0; begin < k; begin += group_size) *sums++ = sum_bytes(q + begin, dso_min_i64(group_size, k - begin));
+  }
+  return clamped;
+}
+
 void DSO_KERNEL(quantize_rows_s8)(const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales,
                                   int64_t group_size, int32_t *sums) {
   VF low = vf_set(-128.0f), high = vf_set(127.0f);

@@ -33,6 +33,39 @@ int64_t dso_portable_quantize_group(const float *x, int64_t count, float scale, 
   return clamped;
 }
 
+/// Rounds to codes; returns how many were clamped by more than rounding.
+static int64_t round_row(const float *x, int64_t k, float scale, int8_t *q) {
+  int64_t clamped = 0;
+  for (int64_t i = 0; i < k; i++) {
+    float steps = x[i] / scale;
+    clamped += !(steps >= -128.5f && steps <= 127.5f);
+    float rounded = rintf(steps);
+    rounded = rounded > -128.0f ? rounded : -128.0f;
+    rounded = rounded < 127.0f ? rounded : 127.0f;
+    q[i] = (int8_t)rounded;
+  }
+  return clamped;
+}
+
+static int32_t *add_sums(const int8_t *q, int64_t k, int64_t group_size, int32_t *sums) {
+  for (int64_t begin = 0; begin < k; begin += group_size) {
+    int32_t sum = 0;
+    for (int64_t i = begin; i < dso_min_i64(k, begin + group_size); i++) sum += q[i];
+    *sums++ = sum;
+  }
+  return sums;
+}
+
+int64_t dso_portable_quantize_rows_s8_fixed(const float *x, int64_t ldx, int64_t rows, int64_t k, float scale, int8_t *q, int64_t ldq,
+                                            int64_t group_size, int32_t *sums) {
+  int64_t clamped = 0;
+  for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
+    clamped += round_row(x, k, scale, q);
+    if (sums) sums = add_sums(q, k, group_size, sums);
+  }
+  return clamped;
+}
+
 void dso_portable_quantize_rows_s8(const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales,
                                    int64_t group_size, int32_t *sums) {
   for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
@@ -45,17 +78,7 @@ void dso_portable_quantize_rows_s8(const float *x, int64_t ldx, int64_t rows, in
     // The quotient of a denormal maximum may round to zero.
     if (scale == 0) scale = largest;
     scales[row] = scale;
-    for (int64_t i = 0; i < k; i++) {
-      float rounded = rintf(x[i] / scale);
-      rounded = rounded > -128.0f ? rounded : -128.0f;
-      rounded = rounded < 127.0f ? rounded : 127.0f;
-      q[i] = (int8_t)rounded;
-    }
-    if (!sums) continue;
-    for (int64_t begin = 0; begin < k; begin += group_size) {
-      int32_t sum = 0;
-      for (int64_t i = begin; i < dso_min_i64(k, begin + group_size); i++) sum += q[i];
-      *sums++ = sum;
-    }
+    round_row(x, k, scale, q);
+    if (sums) sums = add_sums(q, k, group_size, sums);
   }
 }

@@ -13,11 +13,14 @@ public final class BlockCalibration {
   public let sensitivity: OutputSensitivity?
   private var gathered: [ValueID: InputStatistics] = [:]
   private var kinds: StatisticKinds = []
+  /// Whether statistics stay for several passes that would each take them.
+  var lendsStatistics = false
 
   init(stream: CalibrationStream, block: Block, sensitivity: OutputSensitivity?) {
     self.stream = stream
     self.block = block
     self.sensitivity = sensitivity
+    if stream.gathersHistograms { kinds = .histogram }
   }
 
   /// Tokens of the calibration text.
@@ -33,6 +36,11 @@ public final class BlockCalibration {
 
   /// The same in the uncompressed model; nil unless a pass asked for reference activations.
   public func referenceInput(_ batch: Int) throws -> Matrix? { try stream.reference?.load(batch) }
+
+  /// A place for activations of this width for every batch, in memory or on disk as the stream's own are.
+  func makeStore(width: Int) throws -> ActivationStore { try stream.makeStore(width: width) }
+
+  var interpreter: Interpreter { stream.interpreter }
 
   /// The uncompressed model.
   public var reference: ModelGraph { stream.source }
@@ -60,7 +68,29 @@ public final class BlockCalibration {
     } after: { batch in
       row += stream.batches[batch].layout.rows
     }
+    if lendsStatistics { for statistics in result.values { statistics.isLent = true } }
     gathered = result
+    return result
+  }
+
+  /// Lets the statistics of a value, where there are any, follow a transform that divides its features.
+  func follow(_ value: ValueID, dividedBy factors: [Float], pool: ThreadPool) throws(CompressionError) {
+    try gathered[value]?.divide(by: factors, pool: pool)
+  }
+
+  /// The magnitudes of the inputs of the block's linear layers, by the value they read: as other passes gathered them, or, when none did or a
+  /// transform has changed the inputs since, by a forward of the block as it is now.
+  public func histograms(in graph: ModelGraph) throws -> [ValueID: MagnitudeHistogram] {
+    let known = gathered.compactMapValues(\.histogram)
+    if !known.isEmpty, known.count == gathered.count { return known }
+    var result: [ValueID: MagnitudeHistogram] = [:]
+    let pool = stream.interpreter.pool
+    let linears = graph.linears(of: block)
+    try forward(in: graph, from: input) { _, node, x in
+      let value = node.inputs[0]
+      guard linears.first(where: { $0.node.inputs[0] == value })?.node.output == node.output else { return }
+      try result[value, default: MagnitudeHistogram()].add(x, pool: pool)
+    }
     return result
   }
 

@@ -16,8 +16,12 @@ public final class CalibrationStream {
   let compressed: ActivationStore
   /// Nil when nothing compares.
   let reference: ActivationStore?
+  /// Where activations wait; nil for memory.
+  private let spillDirectory: URL?
   /// The block that the activations stand in front of.
   private(set) var position = 0
+  /// Whether statistics count magnitudes too, so that one forward serves the passes that quantize weights and the one that quantizes inputs.
+  let gathersHistograms: Bool
   /// False from the first batch that was sent through a block until the last.
   public private(set) var isConsistent = true
 
@@ -33,6 +37,7 @@ public final class CalibrationStream {
   ) throws {
     self.interpreter = interpreter
     self.source = source
+    gathersHistograms = needs.contains(.inputHistograms)
     self.windows = windows
     batches = CalibrationBatch.cut(windows, rows: batchRows)
     let widest = source.blocks.dropLast().compactMap { source[source.boundary(of: $0).output].width }.max() ?? 0
@@ -40,8 +45,14 @@ public final class CalibrationStream {
     let keepsReference = needs.contains(.referenceActivations)
     let bytes = rows.reduce(0, +) * widest * MemoryLayout<Float>.stride * (keepsReference ? 2 : 1)
     let spill = bytes > memoryLimit ? directory : nil
+    spillDirectory = spill
     compressed = try ActivationStore(rows: rows, widest: widest, spillingTo: spill)
     reference = keepsReference ? try ActivationStore(rows: rows, widest: widest, spillingTo: spill) : nil
+  }
+
+  /// A place for activations of this width for every batch, kept as the stream's own are.
+  func makeStore(width: Int) throws -> ActivationStore {
+    try ActivationStore(rows: batches.map(\.layout.rows), widest: width, spillingTo: spillDirectory)
   }
 
   /// What a pass sees of the text in front of this block; nil in front of the first, which takes tokens.

@@ -10,6 +10,8 @@ public struct StatisticKinds: OptionSet, Sendable, Hashable {
   public static let columns = StatisticKinds(rawValue: 1)
   /// Σ x xᵀ, which GPTQ and its relatives work on.
   public static let gram = StatisticKinds(rawValue: 2)
+  /// How often which magnitude occurs.
+  public static let histogram = StatisticKinds(rawValue: 4)
 }
 
 /// Statistics of one input that linear layers read: the query, key and value projections share theirs.
@@ -22,6 +24,8 @@ public final class InputStatistics {
   public private(set) var absmax: [Float]
   /// Σ x xᵀ over the tokens, each weighted by its importance where that is known; nil when it was not asked for.
   package private(set) var gram: GramMatrix?
+  /// Magnitudes of all inputs together; nil when they were not asked for, or when a transform has changed them since.
+  public private(set) var histogram: MagnitudeHistogram?
   private var absoluteSums: [Double]
   private var squareSums: [Double]
 
@@ -31,6 +35,7 @@ public final class InputStatistics {
     absoluteSums = Array(repeating: 0, count: width)
     squareSums = Array(repeating: 0, count: width)
     gram = kinds.contains(.gram) ? GramMatrix(inputs: width) : nil
+    histogram = kinds.contains(.histogram) ? MagnitudeHistogram() : nil
   }
 
   /// E[|x|] of each input.
@@ -56,11 +61,16 @@ public final class InputStatistics {
         }
       }
     }
+    try histogram?.add(x, pool: pool)
     try gram?.accumulate(x, weights: importance.map(Array.init), pool: pool)
   }
 
+  /// Whether whoever takes the Gram matrix gets a copy, because others come after.
+  var isLent = false
+
   /// Takes the Gram matrix, whose memory the taker then owns: it may be factored in place.
   package func takeGram() -> GramMatrix? {
+    if isLent { return gram?.copy() }
     defer { gram = nil }
     return gram
   }
@@ -72,6 +82,7 @@ public final class InputStatistics {
       absoluteSums[index] /= Double(abs(factor))
       squareSums[index] /= Double(factor) * Double(factor)
     }
+    histogram = nil
     try gram?.divide(by: factors, pool: pool)
   }
 }

@@ -23,6 +23,8 @@ public final class OutputSensitivity {
   private let file: SpillFile
   private var layers: [ParameterID: Layer] = [:]
   private var end = 0
+  /// What earlier passes of the run divided outputs by.
+  private var outputFactors: [ParameterID: [Float]] = [:]
 
   private init(tokens: Int, directory: URL) throws {
     self.tokens = tokens
@@ -34,7 +36,16 @@ public final class OutputSensitivity {
     guard let layer = layers[weight] else { return nil }
     let values = Matrix(rows: layer.size, columns: layer.size)
     try file.read(values.bytes, at: layer.factorOffset)
+    if let factors = outputFactors[weight], factors.count == layer.size {
+      for row in 0..<layer.size { dso_scale_elements(values.row(row), factors, factors[row], Int64(layer.size)) }
+    }
     return GramMatrix(lower: values, tokens: tokens, totalWeight: Double(tokens))
+  }
+
+  /// Follows a transform that divides output i of a layer by `factors[i]`: what is behind it feels that output as many times more.
+  func scaleFactor(of weight: ParameterID, by factors: [Float]) {
+    let earlier = outputFactors[weight]
+    outputFactors[weight] = factors.indices.map { factors[$0] * (earlier?[$0] ?? 1) }
   }
 
   /// How much each token matters to the layers that read this value, with mean 1; nil when they were not measured.

@@ -45,9 +45,7 @@ package struct ErrorFeedback {
         "is \(weight.rows) by \(weight.columns), its table of scales for \(grids.rows) by \(grids.columns), its Gram matrix for "
           + "\(factor.inputs) inputs", kind: .badData)
     }
-    guard (2...8).contains(grids.scheme.bits), grids.scales.count == grids.rows * grids.groups,
-      grids.zeroPoints.count == grids.rows * grids.groups, grids.scales.allSatisfy(\.isFinite)
-    else { throw CompressionError(name, "has a table of scales that cannot be used", kind: .badData) }
+    try grids.check(named: name)
     let bands = FeedbackBands(weight: weight, grids: grids, factor: factor, blockSize: blockSize)
     let outcome = bands.run(pool: pool)
     let total = outcome.losses.reduce(0, +)
@@ -82,5 +80,13 @@ package struct ErrorFeedback {
     }
     throw CompressionError(
       name, "has weights and activations so large that their error overflows", remedy: "leave it out with --ignore", kind: .badData)
+  }
+}
+
+extension GridTable {
+  /// What rounding with feedback asks of a table.
+  func check(named name: String) throws(CompressionError) {
+    guard (2...8).contains(scheme.bits), scales.count == rows * groups, zeroPoints.count == rows * groups, scales.allSatisfy(\.isFinite)
+    else { throw CompressionError(name, "has a table of scales that cannot be used", kind: .badData) }
   }
 }

@@ -36,6 +36,10 @@ package final class FeedbackFactor {
   /// D, and what of the diagonal was added to H, in processing order.
   let pivots: [Float]
   let added: [Float]
+  /// The diagonal of H, damping included, in processing order.
+  let diagonal: [Float]
+  /// Whether the triangles of `matrix` have changed places.
+  private var isTransposed = false
 
   /// - Parameters:
   ///   - gram: the inputs' Gram matrix.
@@ -74,6 +78,7 @@ package final class FeedbackFactor {
     // A dead input gets a diagonal of 1; nothing else depends on it.
     added = ordered.map { $0 == 0 ? 1 + damping : damping }
     pivots = attempt?.pivots ?? ordered
+    self.diagonal = zip(ordered, added).map { $0 + $1 }
     if let attempt {
       fallback = attempt.damping == options.damping
         ? nil : "not positive definite with damping \(options.damping): damped by \(attempt.damping)"
@@ -99,5 +104,28 @@ package final class FeedbackFactor {
       damping = damping == 0 ? 0.01 : min(1, (damping * 1e7).rounded() / 1e6)
       GramOrder.restoreLower(of: matrix, diagonal: diagonal, pool: pool)
     }
+  }
+
+  /// The factor above the diagonal, H below it: row a then holds what row a spreads to later ones. After it `matrix` serves no other rounding.
+  func transposedFactor(pool: ThreadPool) -> Matrix {
+    if !isTransposed {
+      let (n, matrix) = (matrix.columns, matrix)
+      pool.ranges(of: n, grain: 64) {
+        dso_transpose_square(matrix.pointer, Int64(n), Int64(n), Int64($0.lowerBound), Int64($0.upperBound))
+      }
+      isTransposed = true
+    }
+    return matrix
+  }
+
+  /// H again, damping included, both triangles. The factor is gone after it.
+  func restoredMatrix(pool: ThreadPool) -> Matrix {
+    let (n, matrix) = (matrix.columns, matrix)
+    let fromUpper: Int32 = hasFactor && !isTransposed ? 1 : 0
+    pool.ranges(of: n, grain: 64) {
+      dso_mirror(matrix.pointer, Int64(n), Int64(n), Int64($0.lowerBound), Int64($0.upperBound), fromUpper)
+    }
+    for (place, value) in diagonal.enumerated() { matrix.row(place)[place] = value }
+    return matrix
   }
 }

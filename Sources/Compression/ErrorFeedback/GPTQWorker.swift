@@ -46,21 +46,8 @@ struct GPTQWorker: BlockPass {
     let weight = WeightRows.tensor(tensor)
     let scaleType = graph[id].nativeType.map { $0 == .float64 ? .float32 : $0 }
     var grids = try table(weight, named: name, scheme: scheme, scaleType: scaleType, importance: importance, pool: pool)
-    let feedback = ErrorFeedback()
-    var best = try feedback.quantize(weight, named: name, grids: grids, factor: factor, pool: pool)
-    if isTried(scheme) {
-      grids = try widened(grids, from: best, weight, named: name, factor: factor, pool: pool)
-      best = try feedback.quantize(weight, named: name, grids: grids, factor: factor, pool: pool)
-    }
-    if pass.outputSensitivity, factor.hasFactor, let sensitivity = try context.calibration?.sensitivity?.factor(of: id) {
-      let outputs = try FeedbackFactor(
-        of: sensitivity, keepingGram: false, named: name, options: .init(actOrder: true, damping: pass.outputDamping), pool: pool)
-      if outputs.hasFactor {
-        best = try TwoSidedFeedback().quantize(weight, named: name, grids: grids, inputs: factor, outputs: outputs, pool: pool)
-      } else {
-        best.fallback = [best.fallback, "its outputs move nothing: rounded without output sensitivity"].compactMap { $0 }.joined(separator: "; ")
-      }
-    }
+    if isTried(scheme) { grids = try widened(grids, weight, named: name, factor: factor, pool: pool) }
+    let best = try round(weight, id, named: name, grids: grids, factor: factor, in: context)
     let result = try best.codes.withUnsafeBufferPointer { codes in
       try codes.baseAddress.map { try grids.assemble(codes: $0, named: name, pool: pool) }
     }
@@ -69,6 +56,28 @@ struct GPTQWorker: BlockPass {
       PassRecord.Layer(
         module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: best.clipped, fallback: best.fallback))
     try graph.replace(id, with: .quantized(result))
+  }
+
+  /// Codes on a table whose scales are settled.
+  private func round(
+    _ weight: WeightRows, _ id: ParameterID, named name: String, grids: GridTable, factor: FeedbackFactor, in context: PassContext
+  ) throws -> ErrorFeedback.Result {
+    let pool = context.pool
+    let descent = CoordinateDescent(sweeps: pass.polish)
+    var note: String?
+    if pass.outputSensitivity, factor.hasFactor, let sensitivity = try context.calibration?.sensitivity?.factor(of: id) {
+      let outputs = try FeedbackFactor(
+        of: sensitivity, keepingGram: false, named: name, options: .init(actOrder: true, damping: pass.outputDamping), pool: pool)
+      if outputs.hasFactor {
+        let result = try TwoSidedFeedback().quantize(weight, named: name, grids: grids, inputs: factor, outputs: outputs, pool: pool)
+        return descent.improve(result, of: weight, grids: grids, inputs: factor, outputs: outputs, pool: pool)
+      }
+      note = "its outputs move nothing: rounded without output sensitivity"
+    }
+    let result = try ErrorFeedback().quantize(weight, named: name, grids: grids, factor: factor, pool: pool)
+    var best = descent.improve(result, of: weight, grids: grids, inputs: factor, pool: pool)
+    if let note { best.fallback = [best.fallback, note].compactMap { $0 }.joined(separator: "; ") }
+    return best
   }
 
   private func table(
@@ -95,9 +104,9 @@ struct GPTQWorker: BlockPass {
 
   /// Feedback moves targets beyond the range that suits the weights themselves. Every output takes the width that serves it best.
   private func widened(
-    _ grids: GridTable, from first: ErrorFeedback.Result, _ weight: WeightRows, named name: String, factor: FeedbackFactor, pool: ThreadPool
+    _ grids: GridTable, _ weight: WeightRows, named name: String, factor: FeedbackFactor, pool: ThreadPool
   ) throws(CompressionError) -> GridTable {
-    var (chosen, errors) = (grids, first.rowErrors)
+    var (chosen, errors) = (grids, try ErrorFeedback().quantize(weight, named: name, grids: grids, factor: factor, pool: pool).rowErrors)
     let step: Float = grids.scheme.bits <= 2 ? 0.1 : 0.05
     for trial in 1...4 {
       let wider = grids.scaled(by: 1 + step * Float(trial))

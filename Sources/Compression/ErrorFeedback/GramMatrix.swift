@@ -69,6 +69,13 @@ package final class GramMatrix {
     return values
   }
 
+  /// A matrix of its own with the same values.
+  package func copy() -> GramMatrix {
+    let other = GramMatrix(lower: values.copy(rows: 0..<values.rows), tokens: tokens, totalWeight: totalWeight)
+    other.isMirrored = isMirrored
+    return other
+  }
+
   /// Both triangles, taken away: the object is left empty, and takes no more activations.
   package func take(pool: ThreadPool) -> Matrix {
     let taken = symmetric(pool: pool)

@@ -14,7 +14,7 @@ struct TwoSidedFeedback {
 
   /// - Parameters:
   ///   - inputs: the factor of H, with feedback: `hasFactor`.
-  ///   - outputs: the factor of G; its upper triangle is overwritten.
+  ///   - outputs: the factor of G, which is transposed.
   /// - Returns: codes in the weight's own order; the error is tr(G ΔW H ΔWᵀ), damping included, over the tokens.
   func quantize(
     _ weight: WeightRows, named name: String, grids: GridTable, inputs: FeedbackFactor, outputs: FeedbackFactor, pool: ThreadPool
@@ -22,6 +22,7 @@ struct TwoSidedFeedback {
     guard weight.rows == grids.rows, weight.columns == grids.columns, weight.columns == inputs.inputs, weight.rows == outputs.inputs,
       inputs.hasFactor, outputs.hasFactor
     else { throw CompressionError(name, "does not fit its factors", kind: .badData) }
+    try grids.check(named: name)
     let (rows, columns) = (weight.rows, weight.columns)
     let work = Work(weight, grids, inputs, outputs, pool: pool)
     let spread = outputs.transposedFactor(pool: pool)
@@ -39,9 +40,11 @@ struct TwoSidedFeedback {
         name, "has weights and activations so large that their error overflows, or some that are no numbers",
         remedy: "leave it out with --ignore", kind: .badData)
     }
+    var rowErrors = [Double](repeating: 0, count: rows)
+    for (place, row) in outputs.order.enumerated() { rowErrors[Int(row)] = work.losses[place] }
     let fallbacks = [inputs.fallback, outputs.fallback.map { "output sensitivity: " + $0 }].compactMap { $0 }
     return ErrorFeedback.Result(
-      codes: work.codes, error: max(0, total) / (inputs.totalWeight > 0 ? inputs.totalWeight : 1), rowErrors: work.losses,
+      codes: work.codes, error: max(0, total) / (inputs.totalWeight > 0 ? inputs.totalWeight : 1), rowErrors: rowErrors,
       clipped: work.clipped, dampingUsed: inputs.dampingUsed, fallback: fallbacks.isEmpty ? nil : fallbacks.joined(separator: "; "))
   }
 
@@ -142,22 +145,23 @@ struct TwoSidedFeedback {
 
     /// Codes of finished columns to where they belong.
     func scatter(columns range: Range<Int>) {
-      for place in range {
-        let column = Int(inputs.order[place])
-        let source = (place - range.lowerBound) * ld
-        for row in 0..<rows { codes[Int(outputs.order[row]) * columns + column] = tileCodes[source + row] }
+      let (columns, ld, order) = (columns, ld, outputs.order)
+      codes.withUnsafeMutableBufferPointer { codes in
+        tileCodes.withUnsafeBufferPointer { tile in
+          inputs.order.withUnsafeBufferPointer { inputs in
+            // Every task writes the rows it was given, and only those.
+            nonisolated(unsafe) let (codes, tile, inputs) = (codes, tile, inputs)
+            pool.ranges(of: rows, grain: 16) { rows in
+              guard let codes = codes.baseAddress, let tile = tile.baseAddress, let inputs = inputs.baseAddress else { return }
+              for row in rows {
+                dso_scatter_codes(
+                  tile + row, Int64(ld), 1, inputs + range.lowerBound, Int64(range.count), codes + Int(order[row]) * columns,
+                  Int64(columns))
+              }
+            }
+          }
+        }
       }
     }
-  }
-}
-
-extension FeedbackFactor {
-  /// The factor with its transpose above the diagonal: row a holds what row a spreads to later ones.
-  func transposedFactor(pool: ThreadPool) -> Matrix {
-    let (n, matrix) = (matrix.columns, matrix)
-    pool.ranges(of: n, grain: 64) {
-      dso_mirror(matrix.pointer, Int64(n), Int64(n), Int64($0.lowerBound), Int64($0.upperBound), 0)
-    }
-    return matrix
   }
 }

@@ -27,6 +27,9 @@ public struct GPTQ: CompressionPass {
   /// `damping` for that matrix.
   public var outputDamping: Float = 0.1
 
+  /// Sweeps of coordinate descent over the codes that feedback left (`CoordinateDescent`); 0 for none.
+  public var polish = 3
+
   /// How the scale of a group is found before feedback.
   public enum ScaleSearch: String, Codable, Sendable, Hashable, CaseIterable {
     /// From the group's extremes.
@@ -65,6 +68,7 @@ public struct GPTQ: CompressionPass {
     case rangeTrials = "range-trials"
     case outputSensitivity = "output-sensitivity"
     case outputDamping = "output-damping"
+    case polish
   }
 
   public init(from decoder: any Decoder) throws {
@@ -76,6 +80,7 @@ public struct GPTQ: CompressionPass {
     rangeTrials = try values.decode(RangeTrials.self, forKey: .rangeTrials)
     outputSensitivity = try values.decode(Bool.self, forKey: .outputSensitivity)
     outputDamping = try values.decode(Float.self, forKey: .outputDamping)
+    polish = try values.decode(Int.self, forKey: .polish)
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -87,12 +92,16 @@ public struct GPTQ: CompressionPass {
     try values.encode(rangeTrials, forKey: .rangeTrials)
     try values.encode(outputSensitivity, forKey: .outputSensitivity)
     try values.encode(outputDamping, forKey: .outputDamping)
+    try values.encode(polish, forKey: .polish)
   }
 
   public func validate(for graph: ModelGraph) throws(CompressionError) {
     _ = try targets.schemes(for: graph)
     for (name, value) in [("damping", damping), ("output-damping", outputDamping)] where !(value >= 0 && value <= 1) {
       throw CompressionError("gptq: \(name)", "of \(value) is not a share", remedy: "use 0 to 1", kind: .badConfiguration)
+    }
+    guard (0...100).contains(polish) else {
+      throw CompressionError("gptq: polish", "of \(polish) is no number of sweeps", remedy: "use 0 to 100", kind: .badConfiguration)
     }
   }
 

@@ -74,18 +74,19 @@ public struct HalfQuadratic: LayerwiseQuantization {
   }
 
   public func quantize(
-    _ weight: Tensor, named name: String, as scheme: QuantizationScheme, in context: PassContext
+    _ weight: Tensor, named name: String, as scheme: QuantizationScheme, scaleType: DataType, in context: PassContext
   ) throws(CompressionError) -> QuantizedLayer {
     let rows = WeightRows.tensor(weight)
-    let result = try table(for: rows, named: name, scheme: scheme, pool: context.pool).quantize(rows, named: name, pool: context.pool)
+    let result = try table(for: rows, named: name, scheme: scheme, scaleType: scaleType, pool: context.pool)
+      .quantize(rows, named: name, pool: context.pool)
     return QuantizedLayer(result.tensor, clipped: result.clipped)
   }
 
   /// The grids of a weight, solved for from the search's.
   func table(
-    for weight: WeightRows, named name: String, scheme: QuantizationScheme, pool: ThreadPool
+    for weight: WeightRows, named name: String, scheme: QuantizationScheme, scaleType: DataType? = nil, pool: ThreadPool
   ) throws(CompressionError) -> GridTable {
-    let type = weight.scaleType
+    let type = scaleType ?? weight.scaleType
     let solver = dso_half_quadratic(
       exponent: norm, beta: beta, growth: betaGrowth, iterations: Int32(clamping: iterations))
     let (bits, symmetric) = (Int32(scheme.bits), Int32(scheme.symmetric ? 1 : 0))

@@ -11,8 +11,9 @@ public protocol LayerwiseQuantization: CompressionPass {
   /// - Parameters:
   ///   - weight: `[outputs, inputs]`, floating point.
   ///   - name: the weight's name, for errors.
+  ///   - scaleType: what scales are stored as and must be rounded to: the checkpoint's type, also where an earlier pass left float32.
   func quantize(
-    _ weight: Tensor, named name: String, as scheme: QuantizationScheme, in context: PassContext
+    _ weight: Tensor, named name: String, as scheme: QuantizationScheme, scaleType: DataType, in context: PassContext
   ) throws(CompressionError) -> QuantizedLayer
 }
 
@@ -45,6 +46,11 @@ extension LayerwiseQuantization {
   }
 }
 
+extension Parameter {
+  /// What scales of its values are stored as: the checkpoint's type for it, float32 for float64; nil for codes.
+  var scaleType: DataType? { nativeType.map { $0 == .float64 ? .float32 : $0 } }
+}
+
 /// Takes the targeted layers of each block one after the other, so that one weight is all that is in memory.
 private struct LayerwiseWorker<Pass: LayerwiseQuantization>: BlockPass {
   let pass: Pass
@@ -56,7 +62,7 @@ private struct LayerwiseWorker<Pass: LayerwiseQuantization>: BlockPass {
   mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws {
     for (node, id) in graph.linears(of: block) {
       guard let scheme = schemes[id], case .dense(let weight) = try graph[id].load() else { continue }
-      let result = try pass.quantize(weight, named: graph[id].name, as: scheme, in: context)
+      let result = try pass.quantize(weight, named: graph[id].name, as: scheme, scaleType: graph[id].scaleType ?? .float32, in: context)
       record.layers.append(
         PassRecord.Layer(
           module: node.scope, scheme: scheme, weights: weight.shape.elementCount, clipped: result.clipped, fallback: result.fallback))

@@ -24,10 +24,10 @@ public struct MinimumSquaredError: LayerwiseQuantization {
   public func encode(to encoder: any Encoder) throws { try targets.encode(to: encoder) }
 
   public func quantize(
-    _ weight: Tensor, named name: String, as scheme: QuantizationScheme, in context: PassContext
+    _ weight: Tensor, named name: String, as scheme: QuantizationScheme, scaleType: DataType, in context: PassContext
   ) throws(CompressionError) -> QuantizedLayer {
     let rows = WeightRows.tensor(weight)
-    let result = try GridTable(searching: rows, named: name, scheme: scheme, pool: context.pool)
+    let result = try GridTable(searching: rows, named: name, scheme: scheme, scaleType: scaleType, pool: context.pool)
       .quantize(rows, named: name, pool: context.pool)
     return QuantizedLayer(result.tensor, clipped: result.clipped)
   }

@@ -31,9 +31,9 @@ public struct RoundToNearest: LayerwiseQuantization {
   }
 
   public func quantize(
-    _ weight: Tensor, named name: String, as scheme: QuantizationScheme, in context: PassContext
+    _ weight: Tensor, named name: String, as scheme: QuantizationScheme, scaleType: DataType, in context: PassContext
   ) throws(CompressionError) -> QuantizedLayer {
-    let result = try RowQuantizer(scheme: scheme, rule: scaleRule).quantize(weight, named: name, pool: context.pool)
+    let result = try RowQuantizer(scheme: scheme, rule: scaleRule, scaleType: scaleType).quantize(weight, named: name, pool: context.pool)
     return QuantizedLayer(result.tensor, clipped: result.clipped)
   }
 }

@@ -6,12 +6,14 @@ import Tensors
 struct RowQuantizer {
   let scheme: QuantizationScheme
   let rule: ScaleRule
+  /// What scales are stored as; nil for the weight's own type (float32 for float64).
+  var scaleType: DataType?
 
-  /// - Returns: the quantized matrix, scales stored in the weight's own type (float32 for float64), and how many weights were clipped.
+  /// - Returns: the quantized matrix, and how many weights were clipped.
   func quantize(
     _ weight: Tensor, named name: String, pool: ThreadPool
   ) throws(CompressionError) -> (tensor: QuantizedTensor, clipped: Int) {
     let rows = WeightRows.tensor(weight)
-    return try GridTable(rule: rule, weight: rows, named: name, scheme: scheme, pool: pool).quantize(rows, named: name, pool: pool)
+    return try GridTable(rule: rule, weight: rows, named: name, scheme: scheme, scaleType: scaleType, pool: pool).quantize(rows, named: name, pool: pool)
   }
 }

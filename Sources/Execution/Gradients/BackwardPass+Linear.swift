@@ -13,7 +13,9 @@ extension BackwardPass {
     }
     if let target = try target(for: node.parameters[0], rows: outputs, columns: inputs) {
       var input = try tape.value(node.inputs[0], of: node)
-      if tape.graph.inputQuantization[node.parameters[0]] == .int8 { input = interpreter.fakeQuantized(input) }
+      if let kind = tape.graph.inputQuantization[node.parameters[0]] {
+        input = interpreter.fakeQuantized(input, scale: kind == .int8Static ? weight.inputScale : nil)
+      }
       multiplyTransposed(gradient, input, into: target.matrix, accumulate: target.accumulate)
     }
     if node.parameters.count > 1, let sum = try sum(for: node.parameters[1], rows: 1, columns: outputs) {

@@ -88,13 +88,13 @@ extension CompressedTensorsConfiguration {
     weights: JSONValue?, inputs: JSONValue?, at key: String
   ) throws(CheckpointError) -> QuantizationScheme? {
     let activations = try QuantizationArguments(inputs, at: "\(key).input_activations")
-    if let activations { try activations.checkTokenwise() }
+    let kind = try activations?.activationQuantization() ?? .none
     guard let arguments = try QuantizationArguments(weights, at: "\(key).weights") else {
       if activations == nil { return nil }
       throw malformed(key, "it quantizes activations but no weights, which is not supported")
     }
     var scheme = try arguments.weightScheme()
-    scheme.activations = activations == nil ? .none : .int8
+    scheme.activations = kind
     return scheme
   }
 

@@ -118,7 +118,7 @@ extension CompressedTensorsConfiguration.Group {
     [
       "targets": .array(targets.map(JSONValue.string)),
       "format": format.map { .string($0.rawValue) } ?? .null,
-      "input_activations": scheme?.activations == .int8 ? Self.tokenActivations : .null,
+      "input_activations": scheme.map(Self.activations) ?? .null,
       "output_activations": nil,
       "weights": scheme.map(Self.weights) ?? .null,
     ]
@@ -137,7 +137,12 @@ extension CompressedTensorsConfiguration.Group {
     ]
   }
 
-  private static var tokenActivations: JSONValue {
-    ["num_bits": 8, "type": "int", "symmetric": true, "strategy": "token", "dynamic": true, "group_size": nil]
+  private static func activations(_ scheme: QuantizationScheme) -> JSONValue {
+    if scheme.activations == .none { return nil }
+    let isDynamic = scheme.activations == .int8
+    return [
+      "num_bits": 8, "type": "int", "symmetric": true, "strategy": isDynamic ? "token" : "tensor", "dynamic": .bool(isDynamic),
+      "group_size": nil,
+    ]
   }
 }

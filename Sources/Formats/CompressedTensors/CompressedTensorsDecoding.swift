@@ -65,7 +65,17 @@ extension CompressedTensorsEncoding {
         zeroPoints = format.isPacked ? CodePacking.signedBytesDownColumns(points, rows: shape[0], bits: scheme.bits) : points
       }
       let scales = try part(.scale)
-      guard let tensor = QuantizedTensor(scheme: scheme, shape: shape, codes: codes, scales: scales, zeroPoints: zeroPoints) else {
+      var inputScale: Float?
+      if scheme.activations == .int8Static {
+        guard let scale = try part(.inputScale).float32Values()?.first, scale > 0, scale.isFinite else {
+          throw malformed(.inputScale, "it is no positive number", checkpoint)
+        }
+        inputScale = scale
+      }
+      guard
+        let tensor = QuantizedTensor(
+          scheme: scheme, shape: shape, codes: codes, scales: scales, zeroPoints: zeroPoints, inputScale: inputScale)
+      else {
         throw malformed(.scale, "its parts do not fit together as \(scheme.name) of shape \(shape)", checkpoint)
       }
       return tensor

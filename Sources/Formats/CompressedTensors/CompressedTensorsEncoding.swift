@@ -11,6 +11,7 @@ import Tensors
 /// | codes | `weight_packed` I32 `[N, ⌈K·bits/32⌉]` | `weight` I8 `[N, K]` |
 /// | scales | `weight_scale` `[N, groups]` | the same |
 /// | shape | `weight_shape` I64 `[2]` | none |
+/// | scale of the inputs, when static | `input_scale` `[1]`, of the type of the scales | the same |
 /// | zero points, when asymmetric | `weight_zero_point` I32 `[⌈N·bits/32⌉, groups]`, streams run down N | I8 `[N, groups]` |
 public enum CompressedTensorsEncoding {
   /// The parts of a module that this package knows, in checkpoint spelling.
@@ -20,6 +21,7 @@ public enum CompressedTensorsEncoding {
     case scale = "weight_scale"
     case shape = "weight_shape"
     case zeroPoint = "weight_zero_point"
+    case inputScale = "input_scale"
 
     func name(in module: String) -> String { module.isEmpty ? rawValue : "\(module).\(rawValue)" }
   }
@@ -34,7 +36,7 @@ public enum CompressedTensorsEncoding {
     name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
   }
 
-  /// The tensors of a module, in the order codes, scales, shape, zero points.
+  /// The tensors of a module, in the order codes, scales, shape, zero points, scale of the inputs.
   ///
   /// - Parameters:
   ///   - shape: the logical weight, `[outputs, inputs]`, both positive.
@@ -72,6 +74,7 @@ public enum CompressedTensorsEncoding {
       let packed: Shape = [CodePacking.words(of: outputs, bits: scheme.bits), groups]
       tensors.append(chosen.isPacked ? tensor(.zeroPoint, .int32, packed) : tensor(.zeroPoint, .int8, [outputs, groups]))
     }
+    if scheme.activations == .int8Static { tensors.append(tensor(.inputScale, scaleType, [1])) }
     return tensors
   }
 
@@ -87,6 +90,11 @@ public enum CompressedTensorsEncoding {
     var encoded: [(TensorDescriptor, Tensor)] = []
     for descriptor in announced {
       guard let values = part(of: tensor, descriptor, module: module), values.shape == descriptor.shape else {
+        if tensor.scheme.activations == .int8Static, tensor.inputScale == nil {
+          throw CheckpointError(
+            kind: .usage, subject: descriptor.name, problem: "no scale of its static activations was found",
+            remedy: "let the pass static-activations follow the one that quantizes")
+        }
         throw CheckpointError(
           kind: .usage, subject: descriptor.name, problem: "its values do not fit \(descriptor.dataType.rawValue) \(descriptor.shape)")
       }
@@ -109,6 +117,8 @@ public enum CompressedTensorsEncoding {
     case .zeroPoint:
       guard let points = tensor.zeroPoints else { return nil }
       return descriptor.dataType == .int32 ? CodePacking.packedDownColumns(points, bits: bits) : points
+    case .inputScale:
+      return tensor.inputScale.flatMap { Tensor([$0], shape: [1]).converted(to: descriptor.dataType) }
     case nil: return nil
     }
   }

@@ -26,7 +26,7 @@ public enum CompressedTensorsFormat: String, Sendable, Hashable, CaseIterable {
     for scheme: QuantizationScheme, inputs: Int? = nil, isExpert: Bool = false
   ) throws(CheckpointError) -> CompressedTensorsFormat {
     try checkHolds(scheme, inputs: inputs)
-    return scheme.activations == .int8 && scheme.bits == 8 && !isExpert ? .intQuantized : .packQuantized
+    return scheme.activations != .none && scheme.bits == 8 && !isExpert ? .intQuantized : .packQuantized
   }
 
   private static func checkHolds(_ scheme: QuantizationScheme, inputs: Int?) throws(CheckpointError) {
@@ -57,7 +57,7 @@ public enum CompressedTensorsFormat: String, Sendable, Hashable, CaseIterable {
       caveats.append("\(scheme.name): transformers loads packed asymmetric weights only with CompressedTensorsConfig(dequantize=True)")
     }
     if scheme.bits != 4 && scheme.bits != 8 { caveats.append("\(scheme.name): vLLM reads 4 and 8 bits only") }
-    guard scheme.activations == .int8 else { return caveats }
+    guard scheme.activations != .none else { return caveats }
     if isPacked { caveats.append("\(scheme.name): vLLM does not read packed weights with int8 activations") }
     if !scheme.symmetric { caveats.append("\(scheme.name): vLLM wants symmetric weights with int8 activations") }
     return caveats

@@ -108,15 +108,17 @@ public struct CompressedTensorsSource: WeightSource {
     let file = checkpoint.file(of: descriptor.name)
     let isPacked = checkpoint.descriptor(name("weight_packed", in: module)) != nil
     let isStored = isPacked || checkpoint.descriptor(logicalName(module)) != nil
+    let scheme = configuration.group(of: module)?.scheme
+    if part == "input_scale", isStored, scheme?.activations == .int8Static { return }
     guard part.hasPrefix("weight_"), isStored else {
       let missing = name("weight_packed", in: module)
       throw CheckpointError.malformed(
         file: file, tensor: descriptor.name,
         part.hasPrefix("weight_")
-          ? "the codes that it belongs to are missing: \(missing)" : "quantized activations of fixed scale are not supported",
-        remedy: part.hasPrefix("weight_") ? "fetch the whole checkpoint again" : "use a checkpoint with dynamic activations")
+          ? "the codes that it belongs to are missing: \(missing)" : "the scheme \(scheme?.name ?? "of its module") has no such tensor",
+        remedy: part.hasPrefix("weight_")
+          ? "fetch the whole checkpoint again" : "supported are symmetric int8 activations, dynamic per token or static per tensor")
     }
-    let scheme = configuration.group(of: module)?.scheme
     let isKnown =
       part == "weight_scale" || (part == "weight_shape" && isPacked) || (part == "weight_zero_point" && scheme?.symmetric == false)
     guard isKnown else {

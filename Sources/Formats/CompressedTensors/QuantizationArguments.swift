@@ -78,14 +78,17 @@ struct QuantizationArguments {
     }
   }
 
-  /// Throws unless it is symmetric int8 with one scale per token, found at run time: the only kind that this package runs.
-  func checkTokenwise() throws(CheckpointError) {
-    guard bits == 8, symmetric, strategy == "token", isDynamic else {
+  /// As what meets weights: symmetric int8, with one scale per token found at run time, or with one per layer that is stored.
+  func activationQuantization() throws(CheckpointError) -> ActivationQuantization {
+    switch (bits, symmetric, strategy, isDynamic) {
+    case (8, true, "token", true): return .int8
+    case (8, true, "tensor", false): return .int8Static
+    default:
       throw Self.malformed(
         key,
         "\(symmetric ? "symmetric" : "asymmetric") \(bits)-bit activations, \(isDynamic ? "dynamic" : "static"), strategy "
           + "\"\(CheckpointError.shortened(strategy))\", are not supported",
-        remedy: "symmetric dynamic 8-bit activations per token are")
+        remedy: "symmetric 8-bit activations are, dynamic per token or static per tensor")
     }
   }
 }

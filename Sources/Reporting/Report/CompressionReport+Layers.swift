@@ -15,12 +15,14 @@ extension CompressionReport {
     public var outputSQNRdB: Double?
     /// Share of weights beyond the representable range, 0 to 1.
     public var clippedFraction: Double?
+    /// Share of the calibration text's inputs beyond the range of a static input scale, 0 to 1. An extension of schema 1.
+    public var inputClippedFraction: Double?
     /// What was done instead when the method could not be applied; nil when it could.
     public var fallback: String?
 
     public init(
       name: String, bits: Double? = nil, groupSize: Int? = nil, format: String? = nil, weightSQNRdB: Double? = nil,
-      outputSQNRdB: Double? = nil, clippedFraction: Double? = nil, fallback: String? = nil
+      outputSQNRdB: Double? = nil, clippedFraction: Double? = nil, inputClippedFraction: Double? = nil, fallback: String? = nil
     ) {
       self.name = name
       self.bits = bits
@@ -29,6 +31,7 @@ extension CompressionReport {
       self.weightSQNRdB = weightSQNRdB
       self.outputSQNRdB = outputSQNRdB
       self.clippedFraction = clippedFraction
+      self.inputClippedFraction = inputClippedFraction
       self.fallback = fallback
     }
   }
@@ -40,6 +43,7 @@ extension CompressionReport.Layer: ReportSection {
       name: try reader.requiredString("name"), bits: try reader.double("bits"), groupSize: try reader.count("groupSize"),
       format: try reader.string("format"), weightSQNRdB: try reader.double("weightSQNRdB"),
       outputSQNRdB: try reader.double("outputSQNRdB"), clippedFraction: try reader.double("clippedFraction"),
+      inputClippedFraction: try reader.double("inputClippedFraction"),
       fallback: try reader.string("fallback"))
   }
 
@@ -51,6 +55,7 @@ extension CompressionReport.Layer: ReportSection {
     writer.set("weightSQNRdB", weightSQNRdB)
     writer.set("outputSQNRdB", outputSQNRdB)
     writer.set("clippedFraction", clippedFraction)
+    writer.set("inputClippedFraction", inputClippedFraction)
     writer.set("fallback", fallback)
   }
 }

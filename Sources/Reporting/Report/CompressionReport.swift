@@ -15,10 +15,16 @@ public struct CompressionReport: Sendable, Equatable {
   public var inputs: Inputs?
   /// The files written, with their hashes.
   public var outputs: [OutputFile]
+  /// The text that passes were calibrated on; nil when none needed any. An extension of schema 1.
+  public var calibration: Calibration?
   public var size: Size?
   public var accuracy: Accuracy?
+  /// What ways of bringing in activations cost, that of the checkpoint first; nil when it quantizes none. An extension of schema 1.
+  public var activations: [ActivationForm]?
   /// What a quantized cache of keys and values costs; nil when none was measured. An extension of schema 1.
   public var keyValueCache: KeyValueCache?
+  /// How the bits of the layers were chosen; nil when they were given. An extension of schema 1.
+  public var allocation: Allocation?
   /// One entry for each compressed weight matrix, in model order; nil when layers were not measured.
   public var layers: [Layer]?
   public var speed: Speed?
@@ -28,8 +34,10 @@ public struct CompressionReport: Sendable, Equatable {
   public var warnings: [String]
 
   public init(
-    tool: Tool, model: Model, recipe: [JSONValue] = [], inputs: Inputs? = nil, outputs: [OutputFile] = [], size: Size? = nil,
-    accuracy: Accuracy? = nil, keyValueCache: KeyValueCache? = nil, layers: [Layer]? = nil, speed: Speed? = nil,
+    tool: Tool, model: Model, recipe: [JSONValue] = [], inputs: Inputs? = nil, outputs: [OutputFile] = [],
+    calibration: Calibration? = nil, size: Size? = nil,
+    accuracy: Accuracy? = nil, activations: [ActivationForm]? = nil, keyValueCache: KeyValueCache? = nil,
+    allocation: Allocation? = nil, layers: [Layer]? = nil, speed: Speed? = nil,
     resources: Resources? = nil, gates: [Gate] = [], warnings: [String] = []
   ) {
     self.tool = tool
@@ -37,9 +45,12 @@ public struct CompressionReport: Sendable, Equatable {
     self.recipe = recipe
     self.inputs = inputs
     self.outputs = outputs
+    self.calibration = calibration
     self.size = size
     self.accuracy = accuracy
+    self.activations = activations
     self.keyValueCache = keyValueCache
+    self.allocation = allocation
     self.layers = layers
     self.speed = speed
     self.resources = resources
@@ -69,9 +80,11 @@ public struct CompressionReport: Sendable, Equatable {
       recipe: recipe,
       inputs: try reader.section("inputs"),
       outputs: try reader.sections("outputs") ?? [],
-      size: try reader.section("size"),
+      calibration: try reader.section("calibration"), size: try reader.section("size"),
       accuracy: try reader.section("accuracy"),
+      activations: try reader.sections("activations"),
       keyValueCache: try reader.section("keyValueCache"),
+      allocation: try reader.section("allocation"),
       layers: try reader.sections("layers"),
       speed: try reader.section("speed"),
       resources: try reader.section("resources"),
@@ -88,9 +101,12 @@ public struct CompressionReport: Sendable, Equatable {
     writer.set("recipe", recipe)
     writer.set("inputs", inputs)
     if !outputs.isEmpty { writer.set("outputs", outputs) }
+    writer.set("calibration", calibration)
     writer.set("size", size)
     writer.set("accuracy", accuracy)
+    writer.set("activations", activations)
     writer.set("keyValueCache", keyValueCache)
+    writer.set("allocation", allocation)
     writer.set("layers", layers)
     writer.set("speed", speed)
     writer.set("resources", resources)

@@ -33,7 +33,7 @@ struct CompressedTensorsGolden {
         name: try #require(value["name"]?.string),
         scheme: QuantizationScheme(
           bits: try #require(value["bits"]?.integer), symmetric: try #require(value["symmetric"]?.bool as Bool?),
-          granularity: group == 0 ? .channel : .group(group), activations: value["int8"]?.bool == true ? .int8 : .none),
+          granularity: group == 0 ? .channel : .group(group), activations: value["static"]?.bool == true ? .int8Static : value["int8"]?.bool == true ? .int8 : .none),
         format: try #require(value["format"]?.string.flatMap(CompressedTensorsFormat.init(rawValue:))),
         parts: try #require(value["parts"]?.array).compactMap(\.string))
     }
@@ -45,8 +45,11 @@ struct CompressedTensorsGolden {
     let codes = try #require(CodePacking.packed(signedBytes: bytes, bits: module.scheme.bits))
     let scales = try tensors.tensor("\(module.name).s")
     let zeroPoints = module.scheme.symmetric ? nil : try tensors.tensor("\(module.name).z")
+    let inputScale =
+      module.scheme.activations == .int8Static ? try tensors.tensor("\(module.name).input_scale").float32Values()?.first : nil
     return try #require(
-      QuantizedTensor(scheme: module.scheme, shape: bytes.shape, codes: codes, scales: scales, zeroPoints: zeroPoints))
+      QuantizedTensor(
+        scheme: module.scheme, shape: bytes.shape, codes: codes, scales: scales, zeroPoints: zeroPoints, inputScale: inputScale))
   }
 }
 

@@ -79,7 +79,10 @@ import Testing
   @Test func refusesPartsThatDoNotBelong() {
     #expect(failure { $0.tensors["w4g128.weight_zero_point"] = $0.tensors["w4g128a.weight_zero_point"] }.contains("has no such tensor"))
     #expect(failure { $0.tensors["w4g128.weight_g_idx"] = $0.tensors["w4g128.weight_shape"] }.contains("has no such tensor"))
-    #expect(failure { $0.tensors["w8a8.input_scale"] = floats([1], [1]) }.contains("fixed scale"))
+    #expect(failure { $0.tensors["w8a8.input_scale"] = floats([1], [1]) }.contains("has no such tensor"))
+    #expect(failure { $0.tensors["w8a8static.input_zero_point"] = floats([0], [1]) }.contains("has no such tensor"))
+    #expect(failure { $0.tensors["w8a8static.input_scale"] = nil }.contains("is missing"))
+    #expect(failure { $0.tensors["w8a8static.input_scale"] = floats([1], [1]) }.contains("has BF16 [1]"))
     #expect(failure { $0.tensors["other.weight_packed"] = $0.tensors["w4g128.weight_packed"] }.contains("no group of config.json"))
     #expect(failure { $0.tensors["w4g128.weight"] = floats([1], [1]) }.contains("both dense and packed"))
     #expect(
@@ -93,6 +96,13 @@ import Testing
     edited.tensors["w4a8bytes.weight"] = Tensor(dataType: .int8, shape: [4, 64]) { $0[5] = 8 }
     let source = try openWeights(checkpoint: edited, configuration: configuration)
     #expect(message { _ = try source.load("w4a8bytes.weight") }.contains("codes outside -8 … 7"))
+  }
+
+  @Test(arguments: [0, -1, Float.nan, .infinity]) func refusesInputScalesThatAreNone(_ scale: Float) throws {
+    var edited = checkpoint
+    edited.tensors["w4a8static.input_scale"] = floats([scale], [1])
+    let source = try openWeights(checkpoint: edited, configuration: configuration)
+    #expect(message { _ = try source.load("w4a8static.weight") }.contains("no positive number"))
   }
 
   @Test func opensPlainCheckpoints() throws {

@@ -26,17 +26,22 @@ random.seed(11)
 tensors, modules = {}, []
 
 
-def module(name, bits, group, symmetric, activations, outputs, inputs, dtype, layout):
+def module(name, bits, group, symmetric, activations, outputs, inputs, dtype, layout, static=False):
     weight = (torch.randn(outputs, inputs) * 0.07).to(dtype)
     arguments = QuantizationArgs(
         num_bits=bits, type="int", symmetric=symmetric, strategy="group" if group else "channel", group_size=group or None)
     tokens = QuantizationArgs(num_bits=8, type="int", strategy="token", dynamic=True) if activations else None
+    if static:
+        tokens = QuantizationArgs(num_bits=8, type="int", strategy="tensor", dynamic=False)
     scheme = QuantizationScheme(targets=["Linear"], weights=arguments, input_activations=tokens, format=layout)
     parts = weight.reshape(outputs, -1, group or inputs)
     scale, zero = calculate_qparams(parts.amin(-1), parts.amax(-1), arguments)
     scale = scale.to(dtype)
     codes = quantize(x=weight, scale=scale, zero_point=zero, args=arguments, dtype=torch.int8)
     state = {"weight": weight, "weight_scale": scale, "weight_zero_point": zero}
+    if static:
+        state["input_scale"], _ = calculate_qparams(torch.tensor([-1.7]), torch.tensor([2.3]), tokens)
+        state["input_scale"] = state["input_scale"].to(dtype)
     packed = BaseCompressor.get_value_from_registry(layout).compress(state, scheme)
     tensors[f"{name}.q"], tensors[f"{name}.s"] = codes, scale
     if not symmetric:
@@ -44,7 +49,7 @@ def module(name, bits, group, symmetric, activations, outputs, inputs, dtype, la
     for part, value in packed.items():
         tensors[f"{name}.{part}"] = value
     modules.append({
-        "name": name, "bits": bits, "group": group, "symmetric": symmetric, "int8": activations, "format": layout,
+        "name": name, "bits": bits, "group": group, "symmetric": symmetric, "int8": activations, "static": static, "format": layout,
         "parts": sorted(packed)})
 
 
@@ -61,6 +66,8 @@ module("w8a8a", 8, 0, False, True, 5, 36, torch.float32, bytes_)
 module("w4a8", 4, 32, True, True, 4, 64, torch.float32, pack)
 module("w4a8bytes", 4, 32, True, True, 4, 64, torch.float32, bytes_)
 module("naive", 8, 0, True, False, 4, 33, torch.float32, "naive-quantized")
+module("w8a8static", 8, 0, True, True, 5, 37, torch.bfloat16, bytes_, static=True)
+module("w4a8static", 4, 32, True, True, 4, 64, torch.float32, pack, static=True)
 
 names = [
     f"model.layers.{layer}.{part}" for layer in (0, 1, 10)

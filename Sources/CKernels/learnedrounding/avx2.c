@@ -1,0 +1,7 @@
+/// Learned rounding, for AVX2.
+#if defined(__x86_64__)
+#include "../vectors/avx2.h"
+
+#include "learned.h"
+#include "../vectors/end.h"
+#endif

@@ -1,0 +1,72 @@
+import Diagnostics
+import Execution
+import ModelGraph
+import Tensors
+
+/// Finds the scales of static int8 activations on calibration text, for the layers that an earlier pass quantized with
+/// `activations: int8-static`. Layers that read the same value get the same scale.
+///
+/// The range is not the largest value: the scale is the one whose codes have the smallest squared error over all inputs that calibration saw,
+/// rounding and clipping together.
+public struct StaticActivationRanges: CompressionPass {
+  public static let identifier = "static-activations"
+  public static let contract = PassContract()
+
+  /// How the range is chosen.
+  public enum Range: String, Codable, Sendable, Hashable, CaseIterable {
+    /// The smallest squared error.
+    case mse
+    /// The largest magnitude: nothing of the calibration text is clipped.
+    case extremes
+  }
+
+  public var range = Range.mse
+
+  public init() {}
+
+  public init(range: Range) { self.range = range }
+
+  public var needs: Set<PassNeed> { [.calibration, .inputHistograms] }
+
+  public func validate(for graph: ModelGraph) throws(CompressionError) {}
+
+  public func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass {
+    let layers = context.planned.filter { $0.value.inputs == .int8Static }
+    guard !layers.isEmpty else {
+      throw CompressionError(
+        Self.identifier, "finds no layer with static activations", remedy: "give an earlier pass `activations: int8-static`",
+        kind: .badConfiguration)
+    }
+    return Worker(range: range, plan: layers)
+  }
+
+  private struct Worker: BlockPass {
+    let range: Range
+    let plan: [ParameterID: WeightStorage]
+    var record = PassRecord(pass: StaticActivationRanges.identifier)
+
+    mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws {
+      let targeted = graph.linears(of: block).filter { plan[$0.weight] != nil }
+      guard !targeted.isEmpty else { return }
+      guard let histograms = try context.calibration?.histograms(in: graph) else {
+        throw CompressionError(block.name, "cannot be calibrated", remedy: "give --calibration", kind: .usage)
+      }
+      var known: [ValueID: [DataType: MagnitudeHistogram.Choice]] = [:]
+      for (node, id) in targeted {
+        guard case .quantized(let tensor) = try graph[id].load() else { continue }
+        let (value, type) = (node.inputs[0], tensor.scales.dataType)
+        let histogram = histograms[value] ?? MagnitudeHistogram()
+        let choice = known[value]?[type] ?? (range == .mse ? histogram.smallestError(in: type) : histogram.extremes(in: type))
+        known[value, default: [:]][type] = choice
+        guard let scaled = tensor.quantizingInputs(as: .int8Static, scale: choice.scale) else {
+          throw CompressionError(node.scope, "cannot have inputs of scale \(choice.scale)", kind: .badData)
+        }
+        record.inputs.append(
+          .init(
+            module: node.scope, clippedFraction: choice.clippedFraction,
+            fallback: histogram.absmax > 0 ? nil : "no activation reached it: its inputs have the scale 1"))
+        try graph.replace(id, with: .quantized(scaled))
+      }
+    }
+  }
+}

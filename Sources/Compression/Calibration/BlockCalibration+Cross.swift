@@ -1,0 +1,62 @@
+import CKernels
+import Execution
+import ModelGraph
+
+/// How an input of linear layers differs behind compressed blocks from what it was, on the tokens that calibration works with and on some
+/// that are held out.
+final class CrossStatistics {
+  /// Σ (x − x̂) x̂ᵀ
+  let cross: Matrix
+  let heldOutCross: Matrix
+  /// Σ x̂ x̂ᵀ
+  let heldOutGram: GramMatrix
+
+  init(width: Int) {
+    cross = Matrix(rows: width, columns: width)
+    heldOutCross = Matrix(rows: width, columns: width)
+    heldOutGram = GramMatrix(inputs: width)
+  }
+}
+
+extension BlockCalibration {
+  /// Runs the block on both streams of activations. The last tenth of the batches, at least one, is held out.
+  /// - Returns: nil when there is no reference stream, or a single batch.
+  func crossStatistics(in graph: ModelGraph, pool: ThreadPool) throws -> [ValueID: CrossStatistics]? {
+    guard batchCount > 1, try referenceInput(0) != nil else { return nil }
+    let heldOut = batchCount - max(1, batchCount / 10)
+    var result: [ValueID: CrossStatistics] = [:]
+    let loaded = try LoadedBlock(block, of: graph)
+    let original = try LoadedBlock(block, of: reference)
+    for batch in 0..<batchCount {
+      guard let input = try referenceInput(batch) else { return nil }
+      let expected = try inputs(of: batch, from: input, in: reference, original)
+      let actual = try inputs(of: batch, from: try self.input(batch), in: graph, loaded)
+      for (value, compressed) in actual {
+        guard let difference = expected[value] else { continue }
+        // What is taken away is the compressed one: −1 times it is added.
+        let ones = [Float](repeating: 1, count: compressed.columns)
+        let negative = compressed.copy(rows: 0..<compressed.rows)
+        pool.ranges(of: compressed.rows, grain: 16) { rows in
+          for row in rows {
+            dso_scale_elements(negative.row(row), ones, -1, Int64(compressed.columns))
+            dso_add(negative.row(row), difference.row(row), Int64(compressed.columns))
+          }
+        }
+        let sums = result[value] ?? CrossStatistics(width: compressed.columns)
+        result[value] = sums
+        try GramMatrix.accumulateCross(difference, compressed, into: batch < heldOut ? sums.cross : sums.heldOutCross, pool: pool)
+        if batch >= heldOut { try sums.heldOutGram.accumulate(compressed, pool: pool) }
+      }
+    }
+    return result
+  }
+
+  /// Copies of what the block's linear layers read, by value.
+  private func inputs(of batch: Int, from input: Matrix, in graph: ModelGraph, _ weights: LoadedBlock) throws -> [ValueID: Matrix] {
+    var inputs: [ValueID: Matrix] = [:]
+    _ = try interpreter.run(block, of: graph, weights: weights, input: input, sequences: layout(of: batch)) { node, input, _ in
+      if inputs[node.inputs[0]] == nil { inputs[node.inputs[0]] = input.copy(rows: 0..<input.rows) }
+    }
+    return inputs
+  }
+}

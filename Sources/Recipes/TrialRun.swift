@@ -1,0 +1,48 @@
+import Compression
+import Diagnostics
+import Evaluation
+import Execution
+import Foundation
+import ModelGraph
+
+/// Passes tried in memory on some windows and the first blocks of a model, and what they cost there.
+struct TrialRun {
+  let interpreter: Interpreter
+  let seed: UInt64
+  /// Where activations go that do not fit.
+  let spill: URL
+  let progress: ProgressHandler?
+
+  /// The model with its first blocks compressed. Memory holds the replaced weights of these blocks.
+  /// - Parameters:
+  ///   - source: the model before the passes.
+  ///   - windows: calibration text.
+  ///   - blocks: how many blocks to work on; the others stay as they are.
+  func compress(_ source: ModelGraph, by passes: [any CompressionPass], calibratedOn windows: [[Int32]], blocks: Int) throws -> ModelGraph {
+    var prepared = source
+    for pass in passes { prepared = try pass.prepare(prepared) }
+    let context = PassContext(interpreter: interpreter, seed: seed)
+    var workers = try passes.begin(on: prepared, in: context).workers
+    let needs = passes.reduce(into: Set<PassNeed>()) { $0.formUnion($1.needs) }
+    let stream =
+      needs.isEmpty
+      ? nil : try CalibrationStream(windows: windows, of: prepared, interpreter: interpreter, needs: needs, spillingTo: spill)
+    let sensitivity =
+      try needs.contains(.gradients)
+      ? stream.map { try OutputSensitivity.measure($0, seed: seed, spillingTo: spill) { _, _ in } } : nil
+    var graph = prepared
+    for (index, block) in graph.blocks.prefix(blocks).enumerated() {
+      try Interruption.check()
+      let context = context.with(stream?.calibration(for: block, at: index, sensitivity: sensitivity))
+      for pass in workers.indices { try workers[pass].apply(to: block, of: &graph, in: context) }
+      try stream?.advance(past: block, in: graph)
+    }
+    return graph
+  }
+
+  /// The mean KL divergence of a model from its source on windows that it was not calibrated on, in nats per token.
+  func divergence(of model: ModelGraph, from source: ModelGraph, on windows: [[Int32]]) throws -> Double {
+    let text = try EvaluationText(name: "held-out calibration text", tokens: Array(windows.joined()), context: windows[0].count)
+    return try Evaluator(interpreter: interpreter).accuracy(of: model, reference: source, on: text).klDivergence?.mean ?? .infinity
+  }
+}

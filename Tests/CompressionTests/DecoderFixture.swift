@@ -1,0 +1,120 @@
+import Execution
+import ModelGraph
+import Tensors
+import Testing
+
+@testable import Compression
+
+/// A small decoder with random weights, in the shapes that families have: biases, head norms, tied heads.
+struct DecoderFixture {
+  var isTied = false
+  var hasBiases = false
+  var hasHeadNorms = false
+  var hidden = 48
+  var type = DataType.float32
+  let queryHeads = 4
+  let keyValueHeads = 2
+  let dimension = 8
+  let inner = 40
+  let vocabulary = 56
+  let layers = 2
+
+  func graph() throws -> ModelGraph {
+    var builder = GraphBuilder(family: "test", vocabularySize: vocabulary, maximumPositions: 64, weights: RandomWeights(self))
+    var x = try builder.embedding(builder.input, "embed", width: hidden)
+    builder.endBlock(.embedding, "embed")
+    for layer in 0..<layers {
+      let scope = "layers.\(layer)"
+      let normed = try builder.rmsNorm(x, scope + ".norm1", epsilon: 1e-6)
+      let wide = queryHeads * dimension
+      let narrow = keyValueHeads * dimension
+      var q = try builder.linear(normed, scope + ".q", outputs: wide, role: .attentionQuery, bias: hasBiases)
+      var k = try builder.linear(normed, scope + ".k", outputs: narrow, role: .attentionKey, bias: hasBiases)
+      let v = try builder.linear(normed, scope + ".v", outputs: narrow, role: .attentionValue, bias: hasBiases)
+      if hasHeadNorms {
+        q = try builder.rmsNorm(q, scope + ".qn", epsilon: 1e-6, perHead: dimension)
+        k = try builder.rmsNorm(k, scope + ".kn", epsilon: 1e-6, perHead: dimension)
+      }
+      q = builder.rotary(q, RotaryEmbedding(heads: queryHeads, headDimension: dimension, rotaryDimension: dimension, base: 1e4), scope: "r")
+      k = builder.rotary(k, RotaryEmbedding(heads: keyValueHeads, headDimension: dimension, rotaryDimension: dimension, base: 1e4), scope: "r")
+      let mixed = builder.attention(
+        queries: q, keys: k, values: v,
+        Attention(queryHeads: queryHeads, keyValueHeads: keyValueHeads, headDimension: dimension, valueDimension: dimension, scale: 0.35),
+        scope: scope + ".attention")
+      let attended = try builder.linear(mixed, scope + ".o", outputs: hidden, role: .attentionOutput, bias: hasBiases)
+      let residual = builder.add(x, attended, scope: scope)
+      let second = try builder.rmsNorm(residual, scope + ".norm2", epsilon: 1e-6)
+      let gate = try builder.linear(second, scope + ".gate", outputs: inner, role: .mlpGate, bias: hasBiases)
+      let up = try builder.linear(second, scope + ".up", outputs: inner, role: .mlpUp, bias: hasBiases)
+      let active = builder.gatedActivation(gate: gate, up: up, .silu, scope: scope)
+      let down = try builder.linear(active, scope + ".down", outputs: hidden, role: .mlpDown, bias: hasBiases)
+      x = builder.add(residual, down, scope: scope)
+      builder.endBlock(.layer(layer), scope)
+    }
+    let last = try builder.rmsNorm(x, "norm", epsilon: 1e-6)
+    let logits =
+      isTied
+      ? try builder.linear(last, "head", outputs: vocabulary, tiedTo: "embed.weight")
+      : try builder.linear(last, "head", outputs: vocabulary, role: .languageModelHead)
+    builder.endBlock(.head, "head")
+    return try builder.finish(output: logits)
+  }
+
+  /// A few windows of tokens.
+  var windows: [[Int32]] {
+    var random = SeededRandom(seed: 9)
+    return (0..<6).map { _ in (0..<24).map { _ in Int32(random.next() % UInt64(vocabulary)) } }
+  }
+
+  /// Logits of all windows, row by row.
+  func logits(_ graph: ModelGraph, _ interpreter: Interpreter) throws -> [Float] {
+    let states = try ForwardStream(interpreter: interpreter).hidden(of: graph, windows: windows)
+    let head = graph.blocks[graph.blocks.count - 1]
+    let weights = try LoadedBlock(head, of: graph)
+    return try states.flatMap { state in
+      let result = try interpreter.run(head, of: graph, weights: weights, input: state.matrix, sequences: state.layout)
+      return (0..<result.rows).flatMap { result.values(ofRow: $0) }
+    }
+  }
+}
+
+/// Weights that are functions of their names, a few columns much larger than the others.
+private struct RandomWeights: WeightSource {
+  let shapes: [String: Shape]
+  let type: DataType
+  var names: [String] { shapes.keys.sorted() }
+
+  init(_ model: DecoderFixture) {
+    type = model.type
+    var shapes: [String: Shape] = ["embed.weight": [model.vocabulary, model.hidden], "norm.weight": [model.hidden]]
+    if !model.isTied { shapes["head.weight"] = [model.vocabulary, model.hidden] }
+    let (wide, narrow) = (model.queryHeads * model.dimension, model.keyValueHeads * model.dimension)
+    for layer in 0..<model.layers {
+      let matrices = [
+        "q": (wide, model.hidden), "k": (narrow, model.hidden), "v": (narrow, model.hidden), "o": (model.hidden, wide),
+        "gate": (model.inner, model.hidden), "up": (model.inner, model.hidden), "down": (model.hidden, model.inner),
+      ]
+      for (name, size) in matrices {
+        shapes["layers.\(layer).\(name).weight"] = [size.0, size.1]
+        if model.hasBiases { shapes["layers.\(layer).\(name).bias"] = [size.0] }
+      }
+      for norm in ["norm1", "norm2"] { shapes["layers.\(layer).\(norm).weight"] = [model.hidden] }
+      if model.hasHeadNorms { for norm in ["qn", "kn"] { shapes["layers.\(layer).\(norm).weight"] = [model.dimension] } }
+    }
+    self.shapes = shapes
+  }
+
+  func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)? { shapes[name].map { ($0, .dense(type)) } }
+
+  func load(_ name: String) throws -> Weight {
+    let shape = try #require(shapes[name])
+    let seed = name.utf8.reduce(UInt64(7)) { $0 &* 31 &+ UInt64($1) }
+    let columns = shape[shape.rank - 1]
+    let values = (0..<shape.elementCount).map { index in
+      let unit = Float(SeededRandom.value(seed: seed, index: UInt64(index)) >> 40) / Float(1 << 24) - 0.5
+      if name.contains("norm") || name.contains("n.weight") { return 1 + unit * (index % 11 == 3 ? 8 : 1) }
+      return unit * (index % columns % 17 == 5 ? 1.5 : 0.5)
+    }
+    return .dense(try #require(Tensor(values, shape: shape).converted(to: type)))
+  }
+}
