@@ -24,8 +24,8 @@ final class CalibrationWork {
   ///   - needs: what is asked of it; nil for what the recipe's passes ask.
   ///   - material: what another run over the same model has found, or is given for others to use.
   init(
-    _ plan: CalibrationPlan, for run: CompressionRun, graph: ModelGraph, needs: Set<PassNeed>? = nil, sharing material: CalibrationMaterial? = nil,
-    spillingTo directory: URL
+    _ plan: CalibrationPlan, for run: CompressionRun, graph: ModelGraph, needs: Set<PassNeed>? = nil,
+    sharing material: CalibrationMaterial? = nil, spillingTo directory: URL
   ) throws {
     self.run = run
     self.graph = graph

@@ -41,7 +41,9 @@ struct HeldOutText {
       warnings = []
     } else {
       text = try EvaluationText(name: name, tokens: Array(windows.joined()), context: length)
-      warnings = ["\(plan.file.lastPathComponent) is too short to hold any of it out: bits were chosen by what the calibration windows show"]
+      warnings = [
+        "\(plan.file.lastPathComponent) is too short to hold any of it out: bits were chosen by what the calibration windows show"
+      ]
     }
   }
 

@@ -20,7 +20,9 @@ import Testing
       model: try ModelBundle(opening: "demo"), recipe: Recipe(passes: [pass], format: format, calibration: calibration), settings: settings)
   }
 
-  private func weights(of name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: directory.path("\(name)/model.safetensors"))) }
+  private func weights(of name: String) throws -> Data {
+    try Data(contentsOf: URL(fileURLWithPath: directory.path("\(name)/model.safetensors")))
+  }
 
   @Test func aBudgetOfBitsIsKeptAndItsRecipeSaysIt() throws {
     let report = try BitAllocation(compression("out", threads: 1), budget: .bitsPerWeight(4.1)).execute()
@@ -55,8 +57,8 @@ import Testing
   @Test func moreBitsAreNeverPredictedToCostMore() throws {
     var last = Double.infinity
     for limit in [3.0, 5, 8.5] {
-      let report = try BitAllocation(compression("out\(limit)", pass: RoundToNearest(bits: 4, groupSize: 64)), budget: .bitsPerWeight(limit))
-        .execute()
+      let run = try compression("out\(limit)", pass: RoundToNearest(bits: 4, groupSize: 64))
+      let report = try BitAllocation(run, budget: .bitsPerWeight(limit)).execute()
       let predicted = try #require(report.allocation?.predictedKL)
       #expect(predicted < last)
       last = predicted

@@ -28,7 +28,7 @@ import Testing
     #expect(reports[0].layers?.count == 28)
   }
 
-  /// Each part of the method lowers the divergence on text it was not calibrated for the length of; and the options are what does it.
+  /// The option reaches the codes, and with or without it the result is better than rounding to nearest (on the text it was calibrated on).
   @Test func polishChangesCodesOnly() throws {
     var pass = GPTQ(bits: 3, groupSize: 64, outputSensitivity: true)
     let evaluation = EvaluationSettings(tokens: 4096)

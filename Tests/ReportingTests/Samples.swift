@@ -53,13 +53,14 @@ enum Samples {
       goal: "max-kl", limit: 0.01, bitsPerWeight: 2.71, weights: 4_718_592, bytes: 1_600_000, predictedKL: 0.0082, measuredKL: 0.0094,
       heldOutTokens: 32640, seconds: 41.5,
       rounds: [
-        .init(bitsPerWeight: 2.66, predictedKL: 0.0091, measuredKL: 0.0107), .init(bitsPerWeight: 2.71, predictedKL: 0.0082, measuredKL: 0.0094),
+        .init(bitsPerWeight: 2.66, predictedKL: 0.0091, measuredKL: 0.0107),
+        .init(bitsPerWeight: 2.71, predictedKL: 0.0082, measuredKL: 0.0094),
       ],
       groups: (0..<blocks).map {
         .init(
           name: "model.layers.\($0).mlp.{gate_proj,up_proj}",
-          layers: ["model.layers.\($0).mlp.gate_proj", "model.layers.\($0).mlp.up_proj"], bits: 3, groupSize: $0 % 2 * 128, weights: 393_216,
-          bytes: 153_600, predictedKL: 2.7e-4)
+          layers: ["model.layers.\($0).mlp.gate_proj", "model.layers.\($0).mlp.up_proj"], bits: 3, groupSize: $0 % 2 * 128,
+          weights: 393_216, bytes: 153_600, predictedKL: 2.7e-4)
       })
     report.layers = layers(blocks: blocks)
     report.speed = .init(
@@ -110,7 +111,9 @@ enum Samples {
     report.allocation?.goal = text
     report.allocation?.limit = 1e308
     report.allocation?.rounds = (0..<5000).map { _ in .init(bitsPerWeight: 1e308, predictedKL: -1e308) }
-    report.allocation?.groups = (0..<5000).map { _ in .init(name: text, layers: [text], bits: .max, groupSize: .max, bytes: .max, predictedKL: 1e308) }
+    report.allocation?.groups = (0..<5000).map { _ in
+      .init(name: text, layers: [text], bits: .max, groupSize: .max, bytes: .max, predictedKL: 1e308)
+    }
     report.layers = (0..<count).map {
       .init(
         name: "a.\($0 &* 92_233_720_368_547).\($0 % 40)x" + text, bits: 1e308, groupSize: .max, format: text,

@@ -27,6 +27,11 @@ extension BlockCalibration {
     var result: [ValueID: CrossStatistics] = [:]
     let loaded = try LoadedBlock(block, of: graph)
     let original = try LoadedBlock(block, of: reference)
+    var importance: [ValueID: [Float]] = [:]
+    for (node, _) in graph.linears(of: block) where sensitivity != nil && importance[node.inputs[0]] == nil {
+      importance[node.inputs[0]] = try sensitivity?.importance(readersOf: node.inputs[0], in: block, of: graph)
+    }
+    var first = 0
     for batch in 0..<batchCount {
       guard let input = try referenceInput(batch) else { return nil }
       let expected = try inputs(of: batch, from: input, in: reference, original)
@@ -35,18 +40,22 @@ extension BlockCalibration {
         guard let difference = expected[value] else { continue }
         // What is taken away is the compressed one: −1 times it is added.
         let ones = [Float](repeating: 1, count: compressed.columns)
+        // Tokens count as they do in the Gram matrix that the step is divided by.
+        let weights = importance[value].map { Array($0[first..<first + compressed.rows]) }
         let negative = compressed.copy(rows: 0..<compressed.rows)
         pool.ranges(of: compressed.rows, grain: 16) { rows in
           for row in rows {
             dso_scale_elements(negative.row(row), ones, -1, Int64(compressed.columns))
             dso_add(negative.row(row), difference.row(row), Int64(compressed.columns))
+            if let weights { dso_scale_elements(difference.row(row), ones, weights[row], Int64(compressed.columns)) }
           }
         }
         let sums = result[value] ?? CrossStatistics(width: compressed.columns)
         result[value] = sums
         try GramMatrix.accumulateCross(difference, compressed, into: batch < heldOut ? sums.cross : sums.heldOutCross, pool: pool)
-        if batch >= heldOut { try sums.heldOutGram.accumulate(compressed, pool: pool) }
+        if batch >= heldOut { try sums.heldOutGram.accumulate(compressed, weights: weights, pool: pool) }
       }
+      first += layout(of: batch).lengths.reduce(0, +)
     }
     return result
   }

@@ -18,6 +18,7 @@ struct GPTQWorker: BlockPass {
       throw CompressionError(block.name, "cannot be calibrated", remedy: "give --calibration", kind: .usage)
     }
     let statistics = try calibration.statistics([.gram, .columns], in: graph)
+    let cross = pass.retarget ? try calibration.crossStatistics(in: graph, pool: context.pool) : nil
     var inputs: [ValueID] = []
     for (node, _) in targeted where !inputs.contains(node.inputs[0]) { inputs.append(node.inputs[0]) }
     for input in inputs {
@@ -32,18 +33,24 @@ struct GPTQWorker: BlockPass {
       if factor.deadInputs > 0 {
         record.warnings.append("\(readers[0].node.scope): \(factor.deadInputs) inputs were 0 in all calibration text; their weights are rounded to nearest")
       }
+      let retargeting = cross?[input].map {
+        Retargeting(
+          factor: factor, cross: $0.cross, heldOutCross: $0.heldOutCross, heldOutGram: $0.heldOutGram.symmetric(pool: context.pool),
+          pool: context.pool)
+      }
       for (node, id) in readers {
-        try quantize(node, id, of: &graph, factor: factor, importance: importance, in: context)
+        try quantize(node, id, of: &graph, factor: factor, importance: importance, retargeting: retargeting, in: context)
       }
     }
   }
 
   private mutating func quantize(
-    _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, factor: FeedbackFactor, importance: [Float], in context: PassContext
+    _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, factor: FeedbackFactor, importance: [Float], retargeting: Retargeting?,
+    in context: PassContext
   ) throws {
     guard let scheme = schemes[id], case .dense(let tensor) = try graph[id].load() else { return }
     let (name, pool) = (graph[id].name, context.pool)
-    let weight = WeightRows.tensor(tensor)
+    let weight = retargeting.map { WeightRows.matrix($0.move(.tensor(tensor)).weight) } ?? .tensor(tensor)
     let scaleType = graph[id].nativeType.map { $0 == .float64 ? .float32 : $0 }
     var grids = try table(weight, named: name, scheme: scheme, scaleType: scaleType, importance: importance, pool: pool)
     if isTried(scheme) { grids = try widened(grids, weight, named: name, factor: factor, pool: pool) }

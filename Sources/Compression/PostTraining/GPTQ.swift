@@ -26,6 +26,9 @@ public struct GPTQ: CompressionPass {
   public var outputSensitivity = false
   /// `damping` for that matrix.
   public var outputDamping: Float = 0.1
+  /// Moves weights towards the outputs of the uncompressed model, as far as held-out calibration text says that it serves. Takes a second stream
+  /// of activations.
+  public var retarget = false
 
   /// Sweeps of coordinate descent over the codes that feedback left (`CoordinateDescent`); 0 for none.
   public var polish = 3
@@ -59,7 +62,12 @@ public struct GPTQ: CompressionPass {
     self.outputSensitivity = outputSensitivity
   }
 
-  public var needs: Set<PassNeed> { outputSensitivity ? [.calibration, .gradients] : [.calibration] }
+  public var needs: Set<PassNeed> {
+    var needs: Set<PassNeed> = [.calibration]
+    if outputSensitivity { needs.insert(.gradients) }
+    if retarget { needs.insert(.referenceActivations) }
+    return needs
+  }
 
   private enum CodingKeys: String, CodingKey {
     case actOrder = "act-order"
@@ -68,6 +76,7 @@ public struct GPTQ: CompressionPass {
     case rangeTrials = "range-trials"
     case outputSensitivity = "output-sensitivity"
     case outputDamping = "output-damping"
+    case retarget
     case polish
   }
 
@@ -80,6 +89,7 @@ public struct GPTQ: CompressionPass {
     rangeTrials = try values.decode(RangeTrials.self, forKey: .rangeTrials)
     outputSensitivity = try values.decode(Bool.self, forKey: .outputSensitivity)
     outputDamping = try values.decode(Float.self, forKey: .outputDamping)
+    retarget = try values.decode(Bool.self, forKey: .retarget)
     polish = try values.decode(Int.self, forKey: .polish)
   }
 
@@ -92,6 +102,7 @@ public struct GPTQ: CompressionPass {
     try values.encode(rangeTrials, forKey: .rangeTrials)
     try values.encode(outputSensitivity, forKey: .outputSensitivity)
     try values.encode(outputDamping, forKey: .outputDamping)
+    try values.encode(retarget, forKey: .retarget)
     try values.encode(polish, forKey: .polish)
   }
 
