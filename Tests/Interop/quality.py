@@ -53,7 +53,7 @@ rows.append(("W4A8 rtn g128", four + ["--algorithm", "rtn"]))
 rows.append(("W4A8 gptq g128", four + ["--algorithm", "gptq"] + calibrated))
 rows.append(("W4A8 yaqa g128", four + ["--algorithm", "yaqa"] + calibrated))
 rows.append(("W4A8 rotate + gptq g128", four + ["--rotate", "hadamard", "--algorithm", "gptq"] + calibrated))
-rows.append(("auto 4.25 bpw", ["--bits", "4", "--group-size", "128", "--mixed-precision", "auto", "--target-bpw", "4.25"] + calibrated))
+rows.append(("auto 4.25 bpw", ["--group-size", "128", "--mixed-precision", "auto", "--target-bpw", "4.25"] + calibrated))
 
 
 def processor_seconds():

@@ -71,7 +71,13 @@ public struct MagnitudeHistogram: Sendable {
   }
 
   /// The scale that takes every value in.
-  public func extremes(in type: DataType) -> Choice { cost(of: Self.positive(absmax > 0 ? absmax / 127.5 : 1, in: type)) }
+  public func extremes(in type: DataType) -> Choice {
+    let wanted = absmax > 0 ? absmax / 127.5 : 1
+    let nearest = Self.positive(wanted, in: type)
+    // Up rather than to the nearest.
+    let step: Float = type == .bfloat16 ? 0x1p-7 : type == .float16 ? 0x1p-10 : 0x1p-22
+    return cost(of: absmax / nearest > 127.5 ? Self.positive(wanted * (1 + step), in: type) : nearest)
+  }
 
   /// The scale of the smallest squared error, down to a 1024th of that which takes every value in.
   /// - Parameter type: what the scale is stored in; only its values are tried.

@@ -4,7 +4,7 @@ extension ReportPage {
     var table = HTMLTable(
       "Against the uncompressed model", first: "Activations",
       ["perplexity", "95 % interval", "mean KL", "median", "99 %", "max", "same top token"])
-    for form in forms.prefix(8) {
+    for form in forms.prefix(4) {
       let (change, kl) = (form.perplexityChange, form.klDivergence)
       let figures = [kl?.mean, kl?.median, kl?.p99, kl?.max].map { $0.map(NumberText.nats) ?? NumberText.absent }
       table.row(

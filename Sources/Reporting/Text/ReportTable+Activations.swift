@@ -5,7 +5,7 @@ extension ReportTable {
     var section = Section(title: "Activations, the same weights")
     var table = TextTable([.left, .right, .left, .right, .right, .right])
     table.header("", "perplexity", "95 % interval", "mean KL", "99 % KL", "same top token")
-    for form in forms.prefix(8) {
+    for form in forms.prefix(4) {
       let change = form.perplexityChange
       table.row(
         .init(form.title), .init(change?.value ?? NumberText.absent), .init(change?.interval ?? ""),
