@@ -69,7 +69,9 @@ public struct QuantCommand: ParsableCommand {
   }
 
   /// Tries the algorithms that are worth it and says what came out.
-  private func bestPasses(of bundle: ModelBundle, _ recipe: Recipe) throws -> (passes: [any CompressionPass], trials: [AlgorithmTrial.Outcome]) {
+  private func bestPasses(of bundle: ModelBundle, _ recipe: Recipe) throws -> (
+    passes: [any CompressionPass], trials: [AlgorithmTrial.Outcome]
+  ) {
     guard let calibration = recipe.calibration else { return (recipe.passes, []) }
     let candidates = QuantizationAlgorithm.candidates.map { ($0.rawValue, quantization.passes($0, isCalibrated: true)) }
     let quiet = runOptions.resources.quiet
@@ -88,7 +90,9 @@ public struct QuantCommand: ParsableCommand {
     guard let recipe else {
       let plan = calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength)
       return Recipe(
-        passes: quantization.passes(quantization.algorithm ?? (quantization.mixedPrecision.isAutomatic ? .yaqa : .rtn), isCalibrated: plan != nil), format: quantization.format, seed: seed ?? 0, calibration: plan)
+        passes: quantization.passes(
+          quantization.algorithm ?? (quantization.mixedPrecision.isAutomatic ? .yaqa : .rtn), isCalibrated: plan != nil),
+        format: quantization.format, seed: seed ?? 0, calibration: plan)
     }
     guard !quantization.isSet, seed == nil else {
       throw CompressionError(

@@ -61,7 +61,8 @@ struct QuantizationOptions: ParsableArguments {
 
   /// Whether any of these flags was given.
   var isSet: Bool {
-    bits != nil || method != nil || groupSize != nil || algorithm != nil || activations != nil || activationOutliers != nil || mixedPrecision.isSet
+    bits != nil || method != nil || groupSize != nil || algorithm != nil || activations != nil || activationOutliers != nil
+      || mixedPrecision.isSet
       || smooth != nil || rotate != nil || !overrides.isEmpty || !ignore.isEmpty || chosenFormat != nil
   }
 

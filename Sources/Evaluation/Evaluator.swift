@@ -88,9 +88,11 @@ public struct Evaluator: Sendable {
   /// - Parameter prepared: the model that was quantized, where it is not the reference itself: one whose weights were rotated before.
   public func measureLayers(_ layerErrors: LayerErrorMeter, of prepared: ModelGraph, on text: EvaluationText) throws {
     let windows = Array(text.windows.prefix(max(1, batchRows / max(1, text.context))))
-    _ = try stream.hidden(of: prepared, windows: windows, observer: { _, node, input, output in
-      try layerErrors.observe(node, input: input, output: output, interpreter: stream.interpreter)
-    })
+    _ = try stream.hidden(
+      of: prepared, windows: windows,
+      observer: { _, node, input, output in
+        try layerErrors.observe(node, input: input, output: output, interpreter: stream.interpreter)
+      })
   }
 
   /// The stream of a model whose cache has another form.

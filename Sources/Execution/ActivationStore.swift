@@ -84,7 +84,8 @@ public final class SpillFile: @unchecked Sendable {
 
   private static func failure(_ directory: URL) -> ExecutionError {
     ExecutionError(
-      directory.path, "cannot hold activations: \(String(cString: strerror(errno)))", remedy: "free disk space there, or raise --max-memory",
+      directory.path, "cannot hold activations: \(String(cString: strerror(errno)))",
+      remedy: "free disk space there, or raise --max-memory",
       kind: .inputOutput)
   }
 }

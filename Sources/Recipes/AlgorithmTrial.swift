@@ -71,7 +71,11 @@ public struct AlgorithmTrial: Sendable {
     settings.strategy = .random
     settings.windows = min(settings.windows, windows + heldOut)
     let hasBeginnings = text.layout == .lines
-    let selection = try text.selection(settings) { tokenizer.encode($0, addSpecialTokens: hasBeginnings) } grade: { _ in [] }
+    let selection = try text.selection(settings) {
+      tokenizer.encode($0, addSpecialTokens: hasBeginnings)
+    } grade: { _ in
+      []
+    }
     guard selection.windows.count >= 2 else {
       throw RecipeError(
         calibration.text, "has too little text to hold any out", remedy: "name one with --algorithm, or give more text", kind: .badData)

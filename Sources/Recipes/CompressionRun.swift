@@ -200,8 +200,10 @@ public struct CompressionRun {
   }
 
   /// What the output must not replace.
-  private var inputs: [URL] { [model.directory] + model.checkpoint.files + (settings.evaluation.map { [$0.text] } ?? [])
-    + (recipe.calibration.map { [$0.file] } ?? []) }
+  private var inputs: [URL] {
+    [model.directory] + model.checkpoint.files + (settings.evaluation.map { [$0.text] } ?? [])
+      + (recipe.calibration.map { [$0.file] } ?? [])
+  }
 
   private var recipeHeader: String {
     """

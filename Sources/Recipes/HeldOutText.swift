@@ -28,7 +28,11 @@ struct HeldOutText {
     let settings = CalibrationSettings(
       windows: wanted * 2, sequenceLength: length, strategy: .random, seed: SeededRandom.value(seed: run.recipe.seed, index: 0x48454C44))
     let hasBeginnings = source.layout == .lines
-    let drawn = try source.selection(settings) { tokenizer.encode($0, addSpecialTokens: hasBeginnings) } grade: { _ in [] }
+    let drawn = try source.selection(settings) {
+      tokenizer.encode($0, addSpecialTokens: hasBeginnings)
+    } grade: { _ in
+      []
+    }
     var seen = Set<UInt64>()
     for window in windows { seen.formUnion(Self.runs(of: window)) }
     let fresh = drawn.windows.filter { window in

@@ -37,7 +37,8 @@ public struct Recipe: Sendable {
     var graph = source
     if let pass = passes.first(where: { !$0.needs.isEmpty }), calibration == nil {
       throw RecipeError(
-        type(of: pass).identifier, "needs text to calibrate on", remedy: "give --calibration FILE, or `calibration: {text: FILE}` in the recipe",
+        type(of: pass).identifier, "needs text to calibrate on",
+        remedy: "give --calibration FILE, or `calibration: {text: FILE}` in the recipe",
         kind: .usage)
     }
     var established = Set<PassContract.Property>()

@@ -108,7 +108,8 @@ struct ReportBuilder {
       var groupSize = 0
       if case .group(let size) = layer.scheme.granularity { groupSize = size }
       return CompressionReport.Layer(
-        name: layer.module, bits: Double(layer.scheme.bits), groupSize: groupSize, format: (errors[layer.module]?.scheme ?? layer.scheme).name,
+        name: layer.module, bits: Double(layer.scheme.bits), groupSize: groupSize,
+        format: (errors[layer.module]?.scheme ?? layer.scheme).name,
         weightSQNRdB: errors[layer.module]?.weightSQNR, outputSQNRdB: errors[layer.module]?.outputSQNR,
         clippedFraction: Double(layer.clipped) / Double(max(1, layer.weights)),
         inputClippedFraction: decided.compactMap(\.clippedFraction).last,

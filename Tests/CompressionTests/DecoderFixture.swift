@@ -36,7 +36,8 @@ struct DecoderFixture {
         k = try builder.rmsNorm(k, scope + ".kn", epsilon: 1e-6, perHead: dimension)
       }
       q = builder.rotary(q, RotaryEmbedding(heads: queryHeads, headDimension: dimension, rotaryDimension: dimension, base: 1e4), scope: "r")
-      k = builder.rotary(k, RotaryEmbedding(heads: keyValueHeads, headDimension: dimension, rotaryDimension: dimension, base: 1e4), scope: "r")
+      k = builder.rotary(
+        k, RotaryEmbedding(heads: keyValueHeads, headDimension: dimension, rotaryDimension: dimension, base: 1e4), scope: "r")
       let mixed = builder.attention(
         queries: q, keys: k, values: v,
         Attention(queryHeads: queryHeads, keyValueHeads: keyValueHeads, headDimension: dimension, valueDimension: dimension, scale: 0.35),

@@ -52,7 +52,8 @@ import Testing
   /// Groups follow what layers read, whatever they are called.
   @Test func layersThatReadTheSameValueAreOneGroup() throws {
     let names = ["e", "b.0.x.first", "b.0.x.second", "b.0.x.third", "b.0.out", "head"]
-    let shapes = Dictionary(uniqueKeysWithValues: names.map { ("\($0).weight", ($0 == "e" || $0 == "head" ? [10, 32] : [32, 32]) as Shape) })
+    let shapes = Dictionary(
+      uniqueKeysWithValues: names.map { ("\($0).weight", ($0 == "e" || $0 == "head" ? [10, 32] : [32, 32]) as Shape) })
     var builder = GraphBuilder(family: "toy", vocabularySize: 10, maximumPositions: 8, weights: Shapes(shapes: shapes))
     let x = try builder.embedding(builder.input, "e", width: 32)
     builder.endBlock(.embedding, "e")

@@ -24,7 +24,8 @@ import Testing
   }
 
   /// Applies passes as a run does.
-  private func apply(_ passes: [any CompressionPass], to source: ModelGraph, _ fixture: DecoderFixture) throws -> (ModelGraph, [PassRecord]) {
+  private func apply(_ passes: [any CompressionPass], to source: ModelGraph, _ fixture: DecoderFixture) throws -> (ModelGraph, [PassRecord])
+  {
     var graph = source
     for pass in passes {
       try pass.validate(for: graph)
@@ -125,7 +126,9 @@ import Testing
     var peaks: [String: [Float]] = [:]
     _ = try ForwardStream(interpreter: interpreter).hidden(of: graph, windows: fixture.windows) { _, node, input, _ in
       var peak = peaks[node.scope] ?? [Float](repeating: 0, count: input.columns)
-      for row in 0..<input.rows { for (column, value) in input.values(ofRow: row).enumerated() { peak[column] = max(peak[column], abs(value)) } }
+      for row in 0..<input.rows {
+        for (column, value) in input.values(ofRow: row).enumerated() { peak[column] = max(peak[column], abs(value)) }
+      }
       peaks[node.scope] = peak
     }
     for scope in ["layers.0.q", "layers.1.gate", "layers.1.down"] {
@@ -163,7 +166,8 @@ import Testing
     try worker.apply(to: block, of: &graph, in: context)
     // What a model that was smooth from the start shows.
     let other = try CalibrationStream(
-      windows: fixture.windows, of: graph, interpreter: interpreter, needs: [.calibration, .gradients], spillingTo: directory, batchRows: 64)
+      windows: fixture.windows, of: graph, interpreter: interpreter, needs: [.calibration, .gradients], spillingTo: directory, batchRows: 64
+    )
     let measured = try OutputSensitivity.measure(other, seed: 1, spillingTo: directory) { _, _ in }
     try other.advance(past: graph.blocks[0], in: graph)
     let fresh = try #require(other.calibration(for: block, at: 1, sensitivity: measured)).statistics([.gram, .columns], in: graph)
@@ -217,5 +221,7 @@ private struct OneMatrix: WeightSource {
   func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)? {
     name == "embed.weight" ? ([DecoderFixture().vocabulary, 8], .dense(.float32)) : nil
   }
-  func load(_ name: String) throws -> Weight { .dense(Tensor([Float](repeating: 1, count: DecoderFixture().vocabulary * 8), shape: [DecoderFixture().vocabulary, 8])) }
+  func load(_ name: String) throws -> Weight {
+    .dense(Tensor([Float](repeating: 1, count: DecoderFixture().vocabulary * 8), shape: [DecoderFixture().vocabulary, 8]))
+  }
 }

@@ -82,7 +82,9 @@ import Testing
     #expect(directory.contents.isEmpty)
   }
 
-  @Test(arguments: [ActivationQuantization.int8, .int8Static]) func outliersKeepFloatActivationsAndAreListed(_ kind: ActivationQuantization) throws {
+  @Test(arguments: [ActivationQuantization.int8, .int8Static]) func outliersKeepFloatActivationsAndAreListed(_ kind: ActivationQuantization)
+    throws
+  {
     var outliers = ActivationOutliers()
     outliers.threshold = 1
     outliers.maximumShare = 0.2

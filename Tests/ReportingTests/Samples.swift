@@ -105,6 +105,9 @@ enum Samples {
     report.accuracy?.text = text
     report.accuracy?.tokens = .max
     report.activations = (0..<5000).map { _ in .init(kind: text, perplexityRatio: -1e308, topTokenAgreement: 1e308) }
+    report.calibration?.text = text
+    report.calibration?.sampling = text
+    report.calibration?.trials = (0..<5000).map { _ in .init(algorithm: text, klDivergence: 1e308, seconds: -1e308) }
     report.keyValueCache?.type = text
     report.keyValueCache?.bytesPerToken = .max
     report.keyValueCache?.perplexityRatio = 1e308

@@ -42,7 +42,7 @@ import Testing
     let text = ReportTable(Samples.hostile(layers: 30)).text()
     #expect(text.unicodeScalars.allSatisfy { !TerminalText.isUnsafe($0) || $0 == "\n" })
     #expect(text.split(separator: "\n").allSatisfy { TerminalText.width(String($0)) <= 100 })
-    #expect(text.utf8.count < 40_000)
+    #expect(text.utf8.count < 60_000)
     let comparison = ComparisonTable([Samples.hostile(layers: 3), Samples.report()]).text()
     #expect(comparison.split(separator: "\n").allSatisfy { TerminalText.width(String($0)) <= 100 })
   }

@@ -71,7 +71,8 @@ public struct ActivationOutliers: CompressionPass {
       }
       room -= group.weights.count
       let reason = String(
-        format: "float activations: int8 ones would put noise of %.2g of its output's power there, %.0f times the median layer's", group.ratio,
+        format: "float activations: int8 ones would put noise of %.2g of its output's power there, %.0f times the median layer's",
+        group.ratio,
         group.ratio / max(median, .leastNormalMagnitude))
       for (id, module) in group.weights {
         guard case .quantized(var scheme)? = layers[id] else { continue }

@@ -41,7 +41,8 @@ public struct MagnitudeHistogram: Sendable {
     }
     guard odd.allSatisfy({ $0 == 0 }) else {
       throw CompressionError(
-        "calibration", "gives activations that are not finite", remedy: "the model's weights hold NaN, infinities or values far out of range",
+        "calibration", "gives activations that are not finite",
+        remedy: "the model's weights hold NaN, infinities or values far out of range",
         kind: .badData)
     }
     for (index, count) in partial.enumerated() where count > 0 { counts[index % bins] += count }

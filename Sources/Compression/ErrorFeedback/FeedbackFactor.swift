@@ -80,7 +80,8 @@ package final class FeedbackFactor {
     pivots = attempt?.pivots ?? ordered
     self.diagonal = zip(ordered, added).map { $0 + $1 }
     if let attempt {
-      fallback = attempt.damping == options.damping
+      fallback =
+        attempt.damping == options.damping
         ? nil : "not positive definite with damping \(options.damping): damped by \(attempt.damping)"
     } else if live == 0 {
       fallback = "no activation reached it: rounded to nearest"

@@ -31,7 +31,8 @@ struct GPTQWorker: BlockPass {
         of: gram, keepingGram: false, named: readers[0].node.scope,
         options: .init(actOrder: pass.actOrder, damping: pass.damping), pool: context.pool)
       if factor.deadInputs > 0 {
-        record.warnings.append("\(readers[0].node.scope): \(factor.deadInputs) inputs were 0 in all calibration text; their weights are rounded to nearest")
+        record.warnings.append(
+          "\(readers[0].node.scope): \(factor.deadInputs) inputs were 0 in all calibration text; their weights are rounded to nearest")
       }
       let retargeting = cross?[input].map {
         Retargeting(

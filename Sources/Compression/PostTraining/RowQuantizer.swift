@@ -14,6 +14,7 @@ struct RowQuantizer {
     _ weight: Tensor, named name: String, pool: ThreadPool
   ) throws(CompressionError) -> (tensor: QuantizedTensor, clipped: Int) {
     let rows = WeightRows.tensor(weight)
-    return try GridTable(rule: rule, weight: rows, named: name, scheme: scheme, scaleType: scaleType, pool: pool).quantize(rows, named: name, pool: pool)
+    return try GridTable(rule: rule, weight: rows, named: name, scheme: scheme, scaleType: scaleType, pool: pool).quantize(
+      rows, named: name, pool: pool)
   }
 }

@@ -48,7 +48,8 @@ public struct ActivationAware: CompressionPass {
 
   public func validate(for graph: ModelGraph) throws(CompressionError) {
     _ = try targets.schemes(for: graph)
-    for (name, value, range) in [("steps", steps, 1...1000), ("sampled-outputs", sampledOutputs, 1...1 << 20)] where !range.contains(value) {
+    for (name, value, range) in [("steps", steps, 1...1000), ("sampled-outputs", sampledOutputs, 1...1 << 20)] where !range.contains(value)
+    {
       throw CompressionError(
         "awq: \(name)", "of \(value) is out of range", remedy: "use \(range.lowerBound) to \(range.upperBound)", kind: .badConfiguration)
     }

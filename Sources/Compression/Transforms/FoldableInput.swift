@@ -58,7 +58,8 @@ struct FoldableInput {
       case .gain(let gain): [gain]
       case .rows(let weight, let bias, _): [weight] + (bias.map { [$0] } ?? [])
       }
-    guard shared.isDisjoint(with: changed), changed.allSatisfy({ !graph[$0].isQuantized }), !readers.contains(where: { changed.contains($0.weight) })
+    guard shared.isDisjoint(with: changed), changed.allSatisfy({ !graph[$0].isQuantized }),
+      !readers.contains(where: { changed.contains($0.weight) })
     else { throw Unfoldable(reason: "what produces its input is shared or quantized") }
   }
 

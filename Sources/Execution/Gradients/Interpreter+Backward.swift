@@ -50,7 +50,8 @@ extension Interpreter {
   ) throws -> BlockGradients {
     guard outputGradient.rows == tape.output.rows, outputGradient.columns == tape.output.columns else {
       throw ExecutionError(
-        tape.block.name, "gives \(tape.output.rows) × \(tape.output.columns) values, "
+        tape.block.name,
+        "gives \(tape.output.rows) × \(tape.output.columns) values, "
           + "its gradient has \(outputGradient.rows) × \(outputGradient.columns)", kind: .usage)
     }
     let pass = BackwardPass(self, tape, wanting: wanted, inputGradient: inputGradient, addingTo: sums, observer: observer)

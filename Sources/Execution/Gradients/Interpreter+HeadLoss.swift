@@ -103,8 +103,10 @@ extension Interpreter {
         for row in range {
           let weight = rowWeights[rows.lowerBound + row]
           if weight == 0 { logits.row(row).initialize(repeating: 0, count: logits.columns); continue }
-          sink[row] = Double(square) * dso_kl_divergence_gradient(
-            expected.row(row), logits.row(row), count, teacher.temperature, weight * square)
+          sink[row] =
+            Double(square)
+            * dso_kl_divergence_gradient(
+              expected.row(row), logits.row(row), count, teacher.temperature, weight * square)
         }
       }
     }
@@ -123,7 +125,8 @@ extension Interpreter {
     case .teacher(let teacher):
       guard teacher.input.rows == rows, teacher.temperature > 0, teacher.graph.vocabularySize == graph.vocabularySize else {
         throw ExecutionError(
-          "teacher", "has \(teacher.input.rows) rows for \(rows), a vocabulary of \(teacher.graph.vocabularySize) for "
+          "teacher",
+          "has \(teacher.input.rows) rows for \(rows), a vocabulary of \(teacher.graph.vocabularySize) for "
             + "\(graph.vocabularySize), or a temperature that is not above 0", kind: .usage)
       }
     }

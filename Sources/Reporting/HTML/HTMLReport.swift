@@ -28,7 +28,8 @@ struct ReportPage {
   }
 
   var body: String {
-    notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + size + accuracy + activations + keyValueCache + calibration + allocation
+    notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + size + accuracy + activations + keyValueCache
+      + calibration + allocation
       + layers
       + speed + gates + identity
   }

@@ -24,7 +24,9 @@ extension ReportTable {
 
 extension CompressionReport.Allocation {
   /// `--target-bpw 4.25`.
-  var title: String { "--" + TerminalText.elided(goal, to: 20) + (limit.map { " " + NumberText.trimmed($0, 6) } ?? "") }
+  var title: String {
+    "--" + TerminalText.elided(TerminalText.sanitized(goal), to: 20) + (limit.map { " " + NumberText.trimmed($0, 6) } ?? "")
+  }
 
   /// What the table comes to.
   var sentence: String {

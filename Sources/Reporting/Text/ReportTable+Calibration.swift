@@ -22,8 +22,9 @@ extension ReportTable {
 extension CompressionReport.Calibration {
   /// `256 windows, 65,536 tokens of train.txt (random)` and what was dropped.
   var sentence: String {
-    var sentence =
-      "\(NumberText.grouped(windows)) windows, \(NumberText.grouped(tokens)) tokens of \(TerminalText.elided(text, to: 40)) (\(sampling))"
+    let text = TerminalText.elided(TerminalText.sanitized(text), to: 40)
+    let sampling = TerminalText.elided(TerminalText.sanitized(sampling), to: 20)
+    var sentence = "\(NumberText.grouped(windows)) windows, \(NumberText.grouped(tokens)) tokens of \(text) (\(sampling))"
     let dropped = exactDuplicates + nearDuplicates
     if dropped > 0 {
       sentence += "; \(NumberText.grouped(exactDuplicates)) equal and \(NumberText.grouped(nearDuplicates)) nearly equal ones dropped"

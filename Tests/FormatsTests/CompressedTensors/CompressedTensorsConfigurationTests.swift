@@ -140,8 +140,14 @@ import Testing
     (#"{"targets":["Linear"],"weights":{"num_bits":4,"group_size":9223372036854775807}}"#, "group_size"),
     (#"{"targets":["Linear"],"weights":{"num_bits":4,"group_size":128,"actorder":"group"}}"#, "actorder: \"group\" is not supported"),
     (#"{"targets":["Linear"],"weights":{"num_bits":4,"group_size":128,"dynamic":true}}"#, "at run time"),
-    (#"{"targets":["Linear"],"weights":{"num_bits":8,"strategy":"channel"},"input_activations":{"num_bits":8,"symmetric":false}}"#, "asymmetric"),
-    (#"{"targets":["Linear"],"weights":{"num_bits":8,"strategy":"channel"},"input_activations":{"num_bits":8,"strategy":"token"}}"#, "static"),
+    (
+      #"{"targets":["Linear"],"weights":{"num_bits":8,"strategy":"channel"},"input_activations":{"num_bits":8,"symmetric":false}}"#,
+      "asymmetric"
+    ),
+    (
+      #"{"targets":["Linear"],"weights":{"num_bits":8,"strategy":"channel"},"input_activations":{"num_bits":8,"strategy":"token"}}"#,
+      "static"
+    ),
     (
       #"{"targets":["Linear"],"weights":{"num_bits":8,"strategy":"channel"},"input_activations":{"num_bits":8,"dynamic":true}}"#, "dynamic"
     ),

@@ -33,7 +33,8 @@ struct CompressedTensorsGolden {
         name: try #require(value["name"]?.string),
         scheme: QuantizationScheme(
           bits: try #require(value["bits"]?.integer), symmetric: try #require(value["symmetric"]?.bool as Bool?),
-          granularity: group == 0 ? .channel : .group(group), activations: value["static"]?.bool == true ? .int8Static : value["int8"]?.bool == true ? .int8 : .none),
+          granularity: group == 0 ? .channel : .group(group),
+          activations: value["static"]?.bool == true ? .int8Static : value["int8"]?.bool == true ? .int8 : .none),
         format: try #require(value["format"]?.string.flatMap(CompressedTensorsFormat.init(rawValue:))),
         parts: try #require(value["parts"]?.array).compactMap(\.string))
     }
