@@ -53,7 +53,7 @@ import Testing
   @Test(arguments: [-1, 101])
   func aNumberOfSweepsThatIsNoneIsRefused(_ polish: Int) throws {
     var pass = GPTQ(bits: 3)
-    pass.polish = polish
+    pass.polish = .sweeps(polish)
     let graph = try ModelBundle(opening: "demo").graph
     let error = #expect(throws: CompressionError.self) { try pass.validate(for: graph) }
     #expect(error?.subject == "gptq: polish")

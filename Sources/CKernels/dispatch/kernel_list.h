@@ -108,6 +108,10 @@
   FUNCTION(dso_grid, search_grid,                                                                                                   \
            (const float *w, const float *importance, int64_t count, int bits, int symmetric, dso_scale_type type, void *scratch),   \
            (w, importance, count, bits, symmetric, type, scratch))                                                                  \
+  FUNCTION(double, grid_error,                                                                                                      \
+           (const float *w, const float *importance, int64_t count, int bits, float scale, int zero_point),                         \
+           (w, importance, count, bits, scale, zero_point))                                                                         \
+  PROCEDURE(imatrix_importance, (const float *w, const float *importance, int64_t count, float *out), (w, importance, count, out))  \
   FUNCTION(dso_grid, half_quadratic_grid,                                                                                           \
            (const float *w, int64_t count, int bits, int symmetric, dso_scale_type type, dso_half_quadratic solver, dso_grid start, \
             void *scratch),                                                                                                         \

@@ -71,7 +71,7 @@ struct GPTQWorker: BlockPass {
     _ weight: WeightRows, _ id: ParameterID, named name: String, grids: GridTable, factor: FeedbackFactor, in context: PassContext
   ) throws -> ErrorFeedback.Result {
     let pool = context.pool
-    let descent = CoordinateDescent(sweeps: pass.polish)
+    let descent = CoordinateDescent(sweeps: sweeps(at: grids.scheme))
     var note: String?
     if pass.outputSensitivity, factor.hasFactor, let sensitivity = try context.calibration?.sensitivity?.factor(of: id) {
       let outputs = try FeedbackFactor(
@@ -99,6 +99,13 @@ struct GPTQWorker: BlockPass {
       return try GridTable(
         searching: weight, named: name, scheme: scheme, importance: importance,
         elements: pass.scaleSearch == .imatrix ? .imatrix : .column, scaleType: scaleType, pool: pool)
+    }
+  }
+
+  private func sweeps(at scheme: QuantizationScheme) -> Int {
+    switch pass.polish {
+    case .automatic: scheme.bits <= 3 || pass.outputSensitivity ? 3 : 0
+    case .sweeps(let count): count
     }
   }
 

@@ -30,8 +30,8 @@ public struct GPTQ: CompressionPass {
   /// of activations.
   public var retarget = false
 
-  /// Sweeps of coordinate descent over the codes that feedback left (`CoordinateDescent`); 0 for none.
-  public var polish = 3
+  /// Sweeps of coordinate descent over the codes that feedback left (`CoordinateDescent`). For wide layers they take longer than feedback.
+  public var polish = Polish.automatic
 
   /// How the scale of a group is found before feedback.
   public enum ScaleSearch: String, Codable, Sendable, Hashable, CaseIterable {
@@ -43,6 +43,36 @@ public struct GPTQ: CompressionPass {
     case column
     /// Weighed by E[x²] and by the weights' own size (llama.cpp's importance matrix).
     case imatrix
+  }
+
+  /// How many sweeps of coordinate descent.
+  public enum Polish: Sendable, Hashable, Codable, ExpressibleByIntegerLiteral {
+    /// Three where few bits leave much to gain, at 3 bits and below, and with output sensitivity; else none.
+    case automatic
+    /// 0 for none.
+    case sweeps(Int)
+
+    public init(integerLiteral value: Int) { self = .sweeps(value) }
+
+    public init(from decoder: any Decoder) throws {
+      let value = try decoder.singleValueContainer()
+      if let word = try? value.decode(String.self) {
+        guard word == "automatic" else {
+          throw DecodingError.dataCorruptedError(in: value, debugDescription: "\(word) is neither automatic nor a number of sweeps")
+        }
+        self = .automatic
+      } else {
+        self = .sweeps(try value.decode(Int.self))
+      }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+      var value = encoder.singleValueContainer()
+      switch self {
+      case .automatic: try value.encode("automatic")
+      case .sweeps(let count): try value.encode(count)
+      }
+    }
   }
 
   /// When other ranges are tried.
@@ -90,7 +120,7 @@ public struct GPTQ: CompressionPass {
     outputSensitivity = try values.decode(Bool.self, forKey: .outputSensitivity)
     outputDamping = try values.decode(Float.self, forKey: .outputDamping)
     retarget = try values.decode(Bool.self, forKey: .retarget)
-    polish = try values.decode(Int.self, forKey: .polish)
+    polish = try values.decode(Polish.self, forKey: .polish)
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -111,8 +141,8 @@ public struct GPTQ: CompressionPass {
     for (name, value) in [("damping", damping), ("output-damping", outputDamping)] where !(value >= 0 && value <= 1) {
       throw CompressionError("gptq: \(name)", "of \(value) is not a share", remedy: "use 0 to 1", kind: .badConfiguration)
     }
-    guard (0...100).contains(polish) else {
-      throw CompressionError("gptq: polish", "of \(polish) is no number of sweeps", remedy: "use 0 to 100", kind: .badConfiguration)
+    if case .sweeps(let count) = polish, !(0...100).contains(count) {
+      throw CompressionError("gptq: polish", "of \(count) is no number of sweeps", remedy: "use 0 to 100", kind: .badConfiguration)
     }
   }
 
