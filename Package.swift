@@ -82,8 +82,21 @@ let tests: [Tests] = [
 
 let executables = ["deepseek-quant", "deepseek-optimize"]
 
+/// What is imported, and what that imports: the umbrella only passes on what others declare, and its users are compiled again when these
+/// change only if they depend on them.
+func reached(by names: [String]) -> [String] {
+  var all: [String] = []
+  var waiting = names
+  while let name = waiting.popLast() {
+    guard !all.contains(name) else { continue }
+    all.append(name)
+    waiting += modules.first { $0.name == name }?.imports ?? []
+  }
+  return all.sorted()
+}
+
 func dependencies(of module: Module) -> [Target.Dependency] {
-  module.imports.map { .target(name: $0) } + module.external
+  reached(by: module.imports).map { .target(name: $0) } + module.external
 }
 
 let settings: [SwiftSetting] = ["ExistentialAny", "MemberImportVisibility"].map { .enableUpcomingFeature($0) }
@@ -114,7 +127,7 @@ let package = Package(
     + tests.map { tests in
       .testTarget(
         name: "\(tests.module)Tests",
-        dependencies: ([tests.module] + tests.imports).map { .target(name: $0) }
+        dependencies: reached(by: [tests.module] + tests.imports).map { .target(name: $0) }
           + (tests.module == "Commands" ? executables.map { .target(name: $0) } : []),
         exclude: tests.scripts, resources: tests.fixtures.map { .copy($0) }, swiftSettings: settings)
     },

@@ -14,8 +14,9 @@ struct QuantizationOptions: ParsableArguments {
 
   @Option(
     help: """
-      How codes are found: rtn (round to nearest), mse, hqq; with --calibration also imatrix, awq, gptq, and yaqa (gptq that weighs what the model's \
-      output feels). Default: rtn; with --calibration and fewer than 8 bits the best of imatrix, gptq and yaqa, measured on held-out text.
+      How codes are found: rtn (round to nearest), mse, hqq; with --calibration also imatrix, awq, gptq, yaqa (gptq that weighs what the model's \
+      output feels), and autoround (yaqa, then rounding learned block by block: slow). Default: rtn; with --calibration and fewer than 8 bits \
+      the best of imatrix, gptq and yaqa, measured on held-out text.
       """)
   var algorithm: QuantizationAlgorithm?
 
