@@ -16,7 +16,9 @@ public struct CalibrationSelection: Sendable {
   public let name: String
   /// SHA-256 of the file.
   public let digest: String
+  /// How the windows were chosen among the candidates.
   public let strategy: CalibrationStrategy
+  /// What every random choice derived from.
   public let seed: UInt64
   /// Tokens of every window.
   public let sequenceLength: Int

@@ -14,6 +14,7 @@ public struct CalibrationSettings: Sendable, Hashable {
   public var windows = 128
   /// Tokens of every window; windows are never padded.
   public var sequenceLength = 512
+  /// How windows are chosen among the candidates.
   public var strategy = CalibrationStrategy.random
   /// Candidates drawn for every window that `tiers` chooses; `random` draws no more than it needs.
   public var candidateFactor = 4
@@ -21,6 +22,7 @@ public struct CalibrationSettings: Sendable, Hashable {
   public var similarityThreshold = 0.8
   /// With fewer windows than this the text is refused; with fewer than `windows` it is used with a warning.
   public var minimumWindows = 1
+  /// What every random choice derives from.
   public var seed: UInt64 = 0
 
   public init() {}

@@ -8,18 +8,20 @@ extension CalibrationText {
   /// Chooses the windows that a model is calibrated on.
   /// - Parameters:
   ///   - evaluator: grades the candidates when the strategy asks for it.
-  ///   - tokenize: the model's tokenizer, given pieces of plain text or documents; whether it adds special tokens is the caller's choice.
+  ///   - tokenize: the model's tokenizer, given pieces of plain text or of documents, and whether a document starts with the piece: only
+  ///     then are there special tokens to be added. Plain text never starts one.
   /// - Throws: `CalibrationError` when the settings or the text will not do, and what the tokenizer or the model throws.
   public func selection(
-    _ settings: CalibrationSettings, for model: ModelGraph, evaluator: Evaluator, tokenize: @escaping (String) throws -> [Int32]
+    _ settings: CalibrationSettings, for model: ModelGraph, evaluator: Evaluator,
+    tokenize: @escaping (_ text: String, _ startsDocument: Bool) throws -> [Int32]
   ) throws -> CalibrationSelection {
     guard settings.sequenceLength <= model.maximumPositions else {
       throw CalibrationError(
         "--sequence-length", "of \(settings.sequenceLength) is beyond the model's \(model.maximumPositions) positions",
         remedy: "use at most \(model.maximumPositions)", kind: .usage)
     }
-    return try selection(settings) { text in
-      let tokens = try tokenize(text)
+    return try selection(settings) { text, startsDocument in
+      let tokens = try tokenize(text, startsDocument)
       if let stray = tokens.first(where: { $0 < 0 || Int($0) >= model.vocabularySize }) {
         throw CalibrationError(
           "tokenizer.json", "gives the token \(stray), the model's vocabulary has \(model.vocabularySize)",
@@ -31,17 +33,34 @@ extension CalibrationText {
     }
   }
 
-  /// Chooses windows with any tokenizer and any grade.
-  /// - Parameter grade: the mean negative log-likelihood of every candidate in nats per token; not called by the strategy `random`.
+  /// The same with a tokenizer that treats all pieces alike.
   public func selection(
-    _ settings: CalibrationSettings, tokenize: @escaping (String) throws -> [Int32], grade: ([[Int32]]) throws -> [Double]
+    _ settings: CalibrationSettings, for model: ModelGraph, evaluator: Evaluator, tokenize: @escaping (String) throws -> [Int32]
+  ) throws -> CalibrationSelection {
+    try selection(settings, for: model, evaluator: evaluator) { text, _ in try tokenize(text) }
+  }
+
+  /// Chooses windows with any tokenizer and any grade.
+  /// - Parameters:
+  ///   - tokenize: given a piece of text, and whether a document starts with it.
+  ///   - grade: the mean negative log-likelihood of every candidate in nats per token; not called by the strategy `random`.
+  public func selection(
+    _ settings: CalibrationSettings, tokenize: @escaping (_ text: String, _ startsDocument: Bool) throws -> [Int32],
+    grade: ([[Int32]]) throws -> [Double]
   ) throws -> CalibrationSelection {
     try settings.validate()
     return try selection(settings, from: try FilePieces(file), tokenize: tokenize, grade: grade)
   }
 
+  /// The same with a tokenizer that treats all pieces alike.
+  public func selection(
+    _ settings: CalibrationSettings, tokenize: @escaping (String) throws -> [Int32], grade: ([[Int32]]) throws -> [Double]
+  ) throws -> CalibrationSelection {
+    try selection(settings, tokenize: { text, _ in try tokenize(text) }, grade: grade)
+  }
+
   func selection(
-    _ settings: CalibrationSettings, from pieces: FilePieces, tokenize: @escaping (String) throws -> [Int32],
+    _ settings: CalibrationSettings, from pieces: FilePieces, tokenize: @escaping (String, Bool) throws -> [Int32],
     grade: ([[Int32]]) throws -> [Double]
   ) throws -> CalibrationSelection {
     guard pieces.size == bounds.upperBound else {

@@ -1,7 +1,8 @@
 import Tensors
 
-/// Keeps windows that are unlike each other, in the order they come. Signatures only find what may be alike; whether it is, the shingles
-/// themselves decide, so that the threshold is exact. Nothing depends on the order of a hash table.
+/// Keeps windows that are unlike each other, in the order they come. Signatures find what may be alike, and whether it is, the shingles
+/// themselves decide: nothing is dropped below the threshold. A pair at or above it is missed when its signatures do not meet, or look less
+/// alike by more than five standard deviations: about one pair in a million. Nothing depends on the order of a hash table.
 struct DuplicateFilter {
   private(set) var kept: [[Int32]] = []
   private(set) var exactDuplicates = 0

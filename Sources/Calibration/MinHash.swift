@@ -10,7 +10,7 @@ struct MinHash: Sendable {
   private let offsets: [UInt64]
   private let bandSeed: UInt64
 
-  /// - Parameter threshold: the similarity at which a meeting must all but surely happen.
+  /// - Parameter threshold: the similarity at which a meeting must all but surely happen; below about 0.1 bands of one number miss more.
   init(threshold: Double, seed: UInt64) {
     // The longest band that misses fewer than one pair in a million at the threshold.
     rows =

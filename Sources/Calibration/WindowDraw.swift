@@ -9,7 +9,8 @@ struct WindowDraw {
   let text: CalibrationText
   let pieces: FilePieces
   let settings: CalibrationSettings
-  let tokenize: (String) throws -> [Int32]
+  /// The tokens of a piece of text; told whether a document starts with it.
+  let tokenize: (_ text: String, _ startsDocument: Bool) throws -> [Int32]
 
   private(set) var filter: DuplicateFilter
   /// Whether a conversation was read as plain text.
@@ -18,7 +19,7 @@ struct WindowDraw {
   private var pending: [Int32] = []
 
   init(
-    text: CalibrationText, pieces: FilePieces, settings: CalibrationSettings, tokenize: @escaping (String) throws -> [Int32]
+    text: CalibrationText, pieces: FilePieces, settings: CalibrationSettings, tokenize: @escaping (String, Bool) throws -> [Int32]
   ) {
     self.text = text
     self.pieces = pieces
@@ -51,7 +52,7 @@ struct WindowDraw {
     let wanted = settings.candidates
     if text.bounds.count / placeSize >= wanted {
       try visit(pieceSize: placeSize, upTo: wanted, isSparse: true)
-      if filter.kept.count >= settings.windows { return filter.kept }
+      if filter.kept.count >= wanted { return filter.kept }
       // Most of it was not to be had in small places: tokens are uncommonly long, or nearly all is repeated.
       filter = Self.filter(settings)
       pending = []
@@ -73,7 +74,7 @@ struct WindowDraw {
       switch text.layout {
       case .plain:
         let bytes = try cut.piece(place) { range throws(CalibrationError) in try pieces.read(range) }
-        _ = keepWindows(of: try tokens(of: bytes, isSparse: isSparse), upTo: enough)
+        _ = keepWindows(of: try tokens(of: bytes, startsDocument: false, isSparse: isSparse), upTo: enough)
       case .lines:
         let start = text.bounds.lowerBound + place * cut.size
         for line in try DocumentLines(pieces: pieces, bounds: text.bounds).lines(startingIn: start..<start + cut.size)
@@ -95,7 +96,7 @@ struct WindowDraw {
     let drawn = Int(SeededRandom.value(seed: seed, index: UInt64(line.offset)) % UInt64(cut.count))
     for part in isSparse ? drawn..<drawn + 1 : 0..<cut.count where filter.kept.count < enough {
       let stretch = cut.piece(part) { bytes[$0].map { $0 } }
-      pending += keepWindows(of: try tokens(of: stretch, isSparse: isSparse), upTo: enough)
+      pending += keepWindows(of: try tokens(of: stretch, startsDocument: part == 0, isSparse: isSparse), upTo: enough)
       if pending.count >= settings.sequenceLength, filter.kept.count < enough {
         filter.insert(Array(pending.prefix(settings.sequenceLength)))
         pending.removeFirst(settings.sequenceLength)
@@ -104,11 +105,11 @@ struct WindowDraw {
   }
 
   /// The tokens of a piece of text, no more of them than are taken from it.
-  private func tokens(of bytes: ArraySlice<UInt8>, isSparse: Bool) throws -> ArraySlice<Int32> {
+  private func tokens(of bytes: ArraySlice<UInt8>, startsDocument: Bool, isSparse: Bool) throws -> ArraySlice<Int32> {
     guard let string = String(validating: bytes, as: UTF8.self) else {
       throw CalibrationError(pieces.path, "changed while it was read", remedy: "run again when it is complete", kind: .inputOutput)
     }
-    return try tokenize(string).prefix(isSparse ? Self.windowsOfAPlace * settings.sequenceLength : .max)
+    return try tokenize(string, startsDocument).prefix(isSparse ? Self.windowsOfAPlace * settings.sequenceLength : .max)
   }
 
   /// Offers the consecutive windows that a stretch of tokens holds. Returns the rest, shorter than a window.

@@ -36,7 +36,7 @@ struct EvaluationOptions: ParsableArguments {
   @Option(name: .customLong("eval-tokens"), help: "The most tokens of the text to use, at least one window. Default: all.")
   var tokens: Int?
 
-  @Option(help: "Tokens a window. Default: 512, at most the model's maximum.")
+  @Option(help: "Tokens a window, of calibration text as well. Default: 512, at most the model's maximum.")
   var sequenceLength: Int?
 
   @Option(help: "Windows that run together: fewer need less memory. Default: as many as make 2048 tokens.")

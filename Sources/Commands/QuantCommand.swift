@@ -12,6 +12,8 @@ public struct QuantCommand: ParsableCommand {
         deepseek-quant --bits 8
         deepseek-quant --model deepseek-7b --output deepseek-7b-int8 --method symmetric --bits 8
         deepseek-quant --model M --output O --bits 4 --group-size 128 --eval text.txt
+        deepseek-quant --model M --bits 4 --algorithm gptq --calibration text.txt
+        deepseek-quant --model M --mixed-precision auto --target-bpw 4.25 --calibration text.txt
         deepseek-quant --model M --bits 8 --activations int8 --max-kl 0.01
       """,
     version: "\(Tool.name) \(Tool.version)")
@@ -27,13 +29,19 @@ public struct QuantCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Take passes, format and seed from a recipe instead of the flags above.", valueName: "file"))
   var recipe: String?
 
-  @Flag(help: "Print the recipe that would run, and stop.")
+  @Flag(help: "Print the recipe that would run, and stop. Where algorithms are tried, it tries them first.")
   var printRecipe = false
 
   @Flag(help: "Check everything and print what would be written, without reading a weight.")
   var dryRun = false
 
   public init() {}
+
+  public func validate() throws {
+    if printRecipe, dryRun { throw ValidationError("--print-recipe and --dry-run each print something else: give one of them") }
+    let choice = quantization.mixedPrecision
+    try runOptions.checkDivergenceGate(isBudget: choice.isAutomatic && choice.targetBitsPerWeight == nil)
+  }
 
   public func run() throws {
     var recipe = try makeRecipe()
@@ -49,10 +57,14 @@ public struct QuantCommand: ParsableCommand {
       return
     }
     let bundle = try ModelBundle(opening: model.model)
-    if isTried, !dryRun {
+    if isTried, dryRun {
+      let names = QuantizationAlgorithm.candidates.map(\.rawValue).joined(separator: ", ")
+      Terminal.printError("an algorithm would be chosen first: \(names), measured on a part of the calibration text")
+    } else if isTried {
+      let run = runOptions.run(bundle, recipe, defaultOutput: defaultOutput(bundle, recipe))
       // What cannot be written is not worth trying for.
-      _ = try runOptions.run(bundle, recipe, defaultOutput: defaultOutput(bundle, recipe)).plan()
-      (recipe.passes, trials) = try bestPasses(of: bundle, recipe)
+      _ = try run.plan()
+      (recipe.passes, trials) = try bestPasses(for: run)
       if printRecipe {
         Terminal.print(recipe.yaml().trimmingCharacters(in: .newlines))
         return
@@ -69,18 +81,12 @@ public struct QuantCommand: ParsableCommand {
   }
 
   /// Tries the algorithms that are worth it and says what came out.
-  private func bestPasses(of bundle: ModelBundle, _ recipe: Recipe) throws -> (
-    passes: [any CompressionPass], trials: [AlgorithmTrial.Outcome]
-  ) {
-    guard let calibration = recipe.calibration else { return (recipe.passes, []) }
+  private func bestPasses(for run: CompressionRun) throws -> (passes: [any CompressionPass], trials: [AlgorithmTrial.Outcome]) {
     let candidates = QuantizationAlgorithm.candidates.map { ($0.rawValue, quantization.passes($0, isCalibrated: true)) }
     let quiet = runOptions.resources.quiet
-    let (outcomes, best) = try AlgorithmTrial().run(
-      candidates, of: bundle, calibration: calibration, seed: recipe.seed, threads: runOptions.resources.threads,
-      progress: ProgressBar.handler(quiet: quiet)
-    ) { if !quiet { Terminal.printError($0) } }
+    let (outcomes, best) = try AlgorithmTrial().run(candidates, for: run) { if !quiet { Terminal.printError($0) } }
     if !quiet {
-      let results = outcomes.map { "\($0.name) \(String(format: "%.5f", $0.divergence))" }.joined(separator: ", ")
+      let results = outcomes.map { "\($0.name) \($0.divergence.map { String(format: "%.5f", $0) } ?? "failed")" }.joined(separator: ", ")
       Terminal.printError("mean KL on held-out text: \(results); quantizing by \(outcomes[best].name)")
     }
     return (candidates[best].1, outcomes)
@@ -98,19 +104,10 @@ public struct QuantCommand: ParsableCommand {
       throw CompressionError(
         "--recipe", "and flags that choose a quantization or a seed exclude each other", remedy: "change the recipe instead", kind: .usage)
     }
-    let file = URL(fileURLWithPath: recipe)
-    var stored = try Recipe(yaml: TextFile.read(file), file: file.lastPathComponent)
-    if let text = calibration.text {
-      guard calibration.samples == nil, calibration.strategy == nil else {
-        throw CompressionError(
-          "--recipe", "says itself how --calibration is sampled", remedy: "change the recipe instead", kind: .usage)
-      }
-      // The same text may lie elsewhere.
-      stored.calibration = CalibrationPlan(
-        text: text, samples: stored.calibration?.samples ?? 128, sequenceLength: stored.calibration?.sequenceLength ?? 0,
-        strategy: stored.calibration?.strategy ?? .random)
+    guard calibration.samples == nil, calibration.strategy == nil else {
+      throw CompressionError("--recipe", "says itself how --calibration is sampled", remedy: "change the recipe instead", kind: .usage)
     }
-    return stored
+    return try Recipe(file: recipe, calibration: calibration.text)
   }
 
   private func defaultOutput(_ bundle: ModelBundle, _ recipe: Recipe) -> String {

@@ -36,7 +36,7 @@ struct QuantizationOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Moves this share of the activations' range into the weights (SmoothQuant), for --activations int8. Needs --calibration.",
+      "Moves this share of the activations' range into the weights (SmoothQuant), which int8 activations need. Needs --calibration.",
       valueName: "share"))
   var smooth: Float?
 
@@ -139,10 +139,11 @@ struct GateOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Exit with status 2 when perplexity rises by more than this share: 0.01 or 1%.", valueName: "share"))
   var maxPerplexityIncrease: Share?
 
-  @Option(help: ArgumentHelp("Exit with status 2 when the mean KL divergence is above this many nats.", valueName: "nats"))
+  @Option(
+    help: ArgumentHelp(
+      "Exit with status 2 when the mean KL divergence is above this many nats. With --mixed-precision auto, and without --target-bpw, also what bits are chosen for: the fewest that hold it.",
+      valueName: "nats"))
   var maxKl: Double?
-
-  var isSet: Bool { maxPerplexityIncrease != nil || maxKl != nil }
 
   var gates: AccuracyGates {
     AccuracyGates(maximumPerplexityIncrease: maxPerplexityIncrease?.value, maximumKLDivergence: maxKl)

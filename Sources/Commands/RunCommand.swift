@@ -1,6 +1,5 @@
 import ArgumentParser
 import DeepSeekOptimize
-import Foundation
 
 /// `deepseek-optimize run`.
 struct RunCommand: ParsableCommand {
@@ -15,12 +14,18 @@ struct RunCommand: ParsableCommand {
   @Argument(help: "The recipe, YAML.")
   var recipe: String
 
+  @Option(
+    help: ArgumentHelp(
+      "The text that the recipe's passes are calibrated on, instead of the one it names; or demo, the text that ships.", valueName: "file"))
+  var calibration: String?
+
   @OptionGroup var model: ModelOption
   @OptionGroup var runOptions: RunOptions
 
+  func validate() throws { try runOptions.checkDivergenceGate(isBudget: false) }
+
   func run() throws {
-    let file = URL(fileURLWithPath: recipe)
-    let recipe = try Recipe(yaml: TextFile.read(file), file: file.lastPathComponent)
+    let recipe = try Recipe(file: recipe, calibration: calibration)
     let bundle = try ModelBundle(opening: model.model)
     let run = runOptions.run(bundle, recipe, defaultOutput: "\(bundle.name)-optimized")
     try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)

@@ -13,8 +13,15 @@ struct RunOptions: ParsableArguments {
   @OptionGroup(title: "Gates") var gates: GateOptions
   @OptionGroup(title: "Running") var resources: ResourceOptions
 
+  static let nothingForGates = "--no-eval leaves nothing for a gate to measure"
+
+  /// `--max-kl` is a gate, unless it is what bits are chosen for.
+  func checkDivergenceGate(isBudget: Bool) throws {
+    if noEval, gates.maxKl != nil, !isBudget { throw ValidationError(Self.nothingForGates) }
+  }
+
   func validate() throws {
-    if noEval, gates.isSet { throw ValidationError("--no-eval leaves nothing for a gate to measure") }
+    if noEval, gates.maxPerplexityIncrease != nil { throw ValidationError(Self.nothingForGates) }
     if noEval, evaluation.keyValueCache != .none { throw ValidationError("--no-eval leaves --kv-cache nothing to measure on") }
   }
 
@@ -23,7 +30,7 @@ struct RunOptions: ParsableArguments {
     settings.overwrite = destination.overwrite
     settings.resume = destination.resume
     settings.evaluation = noEval ? nil : evaluation.settings
-    settings.gates = gates.gates
+    settings.gates = noEval ? AccuracyGates() : gates.gates
     settings.trials = trials
     settings.threads = resources.threads
     settings.maximumMemory = resources.maxMemory?.bytes

@@ -38,7 +38,8 @@ public enum PassNeed: Sendable, Hashable {
   case calibration
   /// The activations of the uncompressed model beside those behind compressed blocks.
   case referenceActivations
-  /// What the model's output distribution feels of every layer's output (`OutputSensitivity`), which takes a backward pass over the calibration text.
+  /// What the model's output distribution feels of every layer's output (`OutputSensitivity`), which takes a backward pass over the
+  /// calibration text.
   case gradients
   /// Histograms of the inputs of linear layers (`BlockCalibration.histograms`).
   case inputHistograms
@@ -140,21 +141,28 @@ public struct PassRecord: Sendable, Equatable {
     public let module: String
     public let scheme: QuantizationScheme
     public let weights: Int
-    /// Weights whose code was clamped by more than rounding.
+    /// Weights whose code was clamped by more than rounding. Where codes are moved one at a time afterwards (`GPTQ.polish`), as it was
+    /// before.
     public let clipped: Int
     /// What was done instead of what was asked, in words; nil in the normal case.
     public let fallback: String?
+    /// By which share of the step the weight was moved towards the uncompressed model's outputs (`GPTQ.retarget`); nil where that was not
+    /// tried.
+    public let retargetedShare: Double?
 
     /// - Parameters:
     ///   - module: the layer's scope, `model.layers.3.mlp.up_proj`.
     ///   - scheme: what its weight is stored as now.
     ///   - weights: how many weights it has.
-    public init(module: String, scheme: QuantizationScheme, weights: Int, clipped: Int = 0, fallback: String? = nil) {
+    public init(
+      module: String, scheme: QuantizationScheme, weights: Int, clipped: Int = 0, fallback: String? = nil, retargetedShare: Double? = nil
+    ) {
       self.module = module
       self.scheme = scheme
       self.weights = weights
       self.clipped = clipped
       self.fallback = fallback
+      self.retargetedShare = retargetedShare
     }
   }
 

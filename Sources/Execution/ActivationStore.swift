@@ -56,7 +56,7 @@ public final class SpillFile: @unchecked Sendable {
     self.directory = directory
     var template = Array(directory.appendingPathComponent(".spill-XXXXXX").path.utf8CString)
     handle = mkstemp(&template)
-    guard handle >= 0 else { throw Self.failure(directory) }
+    guard handle >= 0 else { throw failure("cannot hold activations") }
     unlink(template)
   }
 
@@ -67,7 +67,10 @@ public final class SpillFile: @unchecked Sendable {
     while done < bytes.count {
       let count = pread(handle, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
       if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw Self.failure(directory) }
+      guard count != 0 else {
+        throw ExecutionError(directory.path, "has a scratch file that ends early", remedy: "run again", kind: .inputOutput)
+      }
+      guard count > 0 else { throw failure("cannot give back activations") }
       done += count
     }
   }
@@ -77,15 +80,18 @@ public final class SpillFile: @unchecked Sendable {
     while done < bytes.count {
       let count = pwrite(handle, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
       if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw Self.failure(directory) }
+      guard count > 0 else { throw failure("cannot hold activations") }
       done += count
     }
   }
 
-  private static func failure(_ directory: URL) -> ExecutionError {
-    ExecutionError(
-      directory.path, "cannot hold activations: \(String(cString: strerror(errno)))",
-      remedy: "free disk space there, or raise --max-memory",
+  /// More memory would not help in general: what gradients need always waits in such a file.
+  private func failure(_ problem: String) -> ExecutionError {
+    let code = errno
+    let isFull = code == ENOSPC || code == EDQUOT
+    return ExecutionError(
+      directory.path, "\(problem): \(String(cString: strerror(code)))",
+      remedy: isFull ? "free some space on that disk, write to another one, or give fewer --calibration-samples" : "",
       kind: .inputOutput)
   }
 }

@@ -1,6 +1,7 @@
 import Calibration
 import Compression
 import Diagnostics
+import Evaluation
 import Execution
 import Formats
 import Foundation
@@ -14,10 +15,14 @@ import Tensors
 public struct AlgorithmTrial: Sendable {
   /// One way, and what it came to.
   public struct Outcome: Sendable, Hashable {
+    /// As the candidate was named.
     public let name: String
-    /// Mean KL divergence on the held-out windows, in nats per token.
-    public let divergence: Double
+    /// Mean KL divergence on the held-out windows, in nats per token; nil when the trial failed.
+    public let divergence: Double?
+    /// Wall-clock time of the trial.
     public let seconds: Double
+    /// Why the trial failed.
+    public let failure: String?
   }
 
   /// Windows that candidates are calibrated on at most.
@@ -27,16 +32,19 @@ public struct AlgorithmTrial: Sendable {
   /// Weights of the blocks that are tried, at most (the first layer is tried in any case).
   public var weights = 200_000_000
 
+  /// Trials of the usual extent.
   public init() {}
 
-  /// What will be done, in words.
-  public struct Plan: Sendable {
-    public let blocks: Int
-    public let layers: Int
-    public let windows: Int
-    public let heldOut: Int
+  /// What will be done.
+  struct Plan {
+    /// Blocks that are compressed, the embedding included, of a model with that many layers.
+    let blocks: Int
+    let layers: Int
+    /// Windows to calibrate on, and to measure on.
+    let windows: Int
+    let heldOut: Int
     /// Multiply-adds of all candidates together.
-    public let operations: Double
+    let operations: Double
   }
 
   /// - Parameter candidates: how many there are.
@@ -56,26 +64,24 @@ public struct AlgorithmTrial: Sendable {
       operations: Double(graph.parameterCount) * tokens * Double(candidates))
   }
 
-  /// Tries the candidates in order.
+  /// Tries the candidates in order. Which layers keep float activations is left out: that is the same for all.
   /// - Parameters:
+  ///   - run: the run that the best is found for; its recipe says what text, its settings what may be used.
   ///   - announce: told what will be done before it is.
   /// - Returns: all outcomes in the order of the candidates, and the place of the best.
+  /// - Throws: when the text has too little for it, when the run is stopped, or when every trial fails (as the first did).
   public func run(
-    _ candidates: [(name: String, passes: [any CompressionPass])], of model: ModelBundle, calibration: CalibrationPlan, seed: UInt64,
-    threads: Int?, progress: ProgressHandler?, announce: (String) -> Void
+    _ candidates: [(name: String, passes: [any CompressionPass])], for run: CompressionRun, announce: (String) -> Void
   ) throws -> (outcomes: [Outcome], best: Int) {
-    let interpreter = Interpreter(pool: ThreadPool(threads: threads))
-    let tokenizer = try model.tokenizer()
-    let text = try CalibrationText(contentsOf: calibration.file)
-    var settings = calibration.settings(maximumPositions: model.graph.maximumPositions, seed: seed)
+    guard let calibration = try run.recipe.calibration?.resolved(for: run.model.graph) else {
+      throw RecipeError("calibration", "has no text to try algorithms on", remedy: "give --calibration FILE", kind: .usage)
+    }
+    let (model, interpreter, limit) = (run.model, run.interpreter, run.settings.maximumMemory)
+    var settings = calibration.settings(seed: run.recipe.seed)
     settings.strategy = .random
     settings.windows = min(settings.windows, windows + heldOut)
-    let hasBeginnings = text.layout == .lines
-    let selection = try text.selection(settings) {
-      tokenizer.encode($0, addSpecialTokens: hasBeginnings)
-    } grade: { _ in
-      []
-    }
+    let evaluator = Evaluator(interpreter: interpreter, progress: nil).limited(to: limit, batch: nil)
+    let selection = try calibration.selection(settings, of: model, graph: model.graph, evaluator: evaluator, seed: run.recipe.seed)
     guard selection.windows.count >= 2 else {
       throw RecipeError(
         calibration.text, "has too little text to hold any out", remedy: "name one with --algorithm, or give more text", kind: .badData)
@@ -89,17 +95,35 @@ public struct AlgorithmTrial: Sendable {
         + "\(plan.blocks - 1) of \(plan.layers) layers, measured on \(plan.heldOut) others: about \(max(1, Int(seconds.rounded()))) s")
     let held = Array(selection.windows.suffix(plan.heldOut))
     let used = Array(selection.windows.prefix(plan.windows))
-    let trial = TrialRun(interpreter: interpreter, seed: seed, spill: FileManager.default.temporaryDirectory, progress: progress)
+    // Beside the output: the system's temporary directory may be memory.
+    let trial = TrialRun(
+      interpreter: interpreter, seed: run.recipe.seed, spill: run.settings.output.deletingLastPathComponent(), memoryLimit: limit)
     var outcomes: [Outcome] = []
+    var problem: (any Error)?
     for (index, candidate) in candidates.enumerated() {
-      progress?(StageProgress(stage: "Trying \(candidate.name)", completed: index, total: candidates.count))
+      run.progress?(StageProgress(stage: "Trying \(candidate.name)", completed: index, total: candidates.count))
       let start = ContinuousClock.now
-      let graph = try trial.compress(model.graph, by: candidate.passes, calibratedOn: used, blocks: plan.blocks)
-      let divergence = try trial.divergence(of: graph, from: model.graph, on: held)
-      outcomes.append(Outcome(name: candidate.name, divergence: divergence, seconds: (ContinuousClock.now - start).seconds))
+      var (divergence, failure): (Double?, String?) = (nil, nil)
+      do {
+        let passes = candidate.passes.filter { !$0.needs.contains(.inputErrors) }
+        let graph = try trial.compress(model.graph, by: passes, calibratedOn: used, blocks: plan.blocks)
+        divergence = try trial.divergence(of: graph, from: model.graph, on: held)
+        if divergence == nil { failure = "its divergence is not a number" }
+      } catch let error as any Failure where error.kind == .badData {
+        // One method that cannot work on these weights leaves the others.
+        failure = error.description
+        problem = problem ?? error
+      }
+      outcomes.append(
+        Outcome(name: candidate.name, divergence: divergence, seconds: (ContinuousClock.now - start).seconds, failure: failure))
     }
-    progress?(StageProgress(stage: "Trying algorithms", completed: candidates.count, total: candidates.count))
-    let best = outcomes.indices.min { outcomes[$0].divergence < outcomes[$1].divergence } ?? 0
+    run.progress?(StageProgress(stage: "Trying algorithms", completed: candidates.count, total: candidates.count))
+    let measured = outcomes.indices.filter { outcomes[$0].divergence != nil }
+    guard let best = measured.min(by: { (outcomes[$0].divergence ?? .infinity) < (outcomes[$1].divergence ?? .infinity) }) else {
+      throw problem
+        ?? RecipeError(
+          calibration.text, "gives no algorithm a divergence that is a number", remedy: "name one with --algorithm", kind: .badData)
+    }
     return (outcomes, best)
   }
 }

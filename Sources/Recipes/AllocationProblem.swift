@@ -17,18 +17,32 @@ struct AllocationProblem {
   /// The targets of a recipe at each width that there is; the last one has one scale per output channel at 8 bits.
   let ways: [QuantizationTargets]
   let groups: [FusedGroup]
-  /// At least one for each group; layers with an override of their own have no other.
+  /// At least one for each group; layers whose override gives both bits and a group size have no other.
   let options: [[Option]]
   /// Weights of each group.
   let weights: [Int]
+  /// Widths that could not be chosen from.
+  let warnings: [String]
 
   static let widths = [2, 3, 4, 5, 6, 8]
+
+  init(ways: [QuantizationTargets], groups: [FusedGroup], options: [[Option]], weights: [Int], warnings: [String] = []) {
+    self.ways = ways
+    self.groups = groups
+    self.options = options
+    self.weights = weights
+    self.warnings = warnings
+  }
 
   /// - Parameters:
   ///   - targets: everything but the bits.
   ///   - graph: the model that the quantizing pass begins on.
+  ///   - bytes: what a weight takes in a scheme; throws when the format cannot hold it.
   /// - Throws: what makes `targets` unusable, and a scheme that the format cannot hold at any width.
-  init(_ targets: QuantizationTargets, for graph: ModelGraph) throws {
+  init(
+    _ targets: QuantizationTargets, for graph: ModelGraph,
+    bytes: (Parameter, QuantizationScheme) throws -> Int = Self.bytes(of:as:)
+  ) throws {
     var ways = Self.widths.map { bits in
       var way = targets
       way.bits = bits
@@ -40,23 +54,39 @@ struct AllocationProblem {
       ways.append(way)
     }
     let schemes = try ways.map { try $0.schemes(for: graph) }
-    groups = FusedGroup.all(in: graph, of: Set(schemes[0].keys))
-    weights = groups.map { $0.layers.reduce(0) { $0 + graph[$1.weight].shape.elementCount } }
-    options = try groups.map { group in
+    let groups = FusedGroup.all(in: graph, of: Set(schemes[0].keys))
+    // Groups that the format refuses a way.
+    var refused = [Int](repeating: 0, count: ways.count)
+    var refusal: (any Error)?
+    let options = try groups.map { group in
       var options: [Option] = []
-      var refusal: (any Error)?
       for (way, all) in schemes.enumerated() {
         let own = group.layers.compactMap { all[$0.weight] }
         guard !options.contains(where: { $0.schemes == own }) else { continue }
         do {
-          let bytes = try zip(group.layers, own).reduce(0) { $0 + (try Self.bytes(of: graph[$1.0.weight], as: $1.1)) }
-          options.append(Option(way: way, schemes: own, bytes: bytes))
-        } catch { refusal = error }
+          let size = try zip(group.layers, own).reduce(0) { $0 + (try bytes(graph[$1.0.weight], $1.1)) }
+          options.append(Option(way: way, schemes: own, bytes: size))
+        } catch {
+          refusal = error
+          refused[way] += 1
+        }
       }
       if options.isEmpty, let refusal { throw refusal }
       return options
     }
-    self.ways = ways
+    var warnings: [String] = []
+    if let refusal {
+      let widths = zip(ways, refused).filter { $1 > 0 }.map { way, count in
+        let perChannel = way.groupSize == 0 && targets.groupSize != 0 ? " per channel" : ""
+        return "\(way.bits) bits\(perChannel) (\(count) of \(groups.count) groups of layers)"
+      }
+      let reason = (refusal as? any Failure)?.problem ?? "\(refusal)"
+      warnings.append("the format refuses widths that were therefore not chosen from: \(widths.joined(separator: ", ")): \(reason)")
+    }
+    self.init(
+      ways: ways, groups: groups, options: options,
+      weights: groups.map { $0.layers.reduce(0) { $0 + graph[$1.weight].shape.elementCount } },
+      warnings: warnings)
   }
 
   private static func bytes(of parameter: Parameter, as scheme: QuantizationScheme) throws -> Int {
@@ -66,6 +96,13 @@ struct AllocationProblem {
     )
     // The shape of a packed tensor is bookkeeping.
     .filter { !($0.dataType == .int64 && $0.shape == [2]) }.reduce(0) { $0 + ($1.byteCount ?? 0) }
+  }
+
+  /// The error for a group whose bits cannot be chosen, because what they cost cannot be measured.
+  func unmeasured(_ group: Int) -> RecipeError {
+    RecipeError(
+      groups.indices.contains(group) ? groups[group].name : "group \(group)", "has no measured cost to choose its bits by",
+      remedy: "give it bits and a group size with --override", kind: .usage)
   }
 
   var weightCount: Int { weights.reduce(0, +) }
@@ -80,10 +117,10 @@ struct AllocationProblem {
     for (group, option) in chosen.enumerated() { counts[option.way, default: 0] += weights[group] }
     let base = counts.keys.sorted().max { (counts[$0] ?? 0) < (counts[$1] ?? 0) } ?? 0
     var targets = ways[base]
-    for (group, option) in zip(groups, chosen) {
-      let usual = options[groups.firstIndex(of: group) ?? 0].first { $0.way == base }?.schemes
+    for (group, option) in chosen.enumerated() {
+      let usual = options[group].first { $0.way == base }?.schemes
       guard usual != option.schemes else { continue }
-      for (layer, scheme) in zip(group.layers, option.schemes) {
+      for (layer, scheme) in zip(groups[group].layers, option.schemes) {
         var size = 0
         if case .group(let count) = scheme.granularity { size = count }
         targets.overrides.append(.init(pattern: ModulePattern(layer.module), bits: scheme.bits, groupSize: size))

@@ -1,6 +1,7 @@
 import Calibration
 import Compression
 import Diagnostics
+import Evaluation
 import Execution
 import Foundation
 import ModelGraph
@@ -32,20 +33,26 @@ public struct BitAllocation {
     let warnings: [String]
   }
 
-  /// Everything that can be known before any weight is read: also that the budget can be met at all.
-  func problem() throws -> (position: Int, problem: AllocationProblem, prepared: CompressionRun.Preparation) {
+  /// What is chosen for: the one pass that quantizes, and what there is to choose from.
+  struct Subject {
+    /// Of the pass in the recipe.
+    let position: Int
+    let pass: any TargetedPass
+    let calibration: CalibrationPlan
+    let problem: AllocationProblem
+    let prepared: CompressionRun.Preparation
+  }
+
+  /// Everything that can be known before any weight is read: also that the budget can be met at all, and that every choice can be measured.
+  func subject() throws -> Subject {
     let recipe = run.recipe
-    let positions = recipe.passes.indices.filter { recipe.passes[$0] is any TargetedPass }
-    guard positions.count == 1, let pass = recipe.passes[positions[0]] as? any TargetedPass else {
-      throw RecipeError(
-        "mixed precision by measurement", "needs exactly one pass that quantizes, the recipe has \(positions.count)", kind: .usage)
-    }
+    let (position, pass) = try targetedPass()
     guard recipe.format.keepsQuantizedWeights else {
       throw RecipeError(
         "mixed precision by measurement", "means nothing in a format whose weights are all float32",
         remedy: "use --format compressed-tensors", kind: .usage)
     }
-    guard recipe.calibration != nil else {
+    guard let calibration = recipe.calibration else {
       throw RecipeError(
         "mixed precision by measurement", "needs text to measure sensitivities on", remedy: "give --calibration FILE", kind: .usage)
     }
@@ -53,7 +60,12 @@ public struct BitAllocation {
       throw RecipeError("--\(budget.name)", "of \(budget.limit) is not above 0", kind: .usage)
     }
     let prepared = try run.prepareWithinMemory()
-    let problem = try AllocationProblem(pass.targets, for: prepared.graph)
+    let graph = prepared.graph
+    let problem = try AllocationProblem(pass.targets, for: graph)
+    let measurable = Set(ChoiceCosts.measurable(in: graph).flatMap { graph.linears(of: $0).map(\.weight) })
+    for (group, options) in problem.options.enumerated() where options.count > 1 {
+      guard problem.groups[group].layers.allSatisfy({ measurable.contains($0.weight) }) else { throw problem.unmeasured(group) }
+    }
     if case .bitsPerWeight(let limit) = budget {
       let least = problem.bitsPerWeight(problem.options.reduce(0) { $0 + ($1.map(\.bytes).min() ?? 0) })
       guard least <= limit else {
@@ -62,77 +74,103 @@ public struct BitAllocation {
           remedy: "allow more, or use a larger --group-size", kind: .usage)
       }
     }
-    return (positions[0], problem, prepared)
+    return Subject(position: position, pass: pass, calibration: calibration, problem: problem, prepared: prepared)
+  }
+
+  /// The one pass whose bits can be chosen.
+  private func targetedPass() throws(RecipeError) -> (position: Int, pass: any TargetedPass) {
+    let passes = run.recipe.passes.enumerated().compactMap { index, pass in (pass as? any TargetedPass).map { (index, $0) } }
+    if passes.count == 1, let only = passes.first { return only }
+    let able = PassCatalog.passes.filter { $0 is any TargetedPass.Type }.map { $0.identifier }.sorted().joined(separator: ", ")
+    guard passes.isEmpty else {
+      throw RecipeError(
+        "mixed precision by measurement", "needs exactly one pass that quantizes, the recipe has \(passes.count)",
+        remedy: "keep one of \(passes.map { type(of: $0.1).identifier }.joined(separator: ", "))", kind: .usage)
+    }
+    let names = run.recipe.passes.map { type(of: $0).identifier }.joined(separator: ", ")
+    throw RecipeError(
+      "mixed precision by measurement", "cannot choose bits for \(names.isEmpty ? "a recipe without passes" : names)",
+      remedy: "quantize by one that it can be combined with: \(able)", kind: .usage)
   }
 
   /// Measures, chooses, quantizes and reports.
+  ///
+  /// A choice that is kept although others were quantized after it is quantized once more: an output holds one choice at a time.
   /// - Throws: as `CompressionRun.execute` does.
   public func execute() throws -> CompressionReport {
     let start = ContinuousClock.now
     let evaluation = try run.settings.evaluation.map { try MeasurementPlan($0, model: run.model) }
-    let (position, problem, prepared) = try problem()
+    let subject = try subject()
     return try run.reserving { output in
       let material = CalibrationMaterial()
-      let costs = try costs(of: problem, at: position, prepared, in: output, sharing: material)
-      let solver = AllocationSolver(problem: problem, costs: costs)
-      var solution = solver.solve(budget)
+      let solver = try AllocationSolver(
+        problem: subject.problem, predictions: predictions(for: subject, in: output, sharing: material))
+      var solution = try solver.solve(budget)
       var history = AllocationHistory(budget: budget, solver: solver, seconds: (ContinuousClock.now - start).seconds)
       let held = try HeldOutText(for: run, calibratedOn: material.selection?.windows ?? [])
-      while true {
-        let candidate = try candidate(solution, of: problem, at: position)
-        let quantized = try candidate.quantize(try candidate.prepareWithinMemory(), into: output, sharing: material)
-        history.add(solution, measured: try held.divergence(of: quantized.written.graph, from: run.model.graph, for: run))
-        guard let next = history.next(), next != solution else {
-          return try candidate.finish(
-            quantized, evaluation: evaluation,
-            allocation: Outcome(section: history.section(held), warnings: history.warnings + held.warnings), since: start)
-        }
+      func quantize(_ choices: [Int]) throws -> (candidate: CompressionRun, quantized: CompressionRun.Quantized) {
+        let candidate = candidate(choices, of: subject)
+        return (candidate, try candidate.quantize(try candidate.prepareWithinMemory(), into: output, sharing: material))
+      }
+      var result = try quantize(solution.choices)
+      history.add(solution, measured: try held.divergence(of: result.quantized.written.graph, from: run.model.graph, for: run))
+      while let next = try history.next() {
         solution = next
         // Nothing of a choice that was given up may be taken for the next one's.
         output.clear()
+        result = try quantize(solution.choices)
+        history.add(solution, measured: try held.divergence(of: result.quantized.written.graph, from: run.model.graph, for: run))
       }
+      if let kept = history.kept.map({ history.rounds[$0].solution }), kept.choices != solution.choices {
+        output.clear()
+        result = try quantize(kept.choices)
+      }
+      return try result.candidate.finish(
+        result.quantized, evaluation: evaluation,
+        allocation: Outcome(
+          section: history.section(heldOutTokens: held.text.predictions),
+          warnings: subject.problem.warnings + history.warnings + held.warnings), since: start)
     }
   }
 
   /// What a dry run can say: the output at the widest uniform choice within the budget.
   public func plan() throws -> CompressionRun.Plan {
-    let (position, problem, _) = try problem()
+    let subject = try subject()
+    let problem = subject.problem
     var choices = problem.options.map { _ in 0 }
-    for way in AllocationProblem.widths.indices {
-      let next = problem.options.map { options in options.firstIndex { $0.way == way } ?? 0 }
+    for way in problem.ways.indices.prefix(AllocationProblem.widths.count) {
+      // Where the format refuses a width, the next lower one.
+      let next = problem.options.map { options in options.lastIndex { $0.way <= way } ?? 0 }
       let bytes = zip(problem.options, next).reduce(0) { $0 + $1.0[$1.1].bytes }
       if case .bitsPerWeight(let limit) = budget, problem.bitsPerWeight(bytes) > limit { break }
       choices = next
     }
-    return try candidate(.init(choices: choices, isWithinBudget: true), of: problem, at: position).plan()
+    return try candidate(choices, of: subject).plan()
   }
 
-  private func candidate(_ solution: AllocationSolver.Solution, of problem: AllocationProblem, at position: Int) throws -> CompressionRun {
+  private func candidate(_ choices: [Int], of subject: Subject) -> CompressionRun {
     var recipe = run.recipe
-    if let pass = recipe.passes[position] as? any TargetedPass {
-      recipe.passes[position] = pass.with(problem.targets(choosing: solution.choices))
-    }
+    recipe.passes[subject.position] = subject.pass.with(subject.problem.targets(choosing: choices))
     return CompressionRun(model: run.model, recipe: recipe, settings: run.settings, progress: run.progress)
   }
 
-  /// What every option of every group costs, from one pass over the model.
-  private func costs(
-    of problem: AllocationProblem, at position: Int, _ prepared: CompressionRun.Preparation, in output: OutputDirectory,
-    sharing material: CalibrationMaterial
-  ) throws -> [[Double]] {
+  /// What every option of every group costs, from one pass over the model; nil where a layer's cost could not be measured.
+  private func predictions(
+    for subject: Subject, in output: OutputDirectory, sharing material: CalibrationMaterial
+  ) throws -> [[Double?]] {
     let recipe = run.recipe
-    guard let plan = recipe.calibration, let pass = recipe.passes[position] as? any TargetedPass else { return [] }
+    let (position, problem) = (subject.position, subject.problem)
     let needs = recipe.passes[...position].reduce(into: Set([PassNeed.calibration, .gradients])) { $0.formUnion($1.needs) }
     // Passes that rescale layers change what is known of them: then every run finds it anew.
     material.sharesSensitivity = recipe.passes.count == 1
+    var graph = subject.prepared.graph
     let calibration = try CalibrationWork(
-      plan, for: run, graph: prepared.graph, needs: needs, sharing: material, spillingTo: output.partial)
+      subject.calibration, for: run, graph: graph, needs: needs, sharing: material, spillingTo: output.partial)
     try calibration.begin(at: 0, restoring: nil)
     let context = PassContext(interpreter: run.interpreter, seed: recipe.seed)
-    var graph = prepared.graph
     var earlier: [any BlockPass] = []
     for pass in recipe.passes[..<position] { earlier.append(try pass.begin(on: graph, in: context)) }
-    var measured = try ChoiceCosts(ways: problem.ways.map { pass.with($0) }, on: graph, in: context)
+    var measured = try ChoiceCosts(ways: problem.ways.map { subject.pass.with($0) }, on: graph, in: context)
     for (index, block) in graph.blocks.enumerated() {
       try Interruption.check()
       run.progress?(StageProgress(stage: "Measuring choices", completed: index, total: graph.blocks.count))
@@ -147,7 +185,10 @@ public struct BitAllocation {
     }
     run.progress?(StageProgress(stage: "Measuring choices", completed: graph.blocks.count, total: graph.blocks.count))
     return zip(problem.groups, problem.options).map { group, options in
-      options.map { option in group.layers.reduce(0) { $0 + (measured.costs[$1.weight]?[option.way] ?? 0) } }
+      options.map { option in
+        let costs = group.layers.compactMap { measured.costs[$0.weight]?[option.way] }
+        return costs.count == group.layers.count ? costs.reduce(0, +) : nil
+      }
     }
   }
 }

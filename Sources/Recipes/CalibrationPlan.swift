@@ -1,30 +1,64 @@
 import Calibration
 import Diagnostics
+import Evaluation
+import Formats
 import Foundation
+import ModelGraph
 import StructuredData
 
 /// The text that a recipe's passes are calibrated on, as the recipe writes it.
 public struct CalibrationPlan: Sendable, Hashable {
-  /// `.txt`, or `.jsonl` with a "text" member a line; a path from the working directory unless it is absolute.
+  /// `.txt`, or `.jsonl` with a "text" member a line, a path from the working directory unless it is absolute; or `demo`, the text that ships.
   public var text: String
   /// Windows of text.
-  public var samples = 128
+  public var samples = defaultSamples
   /// Tokens a window, at most the model's maximum; 0 for 512, or the model's maximum when that is less.
   public var sequenceLength = 0
   public var strategy = CalibrationStrategy.random
 
-  public init(text: String, samples: Int = 128, sequenceLength: Int = 0, strategy: CalibrationStrategy = .random) {
+  public init(text: String, samples: Int = defaultSamples, sequenceLength: Int = 0, strategy: CalibrationStrategy = .random) {
     self.text = text
     self.samples = samples
     self.sequenceLength = sequenceLength
     self.strategy = strategy
   }
 
-  var file: URL { URL(fileURLWithPath: text) }
+  /// Windows of text when no number is given.
+  public static let defaultSamples = 128
 
-  func settings(maximumPositions: Int, seed: UInt64) -> CalibrationSettings {
-    CalibrationSettings(
-      windows: samples, sequenceLength: sequenceLength > 0 ? sequenceLength : min(512, maximumPositions), strategy: strategy, seed: seed)
+  var isDemo: Bool { text == DemoModel.name }
+  var file: URL { isDemo ? DemoModel.calibrationText : URL(fileURLWithPath: text) }
+
+  /// The plan with the length that its windows have on a model.
+  /// - Throws: when the model has fewer positions.
+  func resolved(for model: ModelGraph) throws -> CalibrationPlan {
+    guard sequenceLength <= model.maximumPositions else {
+      throw RecipeError(
+        "--sequence-length", "of \(sequenceLength) is beyond the model's \(model.maximumPositions) positions",
+        remedy: "use at most \(model.maximumPositions)", kind: .usage)
+    }
+    var plan = self
+    if sequenceLength == 0 { plan.sequenceLength = min(512, model.maximumPositions) }
+    return plan
+  }
+
+  func settings(seed: UInt64) -> CalibrationSettings {
+    CalibrationSettings(windows: samples, sequenceLength: sequenceLength, strategy: strategy, seed: seed)
+  }
+
+  /// Draws windows of the text for a model.
+  /// - Parameters:
+  ///   - settings: what to draw; nil for what the plan says.
+  ///   - graph: the model that grades the candidates, when that is asked for.
+  func selection(
+    _ settings: CalibrationSettings? = nil, of model: ModelBundle, graph: ModelGraph, evaluator: Evaluator, seed: UInt64
+  ) throws -> CalibrationSelection {
+    let tokenizer = try model.tokenizer()
+    let text = try CalibrationText(contentsOf: file)
+    // A window of plain text starts anywhere: only a document has a beginning.
+    let hasBeginnings = text.layout == .lines
+    let settings = try settings ?? resolved(for: graph).settings(seed: seed)
+    return try text.selection(settings, for: graph, evaluator: evaluator) { tokenizer.encode($0, addSpecialTokens: hasBeginnings) }
   }
 
   /// One line of YAML, which is JSON too.
@@ -48,8 +82,11 @@ public struct CalibrationPlan: Sendable, Hashable {
     self.init(text: text)
     for (key, path) in [("samples", \CalibrationPlan.samples), ("sequence-length", \CalibrationPlan.sequenceLength)] {
       guard let value = object[key] else { continue }
-      guard let number = value.integer, let count = Int(exactly: number), (key == "samples" ? 1 : 0)...(1 << 20) ~= count else {
-        throw refuse("\(key) is \(value.text(pretty: false))", remedy: "use a whole number up to \(1 << 20)")
+      let isSamples = key == "samples"
+      guard let number = value.integer, let count = Int(exactly: number), (isSamples ? 1 : 0)...(1 << 20) ~= count, isSamples || count != 1
+      else {
+        let least = isSamples ? "from 1" : "from 2 (or 0 for the default)"
+        throw refuse("\(key) is \(value.text(pretty: false))", remedy: "use a whole number \(least) to \(1 << 20)")
       }
       self[keyPath: path] = count
     }

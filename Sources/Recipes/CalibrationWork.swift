@@ -36,21 +36,20 @@ final class CalibrationWork {
       selection = known
       return
     }
-    let tokenizer = try run.model.tokenizer()
-    var evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
-    if let limit = run.settings.maximumMemory { evaluator.activationBudget = min(evaluator.activationBudget, limit / 2) }
-    let text = try CalibrationText(contentsOf: plan.file)
-    // A window of plain text starts anywhere: only a document has a beginning.
-    let hasBeginnings = text.layout == .lines
-    selection = try text.selection(
-      plan.settings(maximumPositions: graph.maximumPositions, seed: run.recipe.seed), for: graph, evaluator: evaluator
-    ) { tokenizer.encode($0, addSpecialTokens: hasBeginnings) }
+    let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress).limited(to: run.settings.maximumMemory, batch: nil)
+    selection = try plan.selection(of: run.model, graph: graph, evaluator: evaluator, seed: run.recipe.seed)
     material?.selection = selection
+  }
+
+  /// Bytes of the activations that a run saves in front of the block of that index; nil where nothing more is calibrated.
+  func savedByteCount(at index: Int) -> Int? {
+    if needs == [.inputErrors] || !graph.blocks.indices.contains(index) { return nil }
+    return CalibrationStream.savedByteCount(windows: selection.windows, of: graph, needs: needs, position: index)
   }
 
   /// Gets ready to work on the block of that index: from the start, or from what an earlier run saved.
   func begin(at index: Int, restoring file: URL?) throws {
-    if needs == [.inputErrors] { return }
+    guard savedByteCount(at: index) != nil else { return }
     let limit = run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20
     let stream = try CalibrationStream(
       windows: selection.windows, of: graph, interpreter: run.interpreter, needs: needs, memoryLimit: limit, spillingTo: spill)
@@ -86,5 +85,8 @@ final class CalibrationWork {
   /// Whether the activations are those of one place of the model: a stop in the middle of a block leaves them between two.
   var isConsistent: Bool { stream?.isConsistent ?? true }
 
-  func save(to url: URL) throws { try stream?.save(to: url) }
+  /// Saves the activations in front of the block of that index, where they stand now.
+  func save(to url: URL, at index: Int) throws {
+    if savedByteCount(at: index) != nil { try stream?.save(to: url) }
+  }
 }

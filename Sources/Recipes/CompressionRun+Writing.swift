@@ -19,9 +19,9 @@ extension CompressionRun {
     }
     if journal.isWritten { return journal.digests }
     let writer = try makeWriter(layout, output, journal, configuration: configuration, recipe: yaml)
-    func suspend(_ blocks: Int) throws {
-      try (writer as? SafeTensorsWriter)?.suspend()
-      try calibration?.save(to: output.file(RunJournal.activationFile(blocks: blocks)))
+    func flush() throws { try (writer as? SafeTensorsWriter)?.suspend() }
+    func saveActivations(_ blocks: Int) throws {
+      try calibration?.save(to: output.file(RunJournal.activationFile(blocks: blocks)), at: blocks)
     }
     let context = PassContext(interpreter: interpreter, seed: recipe.seed)
     var graph = source
@@ -46,18 +46,19 @@ extension CompressionRun {
           try write(try graph[id].load(), entry)
           graph.release(id)
         }
-        try journal.finish(block: index, digests: digests, records: workers.map(\.record), flush: suspend)
+        try journal.finish(
+          block: index, digests: digests, records: workers.map(\.record), flush: flush, saveActivations: saveActivations)
       }
     } catch let stop as StoppedFailure {
       // Activations between two blocks are of no use to the run that resumes: it goes on from the last save.
-      if calibration?.isConsistent ?? true { try journal.save(flush: suspend) }
+      if calibration?.isConsistent ?? true { try journal.stop(flush: flush, saveActivations: saveActivations) }
       throw stop
     }
     try graph.verify()
     for entry in layout.extras where digests[TensorName(entry.name)] == nil { try write(try model.weights.load(entry.name), entry) }
     progress?(StageProgress(stage: stage, completed: graph.blocks.count, total: graph.blocks.count))
     try writer.finish()
-    try journal.finishWriting(digests: digests, records: workers.map(\.record))
+    journal.finishWriting(digests: digests, records: workers.map(\.record))
     return digests
   }
 
@@ -69,7 +70,10 @@ extension CompressionRun {
       let done =
         journal.isResuming
         ? layout.entries.filter { journal.digests[TensorName($0.name)] != nil }.flatMap(\.tensors).map(\.name) : nil
-      return try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors, resumingAfter: done)
+      let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors, resumingAfter: done)
+      // What an earlier run wrote stays even if this one ends before it saves anything.
+      if journal.isResuming { try writer.suspend() }
+      return writer
     case .hdf5:
       return try HDF5Writer(
         creating: output.file("model.h5"), tensors: layout.tensors,

@@ -16,10 +16,15 @@ public struct CompressionRun {
   public let settings: RunSettings
   let progress: ProgressHandler?
   let interpreter: Interpreter
+  /// The least time between two saves of what is done; nil saves behind every block.
+  var saveInterval: Duration? = .seconds(5)
 
   public init(model: ModelBundle, recipe: Recipe, settings: RunSettings, progress: ProgressHandler? = nil) {
     self.model = model
-    self.recipe = recipe
+    var resolved = recipe
+    // What the model cannot do is refused when the run is prepared.
+    if let plan = try? recipe.calibration?.resolved(for: model.graph) { resolved.calibration = plan }
+    self.recipe = resolved
     self.settings = settings
     self.progress = progress
     interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
@@ -80,7 +85,8 @@ public struct CompressionRun {
 
   /// Runs the recipe.
   /// - Returns: the report that was written, too.
-  /// - Throws: a `Failure`; then nothing is left at the output's place. A missed gate does not throw: the report says so.
+  /// - Throws: a `Failure`; then there is no new output. A run that was stopped may leave a hidden directory beside the output's place, which
+  ///   one with `resume` continues and any other clears away. A missed gate does not throw: the report says so.
   public func execute() throws -> CompressionReport {
     let start = ContinuousClock.now
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
@@ -90,7 +96,8 @@ public struct CompressionRun {
     }
   }
 
-  /// Works in an output directory. Whatever fails may fail again the same way, so that nothing is left behind but by a stop.
+  /// Works in an output directory. Whatever fails may fail again the same way: then nothing is left behind, unless what an earlier save vouches
+  /// for has no part in it.
   func reserving(_ body: (OutputDirectory) throws -> CompressionReport) throws -> CompressionReport {
     let output = try OutputDirectory(
       settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
@@ -99,7 +106,7 @@ public struct CompressionRun {
     } catch is StoppedFailure {
       throw StoppedFailure(isResumable: output.keepsPartial)
     } catch {
-      output.keepsPartial = false
+      if !output.survivesFailure { output.keepsPartial = false }
       throw error
     }
   }
@@ -134,7 +141,7 @@ public struct CompressionRun {
     var workers = chosen.workers
     let configuration = try OutputConfiguration(model: model, graph: graph, layout: layout)
     let yaml = recipe.yaml()
-    let journal = try RunJournal(self, in: output, calibration: calibration?.selection)
+    let journal = try RunJournal(self, in: output, blockCount: graph.blocks.count, calibration: calibration)
     let digests = try writeWeights(
       layout, graph, &workers, calibration, to: output, journal, configuration: configuration.json, recipe: yaml)
     try output.write(configuration.json.text(), to: "config.json")
@@ -145,7 +152,7 @@ public struct CompressionRun {
     try compare(written, with: digests)
     return Quantized(
       output: output, journal: journal, prepared: graph, written: written, records: workers.map(\.record),
-      calibration: calibration?.selection, caveats: configuration.caveats)
+      calibration: calibration?.selection, caveats: configuration.caveats + journal.warnings)
   }
 
   /// Measures the checkpoint, writes the report, and gives the output its name.
@@ -208,7 +215,7 @@ public struct CompressionRun {
   private var recipeHeader: String {
     """
     # \(Tool.name) \(Tool.version). The same checkpoint again:
-    #   deepseek-quant --recipe recipe.yaml --model MODEL --output OUTPUT
+    #   deepseek-quant --recipe recipe.yaml --model MODEL --output OUTPUT\(recipe.isCalibrated ? " --calibration TEXT" : "")
 
     """
   }

@@ -9,7 +9,7 @@ public enum DemoModel {
 
   /// A Hugging Face directory: a Llama of a million parameters.
   public static var directory: URL { resources.appendingPathComponent("Demo/model", isDirectory: true) }
-  /// The text that calibration uses when none is given.
+  /// The text that `--calibration demo` names.
   public static var calibrationText: URL { resources.appendingPathComponent("Demo/calibration.txt") }
   /// The text that reports are measured on when none is given.
   public static var evaluationText: URL { resources.appendingPathComponent("Demo/evaluation.txt") }

@@ -21,18 +21,13 @@ struct HeldOutText {
     guard let plan = run.recipe.calibration, let length = windows.first?.count else {
       throw RecipeError("calibration", "has no windows to measure on", kind: .usage)
     }
-    let tokenizer = try run.model.tokenizer()
-    let source = try CalibrationText(contentsOf: plan.file)
     let wanted = min(256, max(32, windows.count / 2))
     // Another seed draws other places; some of them meet the first ones.
     let settings = CalibrationSettings(
       windows: wanted * 2, sequenceLength: length, strategy: .random, seed: SeededRandom.value(seed: run.recipe.seed, index: 0x48454C44))
-    let hasBeginnings = source.layout == .lines
-    let drawn = try source.selection(settings) {
-      tokenizer.encode($0, addSpecialTokens: hasBeginnings)
-    } grade: { _ in
-      []
-    }
+    let drawn = try plan.selection(
+      settings, of: run.model, graph: run.model.graph, evaluator: Evaluator(interpreter: run.interpreter, progress: nil),
+      seed: run.recipe.seed)
     var seen = Set<UInt64>()
     for window in windows { seen.formUnion(Self.runs(of: window)) }
     let fresh = drawn.windows.filter { window in

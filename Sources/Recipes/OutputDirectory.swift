@@ -14,10 +14,13 @@ final class OutputDirectory {
   private var ownsPartial = false
   /// Whether what is there stays when the run ends without committing, for a later one to resume.
   var keepsPartial = false
+  /// Whether it stays even when the run fails, because what is there cannot be the cause: nothing was taken up from it yet, or nothing but
+  /// saving failed.
+  var survivesFailure = false
 
   /// Reserves the place.
   /// - Parameters:
-  ///   - resume: leaves what an earlier run wrote.
+  ///   - resume: leaves what an earlier run wrote. If that run saved its progress, ending this one does not remove it.
   ///   - inputs: what must survive: the output may neither be one of them nor hold one.
   /// - Throws: what `check` throws, and when another run is writing to the same place.
   init(_ url: URL, overwrite: Bool, resume: Bool = false, inputs: [URL] = []) throws {
@@ -29,8 +32,13 @@ final class OutputDirectory {
     lock = try OutputLock(parent.appendingPathComponent(".\(final.lastPathComponent).lock"), output: final)
     try Self.makeDirectory(partial)
     ownsPartial = true
-    // What a run that was killed left behind.
-    if !resume { clear() }
+    guard resume else {
+      // What a run that was killed left behind.
+      clear()
+      return
+    }
+    keepsPartial = access(file(RunJournal.fileName).path, F_OK) == 0
+    survivesFailure = keepsPartial
   }
 
   /// Checks, without touching anything, that an output can be created: it is new or may be replaced, its parent is a directory, and nothing
@@ -88,6 +96,8 @@ final class OutputDirectory {
 
   /// Starts anew: removes what an earlier run left.
   func clear() {
+    keepsPartial = false
+    survivesFailure = false
     for item in (try? FileManager.default.contentsOfDirectory(at: partial, includingPropertiesForKeys: nil)) ?? [] {
       try? FileManager.default.removeItem(at: item)
     }
@@ -122,6 +132,24 @@ final class OutputDirectory {
       final.appendingPathComponent(url.lastPathComponent).path, "cannot be written: \(String(cString: strerror(code)))",
       remedy: code == ENOSPC ? "free some space on that disk and run again" : "", kind: .inputOutput)
   }
+
+  /// Puts a small file in the place of another in one step, after everything that was written and named before.
+  func replace(_ name: String, with text: String) throws {
+    let temporary = name + Self.temporarySuffix
+    do {
+      try write(text, to: temporary)
+      // Names that this one refers to are on the disk before it.
+      try Self.flush(partial)
+      guard rename(file(temporary).path, file(name).path) == 0 else { throw failure(file(name)) }
+    } catch {
+      unlink(file(temporary).path)
+      throw error
+    }
+    // It has its new content now; whether that survives a power cut is not worth failing for.
+    try? Self.flush(partial)
+  }
+
+  static let temporarySuffix = ".new"
 
   /// Gives the output its name. An output that was there is exchanged for it in one step where the system can, and removed then.
   func commit() throws {

@@ -38,7 +38,7 @@ struct OutputLayout {
       known.insert(TensorName(parameter.name))
       parameters[id] = try Self.entry(
         parameter.name, parameter.shape, plan[id] ?? stored,
-        scaleType: parameter.nativeType.map { $0 == .float64 ? .float32 : $0 } ?? Self.scaleType(of: parameter.name, model), format)
+        scaleType: parameter.scaleType ?? Self.scaleType(of: parameter.name, model), format)
     }
     var extras: [Entry] = []
     for name in model.weights.names where !known.contains(TensorName(name)) {

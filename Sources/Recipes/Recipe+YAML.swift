@@ -7,7 +7,7 @@ extension Recipe {
   /// The recipe as YAML, every option written out, so that it means the same when defaults change.
   public func yaml() -> String {
     var lines = ["version: 1", "format: \(format.rawValue)", seed > UInt64(Int64.max) ? "seed: '\(seed)'" : "seed: \(seed)"]
-    if let calibration { lines.append("calibration: \(calibration.json.text(pretty: false))") }
+    if let calibration, isCalibrated { lines.append("calibration: \(calibration.json.text(pretty: false))") }
     lines.append(passes.isEmpty ? "passes: []" : "passes:")
     for pass in passes {
       lines.append("- \(type(of: pass).identifier):")

@@ -31,10 +31,17 @@ public struct Recipe: Sendable {
   /// What the passes need, together.
   var needs: Set<PassNeed> { passes.reduce(into: []) { $0.formUnion($1.needs) } }
 
+  /// The names of the passes: `smooth, gptq`.
+  var identifiers: String { passes.map { type(of: $0).identifier }.joined(separator: ", ") }
+
+  /// Whether text takes part in it.
+  var isCalibrated: Bool { calibration != nil && !needs.isEmpty }
+
   /// Checks the order of the passes by their contracts, then each against the graph as the ones before it prepare it. Reads no weight.
   /// - Returns: the model that passes begin on.
   func prepare(_ source: ModelGraph) throws -> ModelGraph {
     var graph = source
+    _ = try calibration?.resolved(for: source)
     if let pass = passes.first(where: { !$0.needs.isEmpty }), calibration == nil {
       throw RecipeError(
         type(of: pass).identifier, "needs text to calibrate on",

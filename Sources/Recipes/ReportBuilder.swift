@@ -30,8 +30,9 @@ struct ReportBuilder {
     report.calibration = calibration.map { .init($0, trials: run.settings.trials) }
     report.size = size()
     report.outputs = try outputs()
-    report.warnings = (calibration?.warnings ?? []) + records.flatMap(\.warnings) + caveats
-    let meter = LayerErrorMeter(model: written.graph, leavingOut: Set(records.flatMap(\.rescaled)))
+    let rescaled = Set(records.flatMap(\.rescaled))
+    report.warnings = (calibration?.warnings ?? []) + textWarnings(rescaled) + records.flatMap(\.warnings) + caveats
+    let meter = LayerErrorMeter(model: written.graph, leavingOut: rescaled)
     if !records.isEmpty { try meter.measureWeights(against: prepared, pool: run.interpreter.pool) }
     if let evaluation {
       let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
@@ -97,9 +98,35 @@ struct ReportBuilder {
     }
   }
 
+  /// What became of the calibration text, and of figures that there are none for.
+  private func textWarnings(_ rescaled: Set<String>) -> [String] {
+    var warnings: [String] = []
+    if let plan = run.recipe.calibration {
+      if !run.recipe.isCalibrated {
+        warnings.append("the calibration text was not used: none of \(run.recipe.identifiers) needs any")
+      } else if plan.isDemo, run.model.name != DemoModel.name {
+        warnings.append("calibrated on the demo text; give --calibration text of the kind the model is for")
+      }
+    }
+    for trial in run.settings.trials {
+      if let failure = trial.failure { warnings.append("\(trial.name) could not be tried: \(failure)") }
+    }
+    if !rescaled.isEmpty {
+      warnings.append(
+        "\(rescaled.count) layers have no SQNR: their weights and inputs were rescaled, so that they are not the source's feature by feature"
+      )
+    }
+    return warnings
+  }
+
   private func layers(_ meter: LayerErrorMeter) -> [CompressionReport.Layer] {
     var errors: [String: LayerError] = [:]
     for error in meter.ordered { errors[error.name] = error }
+    // As it was written: a later pass may have changed what activations enter.
+    var schemes: [String: QuantizationScheme] = [:]
+    for (node, weight) in written.graph.blocks.flatMap({ written.graph.linears(of: $0) }) {
+      if case .quantized(let scheme)? = written.graph[weight].weightStorage { schemes[node.scope] = scheme }
+    }
     var inputs: [String: [PassRecord.Inputs]] = [:]
     for record in records { for layer in record.inputs { inputs[layer.module, default: []].append(layer) } }
     return records.flatMap(\.layers).map { layer in
@@ -109,7 +136,7 @@ struct ReportBuilder {
       if case .group(let size) = layer.scheme.granularity { groupSize = size }
       return CompressionReport.Layer(
         name: layer.module, bits: Double(layer.scheme.bits), groupSize: groupSize,
-        format: (errors[layer.module]?.scheme ?? layer.scheme).name,
+        format: (schemes[layer.module] ?? layer.scheme).name,
         weightSQNRdB: errors[layer.module]?.weightSQNR, outputSQNRdB: errors[layer.module]?.outputSQNR,
         clippedFraction: Double(layer.clipped) / Double(max(1, layer.weights)),
         inputClippedFraction: decided.compactMap(\.clippedFraction).last,
@@ -158,20 +185,6 @@ struct ReportBuilder {
   }
 }
 
-extension Evaluator {
-  /// Half of a memory limit goes to activations that wait between blocks.
-  func limited(to bytes: Int?, batch rows: Int?) -> Evaluator {
-    var copy = self
-    if let rows { copy.batchRows = rows }
-    if let bytes {
-      copy.activationBudget = min(activationBudget, bytes / 2)
-      // Inside a block some ten matrices of a batch live at once, the widest a few times as wide as the model.
-      copy.batchRows = min(copy.batchRows, max(64, bytes / (4 * 1 << 20)))
-    }
-    return copy
-  }
-}
-
 extension ParameterRole {
   /// The kind that sizes are listed under.
   fileprivate var kindName: String {
@@ -183,66 +196,5 @@ extension ParameterRole {
     case .normGain, .headNormGain: "norm"
     case .bias: "bias"
     }
-  }
-}
-
-extension CompressionReport.Accuracy {
-  /// The report's figures of a measurement.
-  public init(_ accuracy: Evaluation.Accuracy) {
-    let model = accuracy.modelPerplexity
-    let reference = accuracy.referencePerplexity
-    let ratio = accuracy.perplexityRatio
-    self.init(
-      text: accuracy.text, tokens: accuracy.tokens, context: accuracy.context,
-      reference: reference.map { .init(perplexity: $0.value, standardError: $0.standardError) },
-      compressed: .init(perplexity: model.value, standardError: model.standardError), perplexityRatio: ratio?.value,
-      perplexityRatioInterval: ratio?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) },
-      klDivergence: accuracy.klDivergence.map(CompressionReport.KLDivergence.init),
-      topTokenAgreement: accuracy.topTokenAgreement, flips: accuracy.flips.map { .init(gained: $0.gained, lost: $0.lost) },
-      klHistogram: accuracy.divergences.isEmpty ? nil : .init(values: accuracy.divergences),
-      windows: .init(
-        negativeLogLikelihood: accuracy.windowLosses, klDivergence: accuracy.divergences.isEmpty ? nil : accuracy.windowDivergences))
-  }
-}
-
-extension CompressionReport.KLDivergence {
-  init(_ divergence: Evaluation.Accuracy.Divergence) {
-    self.init(
-      mean: divergence.mean, standardError: divergence.standardError, median: divergence.median, p95: divergence.p95,
-      p99: divergence.p99, p999: divergence.p999, max: divergence.max)
-  }
-}
-
-extension CompressionReport.KeyValueCache {
-  /// The model with the planned cache against itself with a float32 one; nil when the plan asks for none.
-  init?(of graph: ModelGraph, _ plan: MeasurementPlan, evaluator: Evaluator) throws {
-    let form = plan.keyValueCache
-    guard form != .none else { return nil }
-    let accuracy = try evaluator.accuracy(of: graph, keyValues: form, reference: graph, on: plan.text)
-    let ratio = accuracy.perplexityRatio
-    self.init(
-      type: form.rawValue, bytesPerToken: form.bytesPerToken(of: graph),
-      referenceBytesPerToken: KeyValueQuantization.none.bytesPerToken(of: graph), perplexityRatio: ratio?.value,
-      perplexityRatioInterval: ratio?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) },
-      klDivergence: accuracy.klDivergence.map(CompressionReport.KLDivergence.init), topTokenAgreement: accuracy.topTokenAgreement)
-  }
-}
-
-extension CompressionReport.Calibration {
-  init(_ selection: CalibrationSelection, trials: [AlgorithmTrial.Outcome]) {
-    self.init(
-      text: selection.name, windows: selection.windows.count, tokens: selection.tokens, sampling: selection.strategy.rawValue,
-      exactDuplicates: selection.exactDuplicates, nearDuplicates: selection.nearDuplicates, tierLosses: selection.tiers.map(\.meanLoss),
-      trials: trials.map { .init(algorithm: $0.name, klDivergence: $0.divergence, seconds: $0.seconds) })
-  }
-}
-
-extension CompressionReport.ActivationForm {
-  init(kind: String, _ accuracy: Evaluation.Accuracy) {
-    let ratio = accuracy.perplexityRatio
-    self.init(
-      kind: kind, perplexityRatio: ratio?.value,
-      perplexityRatioInterval: ratio?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) },
-      klDivergence: accuracy.klDivergence.map(CompressionReport.KLDivergence.init), topTokenAgreement: accuracy.topTokenAgreement)
   }
 }

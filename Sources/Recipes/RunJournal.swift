@@ -14,45 +14,68 @@ final class RunJournal {
   private let output: OutputDirectory
   private let fingerprint: String
   private let isEnabled: Bool
-  private var lastSaved = ContinuousClock.now
+  /// The least time between two saves; nil saves behind every block.
+  private let interval: Duration?
+  private var lastAttempt = ContinuousClock.now
+  /// A save with many activations takes long; then saves are rarer.
+  private var lastDuration = Duration.zero
+  /// What the journal on the disk vouches for; nil as long as there is none.
+  private var saved: State?
+  /// Saves between blocks that failed, and why the last of them did.
+  private var failures: (count: Int, last: String)?
   /// A digest of every finished weight as it must be read again, by name.
   private(set) var digests: [TensorName: String] = [:]
   /// What the passes had recorded.
   private(set) var records: [PassRecord] = []
+  private var state = State(blocks: 0, isWritten: false)
+
+  private struct State: Equatable {
+    var blocks: Int
+    var isWritten: Bool
+  }
+
   /// Blocks that are finished.
-  private(set) var blocks = 0
+  var blocks: Int { state.blocks }
   /// Whether every weight is written and the checkpoint closed.
-  private(set) var isWritten = false
+  var isWritten: Bool { state.isWritten }
 
   static let fileName = "journal.json"
-  /// Flushing costs time, repeating work does too.
-  private static let interval = Duration.seconds(5)
-  /// A save with many activations takes long; then saves are rarer.
-  private var lastDuration = Duration.zero
 
   /// Where the activations in front of a block wait for the run that resumes.
   static func activationFile(blocks: Int) -> String { "activations-\(blocks).bin" }
 
-  /// Starts a journal, or takes up the one of an earlier run when `--resume` asks for it and model, recipe and program are the same.
-  init(_ run: CompressionRun, in output: OutputDirectory, calibration: CalibrationSelection? = nil) throws {
+  /// Starts a journal, or takes up the one of an earlier run when `--resume` asks for it, model, recipe, text and program are the same, and
+  /// everything that it names is there.
+  init(_ run: CompressionRun, in output: OutputDirectory, blockCount: Int, calibration: CalibrationWork? = nil) throws {
     self.output = output
-    fingerprint = Self.fingerprint(of: run, calibration)
+    fingerprint = Self.fingerprint(of: run, calibration?.selection)
     // An HDF5 file is laid out by its library: it cannot be taken up midway.
     isEnabled = run.recipe.format != .hdf5
+    interval = run.saveInterval
     guard run.settings.resume else { return }
     guard isEnabled, let document = try? JSONFile.read(output.file(Self.fileName)), document["fingerprint"]?.string == fingerprint,
-      let saved = document["weights"]?.object, let blocks = document["blocks"]?.integer, blocks >= 0,
+      let saved = document["weights"]?.object, let blocks = document["blocks"]?.integer, (1...blockCount).contains(blocks),
       let entries = document["records"]?.array, case let records = entries.compactMap(PassRecord.init(json:)),
-      records.count == run.recipe.passes.count
+      records.count == run.recipe.passes.count, case let isWritten = document["isWritten"]?.bool ?? false,
+      isWritten || Self.holdsActivations(output, of: calibration, blocks: blocks)
     else {
       output.clear()
       return
     }
-    self.blocks = blocks
-    isWritten = document["isWritten"]?.bool ?? false
+    state = State(blocks: blocks, isWritten: isWritten)
+    self.saved = state
     for member in saved.members { digests[TensorName(member.key)] = member.value.string }
     self.records = records
     output.keepsPartial = true
+    output.survivesFailure = false
+  }
+
+  /// Whether the activations that a journal of that many blocks goes on from are complete, or not needed.
+  private static func holdsActivations(_ output: OutputDirectory, of calibration: CalibrationWork?, blocks: Int) -> Bool {
+    guard let expected = calibration?.savedByteCount(at: blocks) else { return true }
+    var status = stat()
+    let file = output.file(activationFile(blocks: blocks))
+    return lstat(file.path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && Int(status.st_size) == expected
   }
 
   /// Whether blocks of an earlier run are taken over.
@@ -62,6 +85,11 @@ final class RunJournal {
   private static func fingerprint(of run: CompressionRun, _ calibration: CalibrationSelection?) -> String {
     var digest = ContentDigest()
     digest.update("\(calibration?.digest ?? "")\n")
+    // The same text is other tokens to another tokenizer.
+    for window in calibration?.windows ?? [] {
+      digest.update("\(window.count)\n")
+      window.withUnsafeBytes { digest.update($0) }
+    }
     digest.update("\(Tool.version)\n\(run.recipe.yaml())\n\(run.model.configuration.text(pretty: false))\n")
     for file in run.model.checkpoint.files {
       let attributes = try? FileManager.default.attributesOfItem(atPath: file.path)
@@ -71,54 +99,101 @@ final class RunJournal {
     return digest.hexadecimal()
   }
 
-  /// Notes a finished block; saves when the last time is long enough ago.
-  func finish(block: Int, digests: [TensorName: String], records: [PassRecord], flush: (_ blocks: Int) throws -> Void) throws {
-    self.blocks = block + 1
+  /// Notes a finished block; saves when the last time is long enough ago. A save that fails does not end the run: it is counted.
+  func finish(
+    block: Int, digests: [TensorName: String], records: [PassRecord], flush: () throws -> Void,
+    saveActivations: (_ blocks: Int) throws -> Void
+  ) throws {
+    state.blocks = block + 1
     self.digests = digests
     self.records = records
-    if ContinuousClock.now - lastSaved >= max(Self.interval, lastDuration * 20) { try save(flush: flush) }
+    if let interval, ContinuousClock.now - lastAttempt < max(interval, lastDuration * 20) { return }
+    let start = ContinuousClock.now
+    // Without its weights on the disk the output itself has failed.
+    if needsSave { try flush() }
+    save(since: start, saveActivations: saveActivations)
   }
 
   /// Notes that the checkpoint is written and closed.
-  func finishWriting(digests: [TensorName: String], records: [PassRecord]) throws {
+  func finishWriting(digests: [TensorName: String], records: [PassRecord]) {
     self.digests = digests
     self.records = records
-    isWritten = true
-    try save { _ in }
+    state.isWritten = true
+    save(since: .now) { _ in }
   }
 
-  /// Saves what is noted, after the data.
-  func save(flush: (_ blocks: Int) throws -> Void) throws {
-    guard isEnabled, blocks > 0 else { return }
-    let start = ContinuousClock.now
-    try flush(blocks)
+  /// Saves what is noted before the run stops.
+  /// - Throws: when that fails; what was saved before stays.
+  func stop(flush: () throws -> Void, saveActivations: (_ blocks: Int) throws -> Void) throws {
+    do {
+      guard needsSave else { return }
+      try flush()
+      try saveOrThrow(saveActivations: saveActivations)
+    } catch let failure as any Failure {
+      guard output.keepsPartial else { throw failure }
+      output.survivesFailure = true
+      let hint = "the same command with --resume continues from what was saved before"
+      throw RecipeError(
+        failure.subject, failure.problem, remedy: failure.remedy.isEmpty ? hint : "\(failure.remedy); \(hint)", kind: failure.kind)
+    }
+  }
+
+  /// Whether the disk does not have yet what is noted.
+  private var needsSave: Bool { isEnabled && blocks > 0 && saved != state }
+
+  private func save(since start: ContinuousClock.Instant, saveActivations: (_ blocks: Int) throws -> Void) {
+    defer {
+      lastAttempt = .now
+      lastDuration = lastAttempt - start
+    }
+    do {
+      try saveOrThrow(saveActivations: saveActivations)
+    } catch {
+      failures = ((failures?.count ?? 0) + 1, (error as? any Failure)?.description ?? "\(error)")
+    }
+  }
+
+  /// Saves what is noted, after the weights, unless the disk has it already: then what a resumed run would go on from is not touched.
+  private func saveOrThrow(saveActivations: (_ blocks: Int) throws -> Void) throws {
+    guard needsSave else { return }
+    // What failed keeps no room, and what was replaced neither.
+    defer { removeActivations(except: saved) }
+    try saveActivations(blocks)
+    try output.replace(Self.fileName, with: document.text(pretty: false))
+    saved = state
+    output.keepsPartial = true
+  }
+
+  private var document: JSONValue {
     var weights = JSONObject()
     for (name, digest) in digests.sorted(by: { $0.key.text < $1.key.text }) { weights[name.text] = .string(digest) }
-    let document: JSONValue = [
+    return [
       "fingerprint": .string(fingerprint), "blocks": .integer(Int64(blocks)), "isWritten": .bool(isWritten),
       "records": .array(records.map(\.json)), "weights": .object(weights),
     ]
-    let temporary = Self.fileName + ".new"
-    try output.write(document.text(pretty: false), to: temporary)
-    guard rename(output.file(temporary).path, output.file(Self.fileName).path) == 0 else {
-      throw RecipeError(output.file(Self.fileName).path, "cannot be renamed: \(String(cString: strerror(errno)))", kind: .inputOutput)
-    }
-    output.keepsPartial = true
-    removeActivations(except: isWritten ? nil : Self.activationFile(blocks: blocks))
-    lastSaved = .now
-    lastDuration = lastSaved - start
+  }
+
+  /// What a person should know.
+  var warnings: [String] {
+    guard let failures else { return [] }
+    let times = failures.count == 1 ? "once" : "\(failures.count) times"
+    return ["progress could not be saved \(times), the last time because \(failures.last)"]
   }
 
   /// The run is complete: the journal is no part of the output.
   func remove() {
     removeActivations(except: nil)
-    try? FileManager.default.removeItem(at: output.file(Self.fileName))
+    for name in [Self.fileName, Self.fileName + OutputDirectory.temporarySuffix] {
+      try? FileManager.default.removeItem(at: output.file(name))
+    }
     output.keepsPartial = false
   }
 
-  private func removeActivations(except kept: String?) {
+  /// Removes activations, also those that a killed run had half written.
+  private func removeActivations(except state: State?) {
+    let kept = state.flatMap { $0.isWritten ? nil : Self.activationFile(blocks: $0.blocks) }
     let files = (try? FileManager.default.contentsOfDirectory(atPath: output.partial.path)) ?? []
-    for file in files where file.hasPrefix("activations-") && file.hasSuffix(".bin") && file != kept {
+    for file in files where file.hasPrefix("activations-") && file != kept {
       try? FileManager.default.removeItem(at: output.file(file))
     }
   }

@@ -11,7 +11,8 @@ struct TrialRun {
   let seed: UInt64
   /// Where activations go that do not fit.
   let spill: URL
-  let progress: ProgressHandler?
+  /// `--max-memory`.
+  let memoryLimit: Int?
 
   /// The model with its first blocks compressed. Memory holds the replaced weights of these blocks.
   /// - Parameters:
@@ -26,7 +27,10 @@ struct TrialRun {
     let needs = passes.reduce(into: Set<PassNeed>()) { $0.formUnion($1.needs) }
     let stream =
       needs.isEmpty
-      ? nil : try CalibrationStream(windows: windows, of: prepared, interpreter: interpreter, needs: needs, spillingTo: spill)
+      ? nil
+      : try CalibrationStream(
+        windows: windows, of: prepared, interpreter: interpreter, needs: needs, memoryLimit: memoryLimit.map { $0 / 3 } ?? 512 << 20,
+        spillingTo: spill)
     let sensitivity =
       try needs.contains(.gradients)
       ? stream.map { try OutputSensitivity.measure($0, seed: seed, spillingTo: spill) { _, _ in } } : nil
@@ -41,8 +45,10 @@ struct TrialRun {
   }
 
   /// The mean KL divergence of a model from its source on windows that it was not calibrated on, in nats per token.
-  func divergence(of model: ModelGraph, from source: ModelGraph, on windows: [[Int32]]) throws -> Double {
-    let text = try EvaluationText(name: "held-out calibration text", tokens: Array(windows.joined()), context: windows[0].count)
-    return try Evaluator(interpreter: interpreter).accuracy(of: model, reference: source, on: text).klDivergence?.mean ?? .infinity
+  /// - Returns: nil when it is not a number.
+  func divergence(of model: ModelGraph, from source: ModelGraph, on windows: [[Int32]]) throws -> Double? {
+    let text = try EvaluationText(name: "held-out calibration text", tokens: Array(windows.joined()), context: windows.first?.count ?? 0)
+    let evaluator = Evaluator(interpreter: interpreter).limited(to: memoryLimit, batch: nil)
+    return try evaluator.accuracy(of: model, reference: source, on: text).klDivergence?.mean
   }
 }

@@ -76,6 +76,35 @@ import Testing
     #expect(error.subject.hasSuffix("line 2"))
   }
 
+  /// A document that is read in several pieces, or of which one stretch is taken, starts once or not at all.
+  @Test(arguments: [(1, 700_000, 16), (400, 6_000, 8)])
+  func onlyBeginningsStartDocuments(_ documents: Int, _ length: Int, _ windows: Int) throws {
+    let lines = (0..<documents).map { document in
+      "{\"text\": \"<" + (0..<length / 8).map { "w\(document * 7919 + $0 * 31) " }.joined() + "\"}"
+    }
+    let file = try TemporaryText(lines.joined(separator: "\n"), ending: "jsonl")
+    var (pieces, starts) = (0, 0)
+    let settings = CalibrationSettings(windows: 4 * windows, sequenceLength: 64)
+    _ = try CalibrationText(contentsOf: file.file).selection(settings) { text, isStart in
+      #expect(text.hasPrefix("<") == isStart)
+      pieces += 1
+      if isStart { starts += 1 }
+      return byteTokens(text)
+    } grade: { _ in
+      []
+    }
+    #expect(pieces > starts)
+    #expect(starts <= documents)
+    // Plain text starts anywhere.
+    let plain = try TemporaryText(lines.joined(separator: "\n"))
+    _ = try CalibrationText(contentsOf: plain.file).selection(settings) { text, isStart in
+      #expect(!isStart)
+      return byteTokens(text)
+    } grade: { _ in
+      []
+    }
+  }
+
   /// Of a huge document among small ones not more than a stretch is taken while there is plenty.
   @Test func aLongDocumentDoesNotCrowdOutTheOthers() throws {
     let huge = String(repeating: "X", count: 1) + (0..<60_000).map { "x\($0)" }.joined()

@@ -69,6 +69,17 @@ import Testing
     #expect(random.candidates == 60)
   }
 
+  /// Small places that give enough windows, but too few candidates: what tiers choose from is then drawn from all of the text.
+  @Test func tiersAreNotSatisfiedWithFewCandidates() throws {
+    // Most of the text is one line, again and again: of the rest, small places hold two windows each, and all of it many more.
+    let prose = Self.prose(bytes: 40_000, seed: 11)
+    let line = Array(prose.prefix(639)) + [UInt8(ascii: "\n")]
+    let file = try TemporaryText(bytes: prose + Array(repeatElement(line, count: 170).joined()))
+    let selection = try select(file, CalibrationSettings(windows: 50, sequenceLength: 64, strategy: .tiers))
+    #expect(selection.windows.count == 50 && selection.candidates == 200)
+    #expect(selection.warnings.isEmpty)
+  }
+
   @Test func duplicatesAreDroppedAndCounted() throws {
     let passage = String(decoding: Self.prose(bytes: 3000, seed: 6), as: UTF8.self)
     let lines = (0..<50).map { "{\"text\": \"\(passage.replacing("\n", with: " ").prefix(2000))\", \"copy\": \($0)}" }
@@ -151,9 +162,9 @@ import Testing
     var longest = 0
     let selection = try text.selection(
       CalibrationSettings(windows: 128, sequenceLength: 512), from: pieces,
-      tokenize: {
-        longest = max(longest, $0.utf8.count)
-        return byteTokens($0)
+      tokenize: { text, _ in
+        longest = max(longest, text.utf8.count)
+        return byteTokens(text)
       }, grade: { _ in [] })
     #expect(selection.windows.count == 128)
     #expect(pieces.largestPiece <= FilePieces.pieceSize)

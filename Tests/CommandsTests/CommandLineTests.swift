@@ -18,7 +18,9 @@ import Testing
   }
 
   /// Runs an executable of this build in a directory of the test's own.
-  private func run(_ arguments: String..., input: String = "") throws -> Outcome {
+  private func run(_ arguments: String..., input: String = "") throws -> Outcome { try runList(arguments, input: input) }
+
+  private func runList(_ arguments: [String], input: String = "") throws -> Outcome {
     let products =
       Bundle.main.bundleURL.pathExtension == "xctest" ? Bundle.main.bundleURL.deletingLastPathComponent() : Bundle.main.bundleURL
     let process = Process()
@@ -81,6 +83,11 @@ import Testing
     ["--sequence-length", "513"], ["--output", "", "--overwrite"], ["--output", ".", "--overwrite"], ["--batch-size", "0"],
     ["--max-memory", "33MB"], ["--activations", "int8", "--format", "safetensors"], ["--format", "onnx"], ["stray"],
     ["--kv-cache", "int4"], ["--kv-cache", ""], ["--kv-cache"], ["--no-eval", "--kv-cache", "int8"],
+    ["--algorithm", "gptq"], ["--algorithm", "autoround"], ["--smooth", "0.5"], ["--smooth", "2", "--calibration", "demo"],
+    ["--calibration-samples", "4"], ["--calibration-samples", "0", "--calibration", "demo"], ["--calibration-sampling", "tiers"],
+    ["--activation-outliers", "keep"], ["--activations", "int8-static"], ["--rotate", "fourier"],
+    ["--mixed-precision", "auto"], ["--mixed-precision", "auto", "--calibration", "demo"], ["--target-bpw", "4"],
+    ["--calibration", "demo", "--sequence-length", "513"], ["--print-recipe", "--dry-run"],
   ])
   func wrongUsageEndsWith64(_ arguments: [String]) throws {
     let process = ["deepseek-quant"] + arguments
@@ -88,13 +95,53 @@ import Testing
     expectRefusal(outcome, 64)
   }
 
-  private func runList(_ list: [String]) throws -> Outcome {
-    switch list.count {
-    case 2: try run(list[0], list[1])
-    case 3: try run(list[0], list[1], list[2])
-    case 4: try run(list[0], list[1], list[2], list[3])
-    default: try run(list[0], list[1], list[2], list[3], list[4])
-    }
+  @Test(arguments: [
+    ["--mixed-precision", "auto", "--bits", "4", "--target-bpw", "4"],
+    ["--mixed-precision", "auto", "--target-bpw", "1", "--calibration", "demo"],
+  ])
+  func budgetsThatCannotBeKeptEndWith64(_ arguments: [String]) throws { expectRefusal(try runList(["deepseek-quant"] + arguments), 64) }
+
+  /// There `--max-kl` is what bits are chosen for, on text that was held out: no evaluation is needed.
+  @Test func aBudgetOfDivergenceNeedsNoEvaluation() throws {
+    let outcome = try run(
+      "deepseek-quant", "--mixed-precision", "auto", "--max-kl", "0.05", "--calibration", "demo", "--sequence-length", "64",
+      "--calibration-samples", "24", "--no-eval", "--output", "out", "--quiet")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let report = try StoredReport.read(directory.appendingPathComponent("out").path)
+    #expect(report.gates?.isEmpty != false && (report.allocation?.measuredKL ?? 1) <= 0.05 && report.accuracy == nil)
+  }
+
+  @Test func calibrationTextsAreChecked() throws {
+    expectRefusal(try run("deepseek-quant", "--algorithm", "gptq", "--calibration", "absent.txt"), 66, "absent.txt")
+    try "Too short.".write(to: directory.appendingPathComponent("t.txt"), atomically: true, encoding: .utf8)
+    expectRefusal(
+      try run("deepseek-quant", "--bits", "4", "--algorithm", "gptq", "--calibration", "t.txt", "--quiet"), 65, leaving: ["t.txt"], "t.txt")
+    let recipe = try run("deepseek-quant", "--algorithm", "gptq", "--bits", "3", "--calibration", "t.txt", "--print-recipe")
+    try recipe.output.write(to: directory.appendingPathComponent("r.yaml"), atomically: true, encoding: .utf8)
+    expectRefusal(
+      try run("deepseek-quant", "--recipe", "r.yaml", "--calibration-samples", "4", "--calibration", "demo"), 64,
+      leaving: ["r.yaml", "t.txt"])
+    // The same recipe on a text that will do.
+    let outcome = try run("deepseek-optimize", "run", "r.yaml", "--calibration", "demo", "--no-eval", "--quiet")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(contents == ["demo-optimized", "r.yaml", "t.txt"])
+  }
+
+  /// Without an algorithm the candidates are announced, measured, and reported, and the best is what runs.
+  @Test func algorithmsAreTriedWhenNoneIsNamed() throws {
+    let dry = try run("deepseek-quant", "--bits", "3", "--calibration", "demo", "--dry-run")
+    #expect(dry.status == 0 && dry.error.contains("imatrix, gptq, yaqa") && contents.isEmpty, "\(dry.error)")
+    let outcome = try run(
+      "deepseek-quant", "--bits", "3", "--calibration", "demo", "--sequence-length", "64", "--calibration-samples", "24", "--eval-tokens",
+      "2048", "--output", "out")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.error.contains("trying imatrix, gptq, yaqa on 18 windows"), "\(outcome.error)")
+    let report = try StoredReport.read(directory.appendingPathComponent("out").path)
+    let trials = try #require(report.calibration?.trials)
+    #expect(trials.map(\.algorithm) == ["imatrix", "gptq", "yaqa"])
+    let best = try #require(trials.min { ($0.klDivergence ?? .infinity) < ($1.klDivergence ?? .infinity) })
+    #expect(outcome.error.contains("quantizing by \(best.algorithm)"))
+    #expect(report.recipe.first?["pass"]?.string == (best.algorithm == "imatrix" ? "imatrix" : "gptq"))
   }
 
   @Test func missingInputsEndWith66() throws {

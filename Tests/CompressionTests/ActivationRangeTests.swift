@@ -1,4 +1,5 @@
 import Compression
+import Diagnostics
 import Execution
 import Foundation
 import ModelGraph
@@ -37,7 +38,7 @@ import Testing
   @Test(arguments: [0, 1, 40]) func theHistogramPredictsTheError(_ outliers: Int) throws {
     let x = sample(rows: 300, columns: 70, outliers: outliers)
     var histogram = MagnitudeHistogram()
-    try histogram.add(x, pool: pool)
+    try histogram.add(x, named: "layer", pool: pool)
     #expect(histogram.total == 21000)
     for scale in [0.004, 0.01, 0.03, 0.1, 0.3, 2] as [Float] {
       let cost = histogram.cost(of: scale)
@@ -51,7 +52,7 @@ import Testing
   @Test(arguments: [DataType.float32, .bfloat16, .float16]) func theChosenScaleHasTheSmallestError(_ type: DataType) throws {
     let x = sample(rows: 300, columns: 70, outliers: 1)
     var histogram = MagnitudeHistogram()
-    try histogram.add(x, pool: pool)
+    try histogram.add(x, named: "layer", pool: pool)
     let (best, whole) = (histogram.smallestError(in: type), histogram.extremes(in: type))
     #expect(type.rounded(best.scale) == best.scale)
     let error = meanSquaredError(x, scale: best.scale)
@@ -64,8 +65,8 @@ import Testing
   /// A thousand outliers are worth the range, one is not.
   @Test func outliersThatAreManyAreKept() throws {
     var (few, many) = (MagnitudeHistogram(), MagnitudeHistogram())
-    try few.add(sample(rows: 3000, columns: 70, outliers: 1), pool: pool)
-    try many.add(sample(rows: 300, columns: 70, outliers: 1000), pool: pool)
+    try few.add(sample(rows: 3000, columns: 70, outliers: 1), named: "layer", pool: pool)
+    try many.add(sample(rows: 300, columns: 70, outliers: 1000), named: "layer", pool: pool)
     #expect(few.smallestError(in: .float32).scale < 0.8 * 40 / 127.5)
     #expect(many.smallestError(in: .float32).scale > 0.95 * 40 / 127.5)
   }
@@ -74,9 +75,9 @@ import Testing
     let x = sample(rows: 101, columns: 33, outliers: 3)
     var whole = MagnitudeHistogram()
     var parts = MagnitudeHistogram()
-    try whole.add(x, pool: ThreadPool(threads: 1))
-    try parts.add(x.copy(rows: 0..<40), pool: ThreadPool(threads: 3))
-    try parts.add(x.copy(rows: 40..<101), pool: pool)
+    try whole.add(x, named: "layer", pool: ThreadPool(threads: 1))
+    try parts.add(x.copy(rows: 0..<40), named: "layer", pool: ThreadPool(threads: 3))
+    try parts.add(x.copy(rows: 40..<101), named: "layer", pool: pool)
     #expect(whole.counts == parts.counts && whole.absmax == parts.absmax && whole.total == parts.total)
     #expect(whole.counts.reduce(0, +) == 101 * 33)
   }
@@ -85,16 +86,17 @@ import Testing
     let x = Matrix(rows: 1, columns: 4)
     for (index, value) in [Float.greatestFiniteMagnitude, .leastNonzeroMagnitude, 0, -1].enumerated() { x.pointer[index] = value }
     var histogram = MagnitudeHistogram()
-    try histogram.add(x, pool: pool)
+    try histogram.add(x, named: "layer", pool: pool)
     for type in [DataType.float32, .bfloat16, .float16] {
       let choice = histogram.smallestError(in: type)
       #expect(choice.scale > 0 && choice.scale.isFinite)
     }
     let zero = Matrix(rows: 2, columns: 3)
     var nothing = MagnitudeHistogram()
-    try nothing.add(zero, pool: pool)
+    try nothing.add(zero, named: "layer", pool: pool)
     #expect(nothing.smallestError(in: .bfloat16).scale == 1)
     x.pointer[0] = .nan
-    #expect(throws: CompressionError.self) { try histogram.add(x, pool: pool) }
+    let error = #expect(throws: CompressionError.self) { try histogram.add(x, named: "layer", pool: pool) }
+    #expect(error?.subject == "layer" && error?.kind == .badData)
   }
 }

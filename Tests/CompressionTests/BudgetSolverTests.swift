@@ -45,7 +45,7 @@ import Testing
     for share in [-0.01, 0, 0.1, 0.37, 0.5, 0.81, 1, 1.5] {
       let limit = (least + share * (most - least)).rounded(.down)
       let expected = Self.bruteForce(groups, limit: limit)
-      let found = BudgetSolver.solve(groups, limit: limit)
+      let found = try BudgetSolver.solve(groups, limit: limit)
       guard let expected else {
         #expect(found == nil)
         continue
@@ -68,7 +68,7 @@ import Testing
     let least = groups.reduce(0) { $0 + ($1.map(\.weight).min() ?? 0) }
     for factor in [1.0, 1.3, 3, 20] {
       let expected = try #require(Self.bruteForce(groups, limit: least * factor))
-      let solution = try #require(BudgetSolver.solve(groups, limit: least * factor))
+      let solution = try #require(try BudgetSolver.solve(groups, limit: least * factor))
       #expect(solution.value == expected.value && solution.weight <= least * factor)
     }
   }
@@ -77,19 +77,32 @@ import Testing
   @Test func manyGroupsStayExact() throws {
     let groups = Self.problem(seed: 7, groups: 400, isCoarse: false)
     let least = groups.reduce(0) { $0 + ($1.map(\.weight).min() ?? 0) }
-    let solution = try #require(BudgetSolver.solve(groups, limit: (least * 1.4).rounded()))
+    let solution = try #require(try BudgetSolver.solve(groups, limit: (least * 1.4).rounded()))
     #expect(solution.gap == 0)
-    #expect(solution == BudgetSolver.solve(groups, limit: (least * 1.4).rounded()))
+    #expect(try solution == BudgetSolver.solve(groups, limit: (least * 1.4).rounded()))
     // With few states the value is at most so much above it as is admitted.
-    let cramped = try #require(BudgetSolver.solve(groups, limit: (least * 1.4).rounded(), capacity: 3))
+    let cramped = try #require(try BudgetSolver.solve(groups, limit: (least * 1.4).rounded(), capacity: 3))
     #expect(cramped.weight <= (least * 1.4).rounded())
     #expect(cramped.value - cramped.gap <= solution.value * (1 + 1e-12) && cramped.value >= solution.value * (1 - 1e-12))
   }
 
-  @Test func whatCannotBeIsRefused() {
-    #expect(BudgetSolver.solve([[.init(value: 1, weight: 2)]], limit: 1.5) == nil)
-    #expect(BudgetSolver.solve([[]], limit: 1) == nil)
-    #expect(BudgetSolver.solve([[.init(value: .nan, weight: 0)]], limit: 1) == nil)
-    #expect(BudgetSolver.solve([], limit: 0)?.choices == [])
+  /// A limit that cannot be kept is an answer; what is no number is not.
+  @Test(arguments: [Double.nan, .infinity, -.infinity]) func whatCannotBeIsRefused(_ bad: Double) throws {
+    #expect(try BudgetSolver.solve([[.init(value: 1, weight: 2)]], limit: 1.5) == nil)
+    #expect(try BudgetSolver.solve([], limit: 0)?.choices == [])
+    #expect(throws: CompressionError.self) { try BudgetSolver.solve([[]], limit: 1) }
+    #expect(throws: CompressionError.self) { try BudgetSolver.solve([[.init(value: bad, weight: 0)]], limit: 1) }
+    #expect(throws: CompressionError.self) { try BudgetSolver.solve([[.init(value: 0, weight: bad)]], limit: 1) }
+    #expect(throws: CompressionError.self) { try BudgetSolver.solve([[.init(value: 0, weight: 0)]], limit: .nan) }
+  }
+
+  @Test func noLimitIsALimitThatAllKeep() throws {
+    let groups = Self.problem(seed: 3, groups: 6, isCoarse: false)
+    let least = groups.reduce(0) { $0 + ($1.map(\.value).min() ?? 0) }
+    for limit in [Double.infinity, .greatestFiniteMagnitude] {
+      let solution = try #require(try BudgetSolver.solve(groups, limit: limit))
+      #expect(abs(solution.value - least) <= 1e-12 * least && solution.gap == 0)
+    }
+    #expect(try BudgetSolver.solve(groups, limit: -.infinity) == nil)
   }
 }

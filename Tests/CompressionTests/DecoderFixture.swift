@@ -1,4 +1,5 @@
 import Execution
+import Foundation
 import ModelGraph
 import Tensors
 import Testing
@@ -12,6 +13,14 @@ struct DecoderFixture {
   var hasHeadNorms = false
   var hidden = 48
   var type = DataType.float32
+  /// Biases that the type holds badly once they are divided: 0, tiny ones, and one so large that a factor takes it beyond float16.
+  var hasExtremes = false
+  /// A few features of the norms that are much larger than the others.
+  var hasOutliers = false
+  /// A feature of the norms that is always 0.
+  var hasDeadInputs = false
+  /// A weight that holds a NaN.
+  var poisoned: String?
   let queryHeads = 4
   let keyValueHeads = 2
   let dimension = 8
@@ -79,14 +88,44 @@ struct DecoderFixture {
   }
 }
 
+extension DecoderFixture {
+  /// Applies passes as a run does.
+  func compressed(
+    _ passes: [any CompressionPass], from source: ModelGraph? = nil, _ interpreter: Interpreter, batchRows: Int = 64
+  ) throws -> (graph: ModelGraph, records: [PassRecord]) {
+    var graph = try source ?? self.graph()
+    for pass in passes {
+      try pass.validate(for: graph)
+      graph = try pass.prepare(graph)
+    }
+    let context = PassContext(interpreter: interpreter)
+    var workers = try passes.map { try $0.begin(on: graph, in: context) }
+    let needs = passes.reduce(into: Set<PassNeed>()) { $0.formUnion($1.needs) }
+    let directory = FileManager.default.temporaryDirectory
+    let stream = try CalibrationStream(
+      windows: windows, of: graph, interpreter: interpreter, needs: needs, spillingTo: directory, batchRows: batchRows)
+    let sensitivity =
+      needs.contains(.gradients)
+      ? try OutputSensitivity.measure(stream, seed: 1, spillingTo: directory, progress: { _, _ in }) : nil
+    for (index, block) in graph.blocks.enumerated() {
+      let context = context.with(stream.calibration(for: block, at: index, sensitivity: sensitivity))
+      for worker in workers.indices { try workers[worker].apply(to: block, of: &graph, in: context) }
+      try stream.advance(past: block, in: graph)
+    }
+    return (graph, workers.map(\.record))
+  }
+}
+
 /// Weights that are functions of their names, a few columns much larger than the others.
 private struct RandomWeights: WeightSource {
   let shapes: [String: Shape]
   let type: DataType
+  let model: DecoderFixture
   var names: [String] { shapes.keys.sorted() }
 
   init(_ model: DecoderFixture) {
     type = model.type
+    self.model = model
     var shapes: [String: Shape] = ["embed.weight": [model.vocabulary, model.hidden], "norm.weight": [model.hidden]]
     if !model.isTied { shapes["head.weight"] = [model.vocabulary, model.hidden] }
     let (wide, narrow) = (model.queryHeads * model.dimension, model.keyValueHeads * model.dimension)
@@ -113,9 +152,26 @@ private struct RandomWeights: WeightSource {
     let columns = shape[shape.rank - 1]
     let values = (0..<shape.elementCount).map { index in
       let unit = Float(SeededRandom.value(seed: seed, index: UInt64(index)) >> 40) / Float(1 << 24) - 0.5
+      if name == model.poisoned, index == 3 { return Float.nan }
+      if let value = special(name, index: index, column: index % columns, unit: unit) { return value }
       if name.contains("norm") || name.contains("n.weight") { return 1 + unit * (index % 11 == 3 ? 8 : 1) }
       return unit * (index % columns % 17 == 5 ? 1.5 : 0.5)
     }
     return .dense(try #require(Tensor(values, shape: shape).converted(to: type)))
+  }
+
+  /// What differs for the options of the fixture.
+  private func special(_ name: String, index: Int, column: Int, unit: Float) -> Float? {
+    let isGain = name.contains("norm1") || name.contains("norm2")
+    if model.hasOutliers, isGain { return column % 16 == 5 ? 40 * (1.5 + unit) : 1 + unit }
+    if model.hasDeadInputs, isGain, index == 7 { return 0 }
+    guard model.hasExtremes else { return nil }
+    if name.hasSuffix(".v.bias") || name.hasSuffix(".up.bias") {
+      // What the gate nearly closes may be large.
+      if name.hasSuffix(".up.bias"), index == 3 { return 20_000 }
+      return [0, 6e-8, 0.37, -1.3, unit][index % 5]
+    }
+    if name.hasSuffix(".gate.bias"), index == 3 { return -19 }
+    return name.hasSuffix(".down.weight") && column == 3 ? 20 * unit : nil
   }
 }

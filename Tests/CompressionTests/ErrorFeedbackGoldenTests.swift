@@ -55,7 +55,7 @@ import Testing
       grids.zeroPoints = expected.zeroPoints.map { Int8(bitPattern: $0) }
       for blockSize in [128, 37, 1] {
         let result = try ErrorFeedback(blockSize: blockSize).quantize(
-          .tensor(weight), named: "w", grids: grids, gram: gram, keepingGram: true,
+          .tensor(weight), named: "w", grids: grids, gram: gram,
           options: .init(actOrder: expected.actOrder, damping: expected.damping), pool: pool)
         #expect(result.fallback == nil)
         #expect(result.dampingUsed == expected.damping)

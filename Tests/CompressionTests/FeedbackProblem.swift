@@ -48,7 +48,7 @@ struct FeedbackProblem {
   private func factor(_ x: Matrix, _ damping: Float) throws -> FeedbackFactor {
     let gram = GramMatrix(inputs: x.columns)
     try gram.accumulate(x, pool: pool)
-    return try FeedbackFactor(of: gram, keepingGram: false, named: "w", options: .init(damping: damping), pool: pool)
+    return try FeedbackFactor(of: gram, named: "w", options: .init(damping: damping), pool: pool)
   }
 
   /// `Σ x xᵀ` with its damping on the diagonal, in double, in the order given.
@@ -98,5 +98,16 @@ struct FeedbackProblem {
   static func objective(_ e: [[Double]], h: [[Double]], g: [[Double]]?) -> Double {
     let slope = product(g.map { product($0, e) } ?? e, h)
     return zip(e, slope).reduce(0) { $0 + zip($1.0, $1.1).reduce(0) { $0 + $1.0 * $1.1 } }
+  }
+}
+
+extension ErrorFeedback {
+  /// The same for a weight that shares its inputs with no other. Leaves the Gram matrix as it is.
+  func quantize(
+    _ weight: WeightRows, named name: String, grids: GridTable, gram: GramMatrix, options: FeedbackFactor.Options = .init(),
+    pool: ThreadPool
+  ) throws -> Result {
+    let factor = try FeedbackFactor(of: gram.copy(), named: name, options: options, pool: pool)
+    return try quantize(weight, named: name, grids: grids, factor: factor, pool: pool)
   }
 }

@@ -26,26 +26,7 @@ import Testing
   /// Applies passes as a run does.
   private func apply(_ passes: [any CompressionPass], to source: ModelGraph, _ fixture: DecoderFixture) throws -> (ModelGraph, [PassRecord])
   {
-    var graph = source
-    for pass in passes {
-      try pass.validate(for: graph)
-      graph = try pass.prepare(graph)
-    }
-    let context = PassContext(interpreter: interpreter)
-    var workers = try passes.map { try $0.begin(on: graph, in: context) }
-    let needs = passes.reduce(into: Set<PassNeed>()) { $0.formUnion($1.needs) }
-    let directory = FileManager.default.temporaryDirectory
-    let stream = try CalibrationStream(
-      windows: fixture.windows, of: graph, interpreter: interpreter, needs: needs, spillingTo: directory, batchRows: 64)
-    let sensitivity =
-      needs.contains(.gradients)
-      ? try OutputSensitivity.measure(stream, seed: 1, spillingTo: directory, progress: { _, _ in }) : nil
-    for (index, block) in graph.blocks.enumerated() {
-      let context = context.with(stream.calibration(for: block, at: index, sensitivity: sensitivity))
-      for worker in workers.indices { try workers[worker].apply(to: block, of: &graph, in: context) }
-      try stream.advance(past: block, in: graph)
-    }
-    return (graph, workers.map(\.record))
+    try fixture.compressed(passes, from: source, interpreter)
   }
 
   @Test(arguments: shapes.indices)
@@ -58,9 +39,9 @@ import Testing
     #expect(rotated.sharedParameters.isEmpty)
     let (before, after) = (try fixture.logits(source, interpreter), try fixture.logits(rotated, interpreter))
     #expect(distance(before, after) < 2e-5)
-    for id in rotated.parameterIDs where rotated[id].role == .normGain {
-      #expect(try rotated[id].load().float32()?.float32Values()?.allSatisfy { $0 == 1 } == true)
-    }
+    let gains = rotated.parameters.filter { $0.role == .normGain }
+    #expect(gains.count == 5)
+    for gain in gains { #expect(try gain.load().float32()?.float32Values()?.allSatisfy { $0 == 1 } == true) }
     // It did turn something, and differently for another seed.
     let other = try HadamardRotation(seed: 4).prepare(source)
     let name = "layers.0.gate.weight"
@@ -74,9 +55,9 @@ import Testing
   @Test func rotatedWeightsAreOfTheStoredType() throws {
     for type in [DataType.bfloat16, .float16] {
       let graph = try HadamardRotation().prepare(DecoderFixture(isTied: true, type: type).graph())
+      #expect(graph.parameters.count == 21)
       for parameter in graph.parameters {
-        guard case .dense(let tensor) = try parameter.load() else { return }
-        #expect(tensor.dataType == type && parameter.nativeType == type)
+        #expect(try Self.dense(parameter).dataType == type && parameter.nativeType == type)
       }
     }
   }
@@ -140,11 +121,69 @@ import Testing
     let fixture = DecoderFixture(type: .bfloat16)
     let source = try fixture.graph()
     let (smoothed, _) = try apply([SmoothQuant(alpha: 0.6)], to: source, fixture)
-    for parameter in smoothed.parameters where parameter.role == .normGain {
-      guard case .dense(let tensor) = try parameter.load() else { return }
-      #expect(tensor.dataType == .bfloat16)
-    }
+    let gains = smoothed.parameters.filter { $0.role == .normGain }
+    #expect(gains.count == 5)
+    for gain in gains { #expect(try Self.dense(gain).dataType == .bfloat16) }
     #expect(distance(try fixture.logits(source, interpreter), try fixture.logits(smoothed, interpreter)) < 2e-5)
+  }
+
+  /// Biases that are rounded, or cannot be divided at all, settle the factors of their rows.
+  @Test(arguments: [DataType.float16, .bfloat16, .float32], [Float(0.5), 0.8])
+  func biasesAreRoundedAndTheirRowsMakeUpForIt(_ type: DataType, _ alpha: Float) throws {
+    let fixture = DecoderFixture(hasBiases: true, type: type, hasExtremes: true)
+    let source = try fixture.graph()
+    let (smoothed, records) = try apply([SmoothQuant(alpha: alpha)], to: source, fixture)
+    #expect(distance(try fixture.logits(source, interpreter), try fixture.logits(smoothed, interpreter)) < 2e-5)
+    #expect(records[0].rescaled.contains("layers.0.up") && records[0].rescaled.contains("layers.1.v"))
+    for name in ["layers.0.up.bias", "layers.1.v.bias"] {
+      let (before, after) = (
+        try #require(source.parameters.first { $0.name == name }), try #require(smoothed.parameters.first { $0.name == name })
+      )
+      #expect(try Self.dense(after).dataType == type)
+      #expect(try Self.dense(before).float32Values() != Self.dense(after).float32Values())
+    }
+    // Beyond float16's range no factor can take it.
+    let large = try Self.dense(try #require(smoothed.parameters.first { $0.name == "layers.0.up.bias" })).float32Values()?[3]
+    #expect(type == .float16 ? large == 20_000 : large != 20_000)
+  }
+
+  private struct NotDense: Error { let name: String }
+
+  private static func dense(_ parameter: Parameter) throws -> Tensor {
+    guard case .dense(let tensor) = try parameter.load() else { throw NotDense(name: parameter.name) }
+    return tensor
+  }
+
+  /// The Gram matrices, too, are those of the smoothed inputs. Tokens count alike: what they matter to rows that were divided is another
+  /// thing.
+  @Test func gramMatricesFollow() throws {
+    let fixture = DecoderFixture()
+    let source = try fixture.graph()
+    func calibration(_ graph: ModelGraph) throws -> BlockCalibration {
+      let stream = try CalibrationStream(
+        windows: fixture.windows, of: graph, interpreter: interpreter, needs: [.calibration],
+        spillingTo: FileManager.default.temporaryDirectory, batchRows: 64)
+      try stream.advance(past: graph.blocks[0], in: graph)
+      return try #require(stream.calibration(for: graph.blocks[1], at: 1, sensitivity: nil))
+    }
+    func values(_ statistics: InputStatistics) throws -> [Float] {
+      let matrix = try #require(statistics.gram).symmetric(pool: interpreter.pool)
+      return (0..<matrix.rows).flatMap { matrix.values(ofRow: $0) }
+    }
+    let followed = try calibration(source)
+    let context = PassContext(interpreter: interpreter).with(followed)
+    let gathered = try followed.statistics([.gram, .columns], in: source)
+    let before = try gathered.mapValues(values)
+    var graph = source
+    var worker = try SmoothQuant(alpha: 0.7).begin(on: graph, in: context)
+    try worker.apply(to: source.blocks[1], of: &graph, in: context)
+    let fresh = try calibration(graph).statistics([.gram, .columns], in: graph)
+    #expect(gathered.count == 4)
+    for (value, statistics) in gathered {
+      let (expected, now) = (try values(try #require(fresh[value])), try values(statistics))
+      #expect(distance(expected, now) < 1e-4)
+      #expect(distance(expected, try #require(before[value])) > 0.05)
+    }
   }
 
   /// GPTQ behind smoothing, with and without what outputs feel of it: the same as if statistics were gathered anew.
@@ -212,6 +251,28 @@ import Testing
     let aware = try error(ActivationAware(bits: 4, method: method, groupSize: 8))
     let searched = try error(ImportanceMatrix(bits: 4, method: method, groupSize: 8))
     #expect(aware < 1.1 * searched)
+  }
+
+  /// Where a few features carry most of the activations, and a scale serves all of a row, factors help a lot.
+  @Test(arguments: [QuantizationTargets.Method.symmetric, .asymmetric])
+  func factorsHelpWhereFeaturesStandOut(_ method: QuantizationTargets.Method) throws {
+    let fixture = DecoderFixture(hidden: 64, hasOutliers: true)
+    let plain = try fixture.logits(try fixture.graph(), interpreter)
+    func error(_ pass: any CompressionPass) throws -> Double {
+      let (graph, records) = try fixture.compressed([pass], interpreter)
+      #expect(records[0].layers.count == 14)
+      return zip(plain, try fixture.logits(graph, interpreter)).reduce(0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) }
+    }
+    let aware = try error(ActivationAware(bits: 4, method: method, groupSize: 0))
+    let searched = try error(ImportanceMatrix(bits: 4, method: method, groupSize: 0))
+    #expect(aware < 0.85 * searched, "\(aware) of \(searched)")
+  }
+
+  @Test func whatIsNotRotatedIsSaid() throws {
+    let whole = try DecoderFixture().compressed([HadamardRotation()], interpreter).records[0]
+    #expect(whole.warnings.isEmpty)
+    let blocks = try DecoderFixture(hidden: 26).compressed([HadamardRotation()], interpreter).records[0]
+    #expect(blocks.warnings.count == 1 && blocks.warnings[0].contains("blocks of 2: no Hadamard matrix is known for all 26"))
   }
 }
 

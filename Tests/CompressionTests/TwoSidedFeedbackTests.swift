@@ -56,7 +56,7 @@ import Testing
     let identity = Matrix(rows: 150, columns: 150)
     for row in 0..<150 { identity.row(row)[row] = 1 }
     let outputs = try FeedbackFactor(
-      of: GramMatrix(lower: identity, tokens: 1, totalWeight: 1), keepingGram: false, named: "w", options: .init(damping: 0),
+      of: GramMatrix(lower: identity, tokens: 1, totalWeight: 1), named: "w", options: .init(damping: 0),
       pool: problem.pool)
     let two = try TwoSidedFeedback().quantize(
       .matrix(problem.weight), named: "w", grids: grids, inputs: inputs, outputs: outputs, pool: problem.pool)

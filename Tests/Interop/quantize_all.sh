@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Every scheme of the matrix, written by deepseek-quant: quantize_all.sh MODEL TEXT DIRECTORY
-#   bits 8 6 5 4 3 2 x symmetric, asymmetric x one scale a channel, one a group; int8 activations at 8 bits symmetric.
-# Each lands in DIRECTORY/<scheme> with its report over the first TOKENS tokens of TEXT; DIRECTORY/hdf5 gets an HDF5 file of
+# Every scheme and every method, written by deepseek-quant: quantize_all.sh MODEL TEXT DIRECTORY
+#   bits 8 6 5 4 3 2 x symmetric, asymmetric x one scale a channel, one a group; int8 activations at 8 bits symmetric;
+#   calibrated on the demo's calibration text, every algorithm, transform, activation scale and mixture of bits.
+# Each lands in DIRECTORY/schemes/<name> with its report over the first TOKENS tokens of TEXT; DIRECTORY/hdf5 gets an HDF5 file of
 # the 8-bit symmetric scheme, and DIRECTORY/dequantized the same weights dequantized.
 # Environment: DEEPSEEK_QUANT (.build/release/deepseek-quant), GROUP (128), CONTEXT (256), TOKENS (5120).
 set -euo pipefail
 if [ $# -ne 3 ]; then
-  sed -n '2,6s/^# //p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,7s/^# //p' "${BASH_SOURCE[0]}" >&2
   exit 64
 fi
 model=$1 text=$2 directory=$3
@@ -35,6 +36,25 @@ for bits in 8 6 5 4 3 2; do
   done
 done
 write schemes/w8-a8 --bits 8 --method symmetric --group-size 0 --activations int8 "${evaluation[@]}"
+
+calibration=(--calibration "$root/Sources/Recipes/Demo/calibration.txt" --calibration-samples 16)
+calibrated() {  # calibrated NAME FLAGS...
+  local name=$1
+  shift
+  write "schemes/$name" "$@" "${calibration[@]}" "${evaluation[@]}"
+}
+for algorithm in mse hqq imatrix awq gptq yaqa autoround; do
+  calibrated "w4-$algorithm" --bits 4 --group-size "$group" --algorithm "$algorithm"
+done
+for algorithm in gptq yaqa; do
+  calibrated "w3-asymmetric-$algorithm" --bits 3 --method asymmetric --group-size "$group" --algorithm "$algorithm"
+  calibrated "w4-rotate-$algorithm" --bits 4 --group-size "$group" --rotate hadamard --algorithm "$algorithm"
+done
+calibrated w8-a8-smooth --bits 8 --activations int8 --smooth 0.5
+calibrated w8-a8-static --bits 8 --activations int8-static
+calibrated w4-a8-gptq --bits 4 --group-size "$group" --activations int8 --algorithm gptq
+calibrated w4-mlp-yaqa --bits 4 --group-size "$group" --mixed-precision attention-fp16 --algorithm yaqa
+calibrated mixed-auto --mixed-precision auto --target-bpw 4.25
 
 write hdf5 --bits 8 --format hdf5 --no-eval
 write dequantized --bits 8 --format safetensors --no-eval

@@ -57,6 +57,27 @@ import Testing
     #expect(try StoredReport.read(directory.path("out")) == report)
   }
 
+  /// What the report says of a layer is what was written, also where features were rescaled and so have no errors of their own.
+  @Test func formatsAreThoseOfTheCheckpoint() throws {
+    let report = try run([SmoothQuant(alpha: 0.5), quantizing(.int8), ActivationOutliers()], to: "out")
+    let written = try ModelBundle(opening: directory.path("out"))
+    var names: [String: String] = [:]
+    for (node, id) in written.graph.blocks.flatMap({ written.graph.linears(of: $0) }) {
+      if case .quantized(let scheme)? = written.graph[id].weightStorage { names[node.scope] = scheme.name }
+    }
+    let layers = try #require(report.layers)
+    #expect(layers.count == 28 && layers.allSatisfy { $0.format == names[$0.name] })
+    #expect(layers.contains { $0.weightSQNRdB == nil } && report.warnings.contains { $0.contains("no SQNR") })
+  }
+
+  /// A text that nothing is calibrated on is not passed over in silence.
+  @Test func textThatIsNotUsedIsWarnedOf() throws {
+    let report = try run([RoundToNearest(bits: 8)], to: "out")
+    #expect(report.warnings.contains { $0.contains("was not used") } && report.calibration == nil)
+    let yaml = try String(contentsOf: URL(fileURLWithPath: directory.path("out/recipe.yaml")), encoding: .utf8)
+    #expect(!yaml.contains("calibration"))
+  }
+
   /// The other ways are measured on the written weights: a run that asks for them finds the same.
   @Test func theOtherWaysAreWhatRunsOfTheirOwnFind() throws {
     let settings = EvaluationSettings(tokens: 4096)

@@ -2,6 +2,8 @@ import DeepSeekOptimize
 import Foundation
 import Testing
 
+@testable import Recipes
+
 /// Bits chosen by measurement, over whole runs of the demo.
 @Suite struct BitAllocationTests {
   private let directory: TemporaryDirectory
@@ -66,21 +68,88 @@ import Testing
   }
 
   @Test func aBudgetOfDivergenceIsMeasured() throws {
+    let limit = 0.05
     let report = try BitAllocation(
-      compression("out", evaluation: EvaluationSettings(tokens: 2048)), budget: .klDivergence(0.05)
+      compression("out", evaluation: EvaluationSettings(tokens: 2048)), budget: .klDivergence(limit)
     ).execute()
     let allocation = try #require(report.allocation)
-    let measured = try #require(allocation.measuredKL)
-    #expect(allocation.goal == "max-kl" && measured <= 0.05)
-    #expect(try #require(allocation.bitsPerWeight) < 6)
+    #expect(allocation.goal == "max-kl" && (1...3).contains(allocation.rounds.count))
+    #expect(!report.warnings.contains { $0.contains("no choice held") })
+    // What is kept is the smallest of what was measured to hold the limit, and the figures are its own.
+    let kept = try #require(allocation.rounds.first { $0.isKept == true })
+    #expect(allocation.rounds.count { $0.isKept == true } == 1)
+    #expect(kept.measuredKL == allocation.measuredKL && kept.bitsPerWeight == allocation.bitsPerWeight)
+    #expect(try #require(kept.measuredKL) <= limit)
+    for round in allocation.rounds where try #require(round.measuredKL) <= limit {
+      #expect(try #require(round.bitsPerWeight) >= #require(kept.bitsPerWeight))
+    }
+    // No width for all layers is as small and holds the limit on the same text.
+    let uniform = try compression("uniform")
+    let problem = try BitAllocation(uniform, budget: .klDivergence(limit)).subject().problem
+    let smaller = AllocationProblem.widths.indices.filter { way in
+      problem.options.reduce(0) { $0 + ($1.first { $0.way == way }?.bytes ?? 0) } <= allocation.bytes ?? 0
+    }
+    let widest = try #require(smaller.last.map { AllocationProblem.widths[$0] })
+    let run = try compression("uniform", pass: GPTQ(bits: widest, groupSize: 64))
+    _ = try run.reserving { output in
+      let material = CalibrationMaterial()
+      let quantized = try run.quantize(try run.prepareWithinMemory(), into: output, sharing: material)
+      let held = try HeldOutText(for: run, calibratedOn: #require(material.selection?.windows))
+      #expect(held.text.predictions == allocation.heldOutTokens)
+      #expect(try held.divergence(of: quantized.written.graph, from: run.model.graph, for: run) > limit)
+      return try run.finish(quantized, evaluation: nil, since: .now)
+    }
   }
 
+  /// An override may leave no choice: the head's cost cannot be measured, and need not be.
   @Test func layersWithBitsOfTheirOwnKeepThem() throws {
     var pass = RoundToNearest(bits: 4, groupSize: 64)
-    pass.targets.overrides = [.init(pattern: "re:.*down_proj", bits: 6, groupSize: 32)]
-    let report = try BitAllocation(compression("out", pass: pass), budget: .bitsPerWeight(4.5)).execute()
-    let groups = try #require(report.allocation?.groups.filter { $0.name.hasSuffix("down_proj") })
-    #expect(groups.count == 4 && groups.allSatisfy { $0.bits == 6 && $0.groupSize == 32 })
+    pass.targets.overrides = [
+      .init(pattern: "re:.*down_proj", bits: 6, groupSize: 32), .init(pattern: "lm_head", bits: 8, groupSize: 0),
+    ]
+    let report = try BitAllocation(compression("out", pass: pass), budget: .bitsPerWeight(5.5)).execute()
+    let groups = try #require(report.allocation?.groups)
+    let down = groups.filter { $0.name.hasSuffix("down_proj") }
+    #expect(down.count == 4 && down.allSatisfy { $0.bits == 6 && $0.groupSize == 32 })
+    let head = try #require(groups.first { $0.name == "lm_head" })
+    #expect(head.bits == 8 && head.groupSize == 0 && head.predictedKL == nil)
+    #expect(groups.allSatisfy { $0.name == "lm_head" || $0.predictedKL != nil })
+    #expect(report.layers?.first { $0.name == "lm_head" }?.bits == 8)
+  }
+
+  /// What the head's bits cost is unknown, so that they must not be chosen as if they were free.
+  @Test(arguments: [QuantizationTargets.Override(pattern: "lm_head", bits: 8), .init(pattern: "re:.*", groupSize: 64)])
+  func aHeadWithoutBitsOfItsOwnIsRefused(_ override: QuantizationTargets.Override) throws {
+    var pass = RoundToNearest(bits: 4, groupSize: 64)
+    pass.targets.overrides = [override]
+    let allocation = BitAllocation(try compression("a", pass: pass), budget: .bitsPerWeight(6))
+    let executed = #expect(throws: RecipeError.self) { try allocation.execute() }
+    let planned = #expect(throws: RecipeError.self) { try allocation.plan() }
+    for refusal in [executed, planned] {
+      let error = try #require(refusal)
+      #expect(error.kind == .usage && error.subject == "lm_head" && error.remedy == "give it bits and a group size with --override")
+    }
+    #expect(directory.contents.isEmpty)
+  }
+
+  /// A width that the format cannot hold is not chosen from, and that is said.
+  @Test func widthsThatTheFormatRefusesAreCounted() throws {
+    let graph = try ModelBundle(opening: "demo").graph
+    let targets = RoundToNearest(bits: 4, groupSize: 64).targets
+    let problem = try AllocationProblem(targets, for: graph) { parameter, scheme in
+      let isRefused = scheme.bits == 3 || (scheme.bits == 5 && parameter.name.contains("down_proj"))
+      guard !isRefused else { throw RecipeError(parameter.name, "cannot be held", kind: .usage) }
+      return scheme.bits
+    }
+    #expect(problem.warnings.count == 1)
+    let warning = try #require(problem.warnings.first)
+    #expect(warning.contains("3 bits (16 of 16 groups") && warning.contains("5 bits (4 of 16 groups"))
+    #expect(warning.hasSuffix("cannot be held"))
+    #expect(!problem.options.joined().contains { $0.schemes.contains { $0.bits == 3 } })
+    #expect(try AllocationProblem(targets, for: graph).warnings.isEmpty)
+    #expect(throws: RecipeError.self) {
+      try AllocationProblem(targets, for: graph) { parameter, _ in throw RecipeError(parameter.name, "cannot be held", kind: .usage) }
+    }
   }
 
   @Test func whatCannotBeChosenIsRefusedBeforeAnyWork() throws {
@@ -92,6 +161,9 @@ import Testing
     let dense = try #require(refusal(compression("a", format: .safetensors), .bitsPerWeight(4)) as? any Failure)
     #expect(dense.kind == .usage)
     #expect((refusal(try compression("a"), .klDivergence(-1)) as? any Failure)?.kind == .usage)
+    let other = try #require(refusal(compression("a", pass: ActivationAware(bits: 4, groupSize: 64)), .bitsPerWeight(4)) as? any Failure)
+    #expect(other.kind == .usage && other.problem.contains("awq"))
+    #expect(other.remedy.hasSuffix("gptq, hqq, imatrix, mse, round-to-nearest"))
     #expect(directory.contents.isEmpty)
   }
 }

@@ -14,6 +14,29 @@ import Testing
     #expect(again.passes.first as? RoundToNearest == recipe.passes.first as? RoundToNearest)
   }
 
+  @Test(arguments: CalibrationStrategy.allCases, ["train.txt", "/a b/\"c\" 'd': #é.jsonl"])
+  func calibrationRoundTrips(_ strategy: CalibrationStrategy, _ path: String) throws {
+    let plan = CalibrationPlan(text: path, samples: 17, sequenceLength: 96, strategy: strategy)
+    let recipe = Recipe(passes: [GPTQ(bits: 4)], calibration: plan)
+    #expect(try Recipe(yaml: recipe.yaml()).calibration == plan)
+    // Where no pass needs any, none is written.
+    #expect(try Recipe(yaml: Recipe(passes: [RoundToNearest()], calibration: plan).yaml()).calibration == nil)
+  }
+
+  @Test func calibrationIsResolvedForTheModel() throws {
+    let model = try ModelBundle(opening: "demo")
+    let settings = RunSettings(output: FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString))
+    func run(_ length: Int) -> CompressionRun {
+      CompressionRun(
+        model: model, recipe: Recipe(passes: [GPTQ(bits: 4)], calibration: CalibrationPlan(text: "demo", sequenceLength: length)),
+        settings: settings)
+    }
+    #expect(run(0).recipe.calibration?.sequenceLength == 512)
+    #expect(run(64).recipe.calibration?.sequenceLength == 64)
+    #expect(throws: (any Error).self) { try run(513).plan() }
+    #expect(throws: Never.self) { try run(512).plan() }
+  }
+
   @Test func starsAndAmpersandsInsideWordsAreNoAliases() throws {
     let text = "# a *comment & more\npasses:\n- round-to-nearest: {ignore: [re:.*up_proj, 're:*&', \"re:.*\\\"*x\"]}\n"
     #expect((try Recipe(yaml: text).passes.first as? RoundToNearest)?.targets.ignore.count == 3)
@@ -43,6 +66,10 @@ import Testing
     "", "[]", "passes: 3", "pases: []", "passes:\n- gptq9: {}", "passes:\n- round-to-nearest: {bit: 4}", "passes:\n- round-to-nearest: [4]",
     "passes:\n- {round-to-nearest: {}, other: {}}", "passes: []\nversion: 2", "passes: []\nformat: onnx", "passes: []\nseed: -1",
     "passes: [\n",
+    "passes: []\ncalibration: text.txt", "passes: []\ncalibration: {samples: 3}", "passes: []\ncalibration: {text: a, windows: 3}",
+    "passes: []\ncalibration: {text: a, samples: 0}", "passes: []\ncalibration: {text: a, sequence-length: 1}",
+    "passes: []\ncalibration: {text: a, samples: 1.5}", "passes: []\ncalibration: {text: a, sampling: all}",
+    "passes:\n- gptq: {polish: much}", "passes:\n- gptq: {polish: -1.5}",
     "a: &a [x]\npasses: *a", "passes: &a []", "passes: []\npasses: []",
   ])
   func whatIsWrongIsRefusedAsConfiguration(_ text: String) {

@@ -132,7 +132,12 @@ import Testing
     (#""outputs": [{"name": "a", "bytes": 1e30}]"#, "outputs[0].bytes"), (#""keyValueCache": {"bytesPerToken": 1}"#, "keyValueCache.type"),
     (#""activations": [{"perplexityRatio": 1}]"#, "activations[0].kind"), (#""activations": {}"#, "activations"),
     (#""activations": [{"kind": "int8"}, {"kind": "none", "topTokenAgreement": "1"}]"#, "activations[1].topTokenAgreement"),
-    (#""allocation": {"limit": 4}"#, "allocation.goal"),
+    (#""allocation": {"limit": 4}"#, "allocation.goal"), (#""calibration": {"windows": 3}"#, "calibration.text"),
+    (#""calibration": {"text": "t", "windows": -1}"#, "calibration.windows"),
+    (
+      #""calibration": {"text": "t", "windows": 1, "tokens": 1, "sampling": "random", "trials": [{"seconds": 1}]}"#,
+      "calibration.trials[0].algorithm"
+    ),
     (#""allocation": {"goal": "x", "groups": [{"bits": 4}]}"#, "allocation.groups[0].name"),
     (#""keyValueCache": {"type": "int8", "bytesPerToken": "1"}"#, "keyValueCache.bytesPerToken"),
     (#""keyValueCache": {"type": "int8", "klDivergence": {"mean": "0"}}"#, "keyValueCache.klDivergence.mean"),

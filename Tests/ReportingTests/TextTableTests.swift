@@ -23,6 +23,12 @@ import Testing
     #expect(lines.contains { $0.hasSuffix("MISSED") })
     #expect(lines.contains { $0.contains("bytes per token") && $0.contains("1,632") && $0.contains("0.27×") })
     #expect(lines.filter { $0.contains("KL, nats/token") }.count == 2)
+    // The best trial is the one that was kept.
+    #expect(lines.contains { $0.contains("256 windows, 65,536 tokens of train.txt (tiers); 3 equal and 2 nearly equal ones dropped") })
+    #expect(
+      lines.contains { $0.contains("yaqa") && $0.hasSuffix("kept") } && !lines.contains { $0.contains("gptq  ") && $0.hasSuffix("kept") })
+    #expect(lines.contains { $0.contains("int8 static") && $0.contains("+0.21 %") && $0.contains("97.10 %") })
+    #expect(lines.contains("Bits chosen for --max-kl 0.01") && lines.contains { $0.contains("0.00940 measured") })
     // Columns of the size table end together.
     let size = lines.filter { $0.hasSuffix("×") && $0.contains("B  ") }
     #expect(size.count == 2)

@@ -1,7 +1,7 @@
 /// Vector-Jacobian products: for each forward kernel, what takes the gradient of its output to the gradients of its inputs.
 ///
 /// The rules of CKernels.h hold: results do not depend on how work is cut into calls, except where a sum over rows is asked for one call at
-/// a time (`dso_rms_norm_backward`): there the caller cuts rows at places that do not depend on the number of threads.
+/// a time (`dso_rms_norm_backward`, `dso_sum_rows`): there the caller cuts rows at places that do not depend on the number of threads.
 #ifndef DSO_GRADIENTS_H
 #define DSO_GRADIENTS_H
 
@@ -54,7 +54,8 @@ void dso_rms_norm_backward(const float *x, int64_t ldx, const float *gain, const
 /// gate, dup may be up, and either may be dy.
 void dso_gated_activation_backward(dso_activation kind, const float *gate, const float *up, const float *dy, float *dgate, float *dup,
                                    int64_t count);
-/// sums[i] += the sum over rows of x[row, i], for `width` columns: 64 rows at a time, then these sums.
+/// sums[i] += the sum over rows of x[row, i], for `width` columns, added 64 rows at a time, then these sums (by the portable variant: in
+/// double). One call for all rows: the result depends on how rows are cut.
 void dso_sum_rows(const float *x, int64_t ldx, int64_t rows, int64_t width, float *sums);
 /// y = x rounded as dso_quantize_rows_s8 rounds it (code * scale). In place allowed.
 void dso_fake_quantize_rows_s8(const float *x, int64_t ldx, int64_t rows, int64_t k, float *y, int64_t ldy);

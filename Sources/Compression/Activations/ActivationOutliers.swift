@@ -7,8 +7,8 @@ import Tensors
 /// Leaves float inputs to the layers that int8 inputs hurt most; every one of them is named in the report.
 ///
 /// Outliers in a layer's inputs widen the steps of all the others. A layer is left out when the noise that int8 inputs put into its output,
-/// relative to the output, is more than `threshold` times that of the median layer; of these the worst, at most `maximumShare` of the layers.
-/// Layers that read the same value are decided on together, as runtimes fuse them.
+/// relative to the output, is more than `threshold` times that of the median layer; of these the worst, at most `maximumShare` of the
+/// layers. Layers that read the same value are decided on together, as runtimes fuse them.
 public struct ActivationOutliers: CompressionPass {
   public static let identifier = "activation-outliers"
   public static let contract = PassContract()
@@ -47,6 +47,7 @@ public struct ActivationOutliers: CompressionPass {
   }
 
   private func worker(_ errors: InputErrors, _ layers: [ParameterID: WeightStorage], _ graph: ModelGraph) -> Worker {
+    var unmeasured: [String] = []
     var groups: [(weights: [(id: ParameterID, module: String)], ratio: Double)] = []
     var places: [ValueID: Int] = [:]
     for (node, id) in graph.blocks.flatMap({ graph.linears(of: $0) }) where layers[id] != nil {
@@ -54,11 +55,20 @@ public struct ActivationOutliers: CompressionPass {
       places[node.inputs[0]] = place
       if place == groups.count { groups.append(([], 0)) }
       groups[place].weights.append((id, node.scope))
-      groups[place].ratio = max(groups[place].ratio, errors.ratios[id] ?? 0)
+      if let ratio = errors.ratios[id] {
+        groups[place].ratio = max(groups[place].ratio, ratio)
+      } else {
+        unmeasured.append(node.scope)
+      }
     }
-    let sorted = layers.keys.map { errors.ratios[$0] ?? 0 }.sorted()
-    let median = sorted[sorted.count / 2]
     var worker = Worker(plan: [:], reasons: [:])
+    if !unmeasured.isEmpty {
+      worker.record.warnings.append(
+        "what int8 activations do to these layers could not be measured, and they have them: \(unmeasured.joined(separator: ", "))")
+    }
+    let sorted = layers.keys.compactMap { errors.ratios[$0] }.sorted()
+    guard !sorted.isEmpty else { return worker }
+    let median = sorted[sorted.count / 2]
     var room = Int(Double(layers.count) * maximumShare)
     var passedOver: [String] = []
     // Stable: of equals the first in the model.
@@ -102,9 +112,10 @@ public struct ActivationOutliers: CompressionPass {
 
     mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws {
       for (node, id) in graph.linears(of: block) {
-        guard let reason = reasons[id], case .quantized(let tensor) = try graph[id].load(),
-          let plain = tensor.quantizingInputs(as: .none)
-        else { continue }
+        guard let reason = reasons[id] else { continue }
+        guard let plain = try graph.quantizedWeight(id, of: node.scope).quantizingInputs(as: .none) else {
+          throw CompressionError(node.scope, "cannot have float inputs", kind: .badData)
+        }
         try graph.replace(id, with: .quantized(plain))
         record.inputs.append(.init(module: node.scope, fallback: reason))
       }

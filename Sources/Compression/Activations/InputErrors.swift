@@ -7,7 +7,7 @@ import Tensors
 
 /// What int8 inputs alone do to the output of every layer: ‖(x − x̂) Wᵀ‖² over ‖x Wᵀ + b‖², on calibration text and float weights.
 public struct InputErrors: Sendable {
-  /// Noise over signal of each layer's output, as powers, by its weight.
+  /// Noise over signal of each layer's output, as powers, by its weight; without layers whose output was 0 or not finite.
   public let ratios: [ParameterID: Double]
 
   public init(ratios: [ParameterID: Double]) { self.ratios = ratios }
@@ -69,6 +69,6 @@ public struct InputErrors: Sendable {
       powers[weight, default: (0, 0)].noise += dso_sum_squared_differences(plain.pointer, noisy.pointer, count)
       powers[weight, default: (0, 0)].signal += dso_sum_squares(plain.pointer, count)
     }
-    return powers.compactMapValues { $0.signal > 0 ? $0.noise / $0.signal : nil }
+    return powers.compactMapValues { $0.signal > 0 && ($0.noise / $0.signal).isFinite ? $0.noise / $0.signal : nil }
   }
 }

@@ -6,13 +6,13 @@ import Tensors
 /// Finds the scales of static int8 activations on calibration text, for the layers that an earlier pass quantized with
 /// `activations: int8-static`. Layers that read the same value get the same scale.
 ///
-/// The range is not the largest value: the scale is the one whose codes have the smallest squared error over all inputs that calibration saw,
-/// rounding and clipping together.
+/// The range is not the largest value: the scale is the one whose codes have the smallest squared error over all inputs that calibration
+/// saw, rounding and clipping together.
 public struct StaticActivationRanges: CompressionPass {
   public static let identifier = "static-activations"
   public static let contract = PassContract()
 
-  /// How the range is chosen.
+  /// Ways to choose a range.
   public enum Range: String, Codable, Sendable, Hashable, CaseIterable {
     /// The smallest squared error.
     case mse
@@ -20,6 +20,7 @@ public struct StaticActivationRanges: CompressionPass {
     case extremes
   }
 
+  /// How the range of a layer's inputs is chosen.
   public var range = Range.mse
 
   public init() {}
@@ -53,7 +54,7 @@ public struct StaticActivationRanges: CompressionPass {
       }
       var known: [ValueID: [DataType: MagnitudeHistogram.Choice]] = [:]
       for (node, id) in targeted {
-        guard case .quantized(let tensor) = try graph[id].load() else { continue }
+        let tensor = try graph.quantizedWeight(id, of: node.scope)
         let (value, type) = (node.inputs[0], tensor.scales.dataType)
         let histogram = histograms[value] ?? MagnitudeHistogram()
         let choice = known[value]?[type] ?? (range == .mse ? histogram.smallestError(in: type) : histogram.extremes(in: type))

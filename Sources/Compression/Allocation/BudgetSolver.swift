@@ -1,3 +1,5 @@
+import Diagnostics
+
 /// The multiple-choice knapsack, solved exactly: of every group one option is taken, so that the sum of what options are worth is least
 /// while the sum of what they weigh stays within a limit.
 ///
@@ -43,9 +45,16 @@ package struct BudgetSolver {
   ///   - limit: of the weights together.
   ///   - capacity: states that may be held at once; beyond it the solution says how far from the least it may be.
   /// - Returns: the solution of least value, of several the lightest; nil when even the lightest options exceed the limit.
-  package static func solve(_ groups: [[Option]], limit: Double, capacity: Int = 1 << 20) -> Solution? {
-    guard groups.allSatisfy({ !$0.isEmpty && $0.allSatisfy { $0.value.isFinite && $0.weight.isFinite } }) else { return nil }
-    return BudgetSolver(groups, limit: limit, capacity: max(1, capacity)).solution()
+  /// - Throws: groups without options, values or weights that are not finite, a limit that is no number: they say nothing of the limit.
+  package static func solve(
+    _ groups: [[Option]], limit: Double, capacity: Int = 1 << 20
+  ) throws(CompressionError) -> Solution? {
+    guard groups.allSatisfy({ !$0.isEmpty && $0.allSatisfy { $0.value.isFinite && $0.weight.isFinite } }), !limit.isNaN else {
+      throw CompressionError("the choice of bits", "has an option whose size or cost is no finite number", kind: .badData)
+    }
+    // Differences from the limit are formed: one that is beyond all weights says the same as none.
+    let most = groups.reduce(0) { $0 + ($1.map(\.weight).max() ?? 0) }
+    return BudgetSolver(groups, limit: min(limit, 2 * most + 1), capacity: max(1, capacity)).solution()
   }
 
   private func solution() -> Solution? {

@@ -9,8 +9,14 @@ import Tensors
 /// Memory is that of one block in one way, with the statistics of its inputs.
 public struct ChoiceCosts {
   private var workers: [any BlockPass]
-  /// What each way costs for each layer; layers that no gradient reached (the head's) are missing.
-  public private(set) var costs: [ParameterID: [Double]] = [:]
+  /// What each way costs for each layer, by the way's index. Layers that no gradient reaches are missing, and ways that leave a layer
+  /// alone.
+  public private(set) var costs: [ParameterID: [Int: Double]] = [:]
+
+  /// The blocks whose layers have costs: gradients reach neither the embedding in front nor the head behind.
+  public static func measurable(in graph: ModelGraph) -> ArraySlice<Block> {
+    graph.blocks.last?.kind == .head ? graph.blocks.dropFirst().dropLast() : []
+  }
 
   /// - Parameter ways: the pass with the targets of each way.
   public init(ways: [any TargetedPass], on graph: ModelGraph, in context: PassContext) throws(CompressionError) {
@@ -41,8 +47,8 @@ public struct ChoiceCosts {
           case .dense(let weight) = try graph[id].load(), case .quantized(let quantized) = try copy[id].load()
         else { continue }
         let error = SecondOrderCost.error(weight, quantized, pool: context.pool)
-        costs[id, default: []].append(
-          try SecondOrderCost.predicted(of: error, named: graph[id].name, inputs: gram, outputs: factor, pool: context.pool))
+        costs[id, default: [:]][way] = try SecondOrderCost.predicted(
+          of: error, named: graph[id].name, inputs: gram, outputs: factor, pool: context.pool)
       }
     }
   }

@@ -8,6 +8,11 @@ public struct FusedGroup: Sendable, Equatable {
     /// `model.layers.3.mlp.up_proj`.
     public let module: String
     public let weight: ParameterID
+
+    package init(module: String, weight: ParameterID) {
+      self.module = module
+      self.weight = weight
+    }
   }
 
   public let layers: [Layer]
@@ -36,5 +41,5 @@ public struct FusedGroup: Sendable, Equatable {
     }
   }
 
-  init(layers: [Layer]) { self.layers = layers }
+  package init(layers: [Layer]) { self.layers = layers }
 }

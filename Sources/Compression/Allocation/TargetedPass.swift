@@ -1,4 +1,5 @@
-/// A pass whose weights, widths and groups are those of `QuantizationTargets`: what chooses bits by measurement sets them.
+/// A pass whose weights, widths and groups are those of `QuantizationTargets`: what chooses bits by measurement sets them. A pass conforms
+/// where it is declared, when it quantizes every layer by itself and leaves all other layers as they are.
 public protocol TargetedPass: CompressionPass {
   var targets: QuantizationTargets { get set }
 }
@@ -11,9 +12,3 @@ extension TargetedPass {
     return copy
   }
 }
-
-extension RoundToNearest: TargetedPass {}
-extension MinimumSquaredError: TargetedPass {}
-extension HalfQuadratic: TargetedPass {}
-extension ImportanceMatrix: TargetedPass {}
-extension GPTQ: TargetedPass {}

@@ -5,8 +5,10 @@ import ModelGraph
 /// How an input of linear layers differs behind compressed blocks from what it was, on the tokens that calibration works with and on some
 /// that are held out.
 final class CrossStatistics {
-  /// Σ (x − x̂) x̂ᵀ
+  /// Σ (x − x̂) x̂ᵀ over the tokens that are not held out.
   let cross: Matrix
+  /// What those tokens weigh.
+  fileprivate(set) var trainingWeight = 0.0
   let heldOutCross: Matrix
   /// Σ x̂ x̂ᵀ
   let heldOutGram: GramMatrix
@@ -53,7 +55,11 @@ extension BlockCalibration {
         let sums = result[value] ?? CrossStatistics(width: compressed.columns)
         result[value] = sums
         try GramMatrix.accumulateCross(difference, compressed, into: batch < heldOut ? sums.cross : sums.heldOutCross, pool: pool)
-        if batch >= heldOut { try sums.heldOutGram.accumulate(compressed, weights: weights, pool: pool) }
+        if batch < heldOut {
+          sums.trainingWeight += weights?.reduce(0) { $0 + Double($1) } ?? Double(compressed.rows)
+        } else {
+          try sums.heldOutGram.accumulate(compressed, weights: weights, pool: pool)
+        }
       }
       first += layout(of: batch).lengths.reduce(0, +)
     }

@@ -4,8 +4,8 @@ import ModelGraph
 
 /// What a pass may learn from calibration text about the block at work.
 ///
-/// Statistics are gathered by one forward of the block as it was before any pass of this run touched its layers, on the activations that the
-/// compressed blocks before it leave; they are kept until the block is done, so that passes share them.
+/// Statistics are gathered by one forward of the block as it was before any pass of this run touched its layers, on the activations that
+/// the compressed blocks before it leave; they are kept until the block is done, so that passes share them.
 public final class BlockCalibration {
   public let block: Block
   private let stream: CalibrationStream
@@ -64,7 +64,7 @@ public final class BlockCalibration {
       guard graph.linears(of: block).first(where: { $0.node.inputs[0] == value })?.node.output == node.output else { return }
       let statistics = result[value] ?? InputStatistics(width: x.columns, kinds: kinds)
       result[value] = statistics
-      try statistics.add(x, importance: importance[value]??[row..<row + x.rows], pool: pool)
+      try statistics.add(x, named: node.scope, importance: importance[value]??[row..<row + x.rows], pool: pool)
     } after: { batch in
       row += stream.batches[batch].layout.rows
     }
@@ -78,8 +78,8 @@ public final class BlockCalibration {
     try gathered[value]?.divide(by: factors, pool: pool)
   }
 
-  /// The magnitudes of the inputs of the block's linear layers, by the value they read: as other passes gathered them, or, when none did or a
-  /// transform has changed the inputs since, by a forward of the block as it is now.
+  /// The magnitudes of the inputs of the block's linear layers, by the value they read: as other passes gathered them, or, when none did or
+  /// a transform has changed the inputs since, by a forward of the block as it is now.
   public func histograms(in graph: ModelGraph) throws -> [ValueID: MagnitudeHistogram] {
     let known = gathered.compactMapValues(\.histogram)
     if !known.isEmpty, known.count == gathered.count { return known }
@@ -89,7 +89,7 @@ public final class BlockCalibration {
     try forward(in: graph, from: input) { _, node, x in
       let value = node.inputs[0]
       guard linears.first(where: { $0.node.inputs[0] == value })?.node.output == node.output else { return }
-      try result[value, default: MagnitudeHistogram()].add(x, pool: pool)
+      try result[value, default: MagnitudeHistogram()].add(x, named: node.scope, pool: pool)
     }
     return result
   }

@@ -86,6 +86,17 @@ public final class CalibrationStream {
     }
   }
 
+  /// How many bytes `save` writes in front of the block of that index.
+  public static func savedByteCount(windows: [[Int32]], of source: ModelGraph, needs: Set<PassNeed>, position: Int) -> Int {
+    guard source.blocks.indices.contains(position - 1) else { return 0 }
+    let stores = needs.contains(.referenceActivations) ? 2 : 1
+    return windows.reduce(0) { $0 + $1.count } * width(behind: position - 1, of: source) * MemoryLayout<Float>.stride * stores
+  }
+
+  private static func width(behind block: Int, of source: ModelGraph) -> Int {
+    source[source.boundary(of: source.blocks[block]).output].width ?? 0
+  }
+
   /// The activations as bytes, so that a run that is resumed need not find them again.
   public func save(to url: URL) throws {
     let writer = try ActivationFile(creating: url)
@@ -100,7 +111,7 @@ public final class CalibrationStream {
     let reader = try ActivationFile(opening: url)
     self.position = position
     guard position > 0 else { return }
-    let width = source[source.boundary(of: source.blocks[position - 1]).output].width ?? 0
+    let width = Self.width(behind: position - 1, of: source)
     for store in [compressed, reference].compactMap({ $0 }) {
       for (index, batch) in batches.enumerated() {
         let matrix = Matrix(rows: batch.layout.rows, columns: width)

@@ -1,4 +1,5 @@
 import CKernels
+import Diagnostics
 import Execution
 
 /// What calibration finds out about the inputs of linear layers. Several passes may ask; one forward answers them all.
@@ -43,8 +44,14 @@ public final class InputStatistics {
   /// E[x²] of each input.
   public var meanSquare: [Float] { squareSums.map { Float($0 / Double(max(1, tokens))) } }
 
-  /// - Parameter importance: of each row of x, with a mean near 1; nil for all alike.
-  func add(_ x: Matrix, importance: ArraySlice<Float>?, pool: ThreadPool) throws(CompressionError) {
+  /// Inputs that were 0 in every row.
+  public var deadInputs: Int { squareSums.count { $0 == 0 } }
+
+  /// - Parameters:
+  ///   - name: a layer that reads it, for errors.
+  ///   - importance: of each row of x, with a mean near 1; nil for all alike.
+  /// - Throws: activations that are NaN or infinite, or so large that their squares overflow.
+  func add(_ x: Matrix, named name: String, importance: ArraySlice<Float>?, pool: ThreadPool) throws(CompressionError) {
     tokens += x.rows
     let width = width
     absmax.withUnsafeMutableBufferPointer { absmax in
@@ -61,7 +68,9 @@ public final class InputStatistics {
         }
       }
     }
-    try histogram?.add(x, pool: pool)
+    // Sums of squares keep every NaN and infinity; peaks do not.
+    guard meanSquare.allSatisfy(\.isFinite) else { throw CompressionError.unboundedActivations(of: name) }
+    try histogram?.add(x, named: name, pool: pool)
     try gram?.accumulate(x, weights: importance.map(Array.init), pool: pool)
   }
 
@@ -84,5 +93,15 @@ public final class InputStatistics {
     }
     histogram = nil
     try gram?.divide(by: factors, pool: pool)
+  }
+}
+
+extension CompressionError {
+  /// Activations that no statistics can be made of.
+  /// - Parameter module: a layer that reads them.
+  static func unboundedActivations(of module: String) -> CompressionError {
+    CompressionError(
+      module, "reads activations that are not finite, or too large to be squared",
+      remedy: "the model's weights hold NaN, infinities or values far out of range", kind: .badData)
   }
 }

@@ -17,7 +17,8 @@ public struct MagnitudeHistogram: Sendable {
   public init() {}
 
   /// Counts the elements of x. Throws when one of them is not finite.
-  public mutating func add(_ x: Matrix, pool: ThreadPool) throws(CompressionError) {
+  /// - Parameter name: a layer that reads them, for errors.
+  public mutating func add(_ x: Matrix, named name: String, pool: ThreadPool) throws(CompressionError) {
     let bins = counts.count
     let pieces = min(pool.threads, max(1, x.rows))
     var partial = [UInt64](repeating: 0, count: bins * pieces)
@@ -39,12 +40,7 @@ public struct MagnitudeHistogram: Sendable {
         }
       }
     }
-    guard odd.allSatisfy({ $0 == 0 }) else {
-      throw CompressionError(
-        "calibration", "gives activations that are not finite",
-        remedy: "the model's weights hold NaN, infinities or values far out of range",
-        kind: .badData)
-    }
+    guard odd.allSatisfy({ $0 == 0 }) else { throw CompressionError.unboundedActivations(of: name) }
     for (index, count) in partial.enumerated() where count > 0 { counts[index % bins] += count }
     absmax = max(absmax, peaks.max() ?? 0)
     total += x.rows * x.columns
@@ -99,7 +95,7 @@ public struct MagnitudeHistogram: Sendable {
   private static func positive(_ scale: Float, in type: DataType) -> Float {
     let rounded = type.rounded(scale)
     if rounded > 0, rounded.isFinite { return rounded }
-    // Beyond what the type can hold: its ends.
-    return scale < 1 ? type.rounded(0x1p-14) : 65504
+    // Beyond what the type can hold: the least normal number, or the largest number, of float16, which every type has.
+    return scale < 1 ? type.rounded(0x1p-14) : type.rounded(65504)
   }
 }

@@ -18,7 +18,8 @@ struct CoordinateDescent {
   ///   - result: codes of `weight` on `grids`, and their error.
   ///   - inputs: the factor of H, which stays as it is.
   ///   - outputs: the factor of G, which is gone after it; nil when the outputs do not matter to each other, G = 1.
-  /// - Returns: the improved codes with their error, that of `ErrorFeedback` without G and of `TwoSidedFeedback` with it.
+  /// - Returns: the improved codes with their error, that of `ErrorFeedback` without G and of `TwoSidedFeedback` with it; how many were
+  ///   clipped stays what rounding found.
   func improve(
     _ result: ErrorFeedback.Result, of weight: WeightRows, grids: GridTable, inputs: FeedbackFactor, outputs: FeedbackFactor? = nil,
     pool: ThreadPool

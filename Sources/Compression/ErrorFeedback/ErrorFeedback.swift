@@ -23,7 +23,8 @@ package struct ErrorFeedback {
     var error: Double
     /// What each row adds to it, times the tokens' weight.
     var rowErrors: [Double]
-    /// Weights whose target was clamped by more than rounding.
+    /// Weights whose target feedback clamped by more than rounding. `CoordinateDescent`, whose moves stay within the codes, leaves it as it
+    /// is.
     var clipped: Int
     var dampingUsed: Float
     var fallback: String?
@@ -53,15 +54,6 @@ package struct ErrorFeedback {
     return Result(
       codes: outcome.codes, error: max(0, total) / (factor.totalWeight > 0 ? factor.totalWeight : 1), rowErrors: outcome.losses,
       clipped: outcome.clipped, dampingUsed: factor.dampingUsed, fallback: factor.fallback)
-  }
-
-  /// The same for a weight that shares its inputs with no other. Leaves the Gram matrix empty unless told to keep it.
-  func quantize(
-    _ weight: WeightRows, named name: String, grids: GridTable, gram: GramMatrix, keepingGram: Bool = false,
-    options: FeedbackFactor.Options = .init(), pool: ThreadPool
-  ) throws(CompressionError) -> Result {
-    let factor = try FeedbackFactor(of: gram, keepingGram: keepingGram, named: name, options: options, pool: pool)
-    return try quantize(weight, named: name, grids: grids, factor: factor, pool: pool)
   }
 
   /// Says why an error came out as no number.

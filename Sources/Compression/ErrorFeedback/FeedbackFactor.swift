@@ -18,6 +18,23 @@ package final class FeedbackFactor {
     }
   }
 
+  /// Which side of a weight the matrix is of.
+  package enum Side: Sendable, Hashable {
+    /// The Gram matrix of the layer's inputs.
+    case inputs
+    /// The Fisher information of the layer's outputs.
+    case outputs
+
+    fileprivate var description: String { self == .inputs ? "the Gram matrix of its inputs" : "the sensitivity of its outputs" }
+    fileprivate var remedy: String {
+      self == .inputs
+        ? "its activations overflow: leave it out with --ignore, or use a method without calibration"
+        : "its gradients overflow: leave it out with --ignore, or use a method without output sensitivity"
+    }
+    fileprivate var unreached: String { self == .inputs ? "no activation reached it" : "no gradient reached it" }
+    fileprivate var consequence: String { self == .inputs ? "rounded to nearest" : "rounded without it" }
+  }
+
   package let inputs: Int
   /// The input that comes p-th.
   package let order: [Int32]
@@ -42,12 +59,12 @@ package final class FeedbackFactor {
   private var isTransposed = false
 
   /// - Parameters:
-  ///   - gram: the inputs' Gram matrix.
-  ///   - keepingGram: false takes the matrix's memory and leaves it empty, true copies.
+  ///   - gram: the inputs' Gram matrix, whose memory is taken: it is left empty.
+  ///   - side: what the matrix is of, for errors and notes.
   ///   - name: the layer, for errors.
   /// - Throws: not-a-numbers or infinities in the matrix, or a damping that is none.
   package init(
-    of gram: GramMatrix, keepingGram: Bool, named name: String, options: Options = Options(), pool: ThreadPool
+    of gram: GramMatrix, side: Side = .inputs, named name: String, options: Options = Options(), pool: ThreadPool
   ) throws(CompressionError) {
     guard options.damping >= 0, options.damping <= 1 else {
       throw CompressionError(name, "cannot be damped by \(options.damping)", remedy: "choose a share of 0 to 1", kind: .usage)
@@ -55,8 +72,7 @@ package final class FeedbackFactor {
     let nonfinite = GramOrder.nonfinite(in: gram, pool: pool)
     guard nonfinite == 0 else {
       throw CompressionError(
-        name, "has \(nonfinite) NaN or infinite elements in the Gram matrix of its inputs",
-        remedy: "its activations overflow: leave it out with --ignore, or use a method without calibration", kind: .badData)
+        name, "has \(nonfinite) NaN or infinite elements in \(side.description)", remedy: side.remedy, kind: .badData)
     }
     let diagonal = gram.diagonal
     let dead = Set(diagonal.indices.filter { !(diagonal[$0] > 0) })
@@ -67,7 +83,7 @@ package final class FeedbackFactor {
     self.order = order
     deadInputs = dead.count
     totalWeight = gram.totalWeight
-    matrix = GramOrder.permuted(gram, order: order, keepingGram: keepingGram, pool: pool)
+    matrix = GramOrder.permuted(gram, order: order, pool: pool)
     let ordered = order.map { dead.contains(Int($0)) ? 0 : diagonal[Int($0)] }
     for (place, input) in order.enumerated() where dead.contains(Int(input)) { GramOrder.clear(place, in: matrix) }
 
@@ -84,9 +100,9 @@ package final class FeedbackFactor {
         attempt.damping == options.damping
         ? nil : "not positive definite with damping \(options.damping): damped by \(attempt.damping)"
     } else if live == 0 {
-      fallback = "no activation reached it: rounded to nearest"
+      fallback = "\(side.unreached): \(side.consequence)"
     } else {
-      fallback = "not positive definite with any damping up to 1: rounded to nearest"
+      fallback = "not positive definite with any damping up to 1: \(side.consequence)"
       GramOrder.restoreLower(of: matrix, diagonal: ordered, pool: pool)
     }
   }
@@ -107,7 +123,8 @@ package final class FeedbackFactor {
     }
   }
 
-  /// The factor above the diagonal, H below it: row a then holds what row a spreads to later ones. After it `matrix` serves no other rounding.
+  /// The factor above the diagonal, H below it: row a then holds what row a spreads to later ones. After it `matrix` serves no other
+  /// rounding.
   func transposedFactor(pool: ThreadPool) -> Matrix {
     if !isTransposed {
       let (n, matrix) = (matrix.columns, matrix)

@@ -7,6 +7,10 @@ import Tensors
 struct GPTQWorker: BlockPass {
   let pass: GPTQ
   let schemes: [ParameterID: QuantizationScheme]
+  private static let noHeldOutText =
+    "weights were not moved towards the uncompressed model's outputs: that takes two batches of calibration text, one of them to hold out"
+  private static let staysPut = "not moved towards the uncompressed model's outputs: held-out text says that it would not serve"
+
   var record = PassRecord(pass: GPTQ.identifier)
 
   var plan: [ParameterID: WeightStorage] { schemes.mapValues(WeightStorage.quantized) }
@@ -19,6 +23,8 @@ struct GPTQWorker: BlockPass {
     }
     let statistics = try calibration.statistics([.gram, .columns], in: graph)
     let cross = pass.retarget ? try calibration.crossStatistics(in: graph, pool: context.pool) : nil
+    if pass.retarget, cross == nil, !record.warnings.contains(Self.noHeldOutText) { record.warnings.append(Self.noHeldOutText) }
+    var dead: [(module: String, dead: Int, width: Int)] = []
     var inputs: [ValueID] = []
     for (node, _) in targeted where !inputs.contains(node.inputs[0]) { inputs.append(node.inputs[0]) }
     for input in inputs {
@@ -28,41 +34,38 @@ struct GPTQWorker: BlockPass {
       }
       let importance = statistics.meanSquare
       let factor = try FeedbackFactor(
-        of: gram, keepingGram: false, named: readers[0].node.scope,
-        options: .init(actOrder: pass.actOrder, damping: pass.damping), pool: context.pool)
-      if factor.deadInputs > 0 {
-        record.warnings.append(
-          "\(readers[0].node.scope): \(factor.deadInputs) inputs were 0 in all calibration text; their weights are rounded to nearest")
-      }
-      let retargeting = cross?[input].map {
-        Retargeting(
-          factor: factor, cross: $0.cross, heldOutCross: $0.heldOutCross, heldOutGram: $0.heldOutGram.symmetric(pool: context.pool),
-          pool: context.pool)
-      }
+        of: gram, named: readers[0].node.scope, options: .init(actOrder: pass.actOrder, damping: pass.damping), pool: context.pool)
+      dead.append((readers[0].node.scope, factor.deadInputs, factor.inputs))
+      let retargeting = cross?[input].map { Retargeting(factor: factor, statistics: $0, pool: context.pool) }
       for (node, id) in readers {
         try quantize(node, id, of: &graph, factor: factor, importance: importance, retargeting: retargeting, in: context)
       }
     }
+    record.warnOfDeadInputs(in: block, dead, consequence: "their weights are rounded to nearest")
   }
 
   private mutating func quantize(
     _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, factor: FeedbackFactor, importance: [Float], retargeting: Retargeting?,
     in context: PassContext
   ) throws {
-    guard let scheme = schemes[id], case .dense(let tensor) = try graph[id].load() else { return }
+    guard let scheme = schemes[id] else { return }
+    let tensor = try graph.denseWeight(id, of: node.scope)
     let (name, pool) = (graph[id].name, context.pool)
-    let weight = retargeting.map { WeightRows.matrix($0.move(.tensor(tensor)).weight) } ?? .tensor(tensor)
-    let scaleType = graph[id].nativeType.map { $0 == .float64 ? .float32 : $0 }
+    let moved = retargeting?.move(.tensor(tensor))
+    let weight = moved.map { WeightRows.matrix($0.weight) } ?? .tensor(tensor)
+    let scaleType = graph[id].scaleType
     var grids = try table(weight, named: name, scheme: scheme, scaleType: scaleType, importance: importance, pool: pool)
     if isTried(scheme) { grids = try widened(grids, weight, named: name, factor: factor, pool: pool) }
     let best = try round(weight, id, named: name, grids: grids, factor: factor, in: context)
     let result = try best.codes.withUnsafeBufferPointer { codes in
-      try codes.baseAddress.map { try grids.assemble(codes: $0, named: name, pool: pool) }
+      guard let codes = codes.baseAddress else { throw CompressionError(name, "has no weights", kind: .badData) }
+      return try grids.assemble(codes: codes, named: name, pool: pool)
     }
-    guard let result else { return }
+    let notes = [best.fallback, moved.flatMap { $0.isNeeded && $0.share == 0 ? Self.staysPut : nil }].compactMap { $0 }
     record.layers.append(
       PassRecord.Layer(
-        module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: best.clipped, fallback: best.fallback))
+        module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: best.clipped,
+        fallback: notes.isEmpty ? nil : notes.joined(separator: "; "), retargetedShare: moved?.share))
     try graph.replace(id, with: .quantized(result))
   }
 
@@ -73,14 +76,18 @@ struct GPTQWorker: BlockPass {
     let pool = context.pool
     let descent = CoordinateDescent(sweeps: sweeps(at: grids.scheme))
     var note: String?
-    if pass.outputSensitivity, factor.hasFactor, let sensitivity = try context.calibration?.sensitivity?.factor(of: id) {
-      let outputs = try FeedbackFactor(
-        of: sensitivity, keepingGram: false, named: name, options: .init(actOrder: true, damping: pass.outputDamping), pool: pool)
-      if outputs.hasFactor {
-        let result = try TwoSidedFeedback().quantize(weight, named: name, grids: grids, inputs: factor, outputs: outputs, pool: pool)
-        return descent.improve(result, of: weight, grids: grids, inputs: factor, outputs: outputs, pool: pool)
+    if pass.outputSensitivity, factor.hasFactor {
+      if let sensitivity = try context.calibration?.sensitivity?.factor(of: id) {
+        let outputs = try FeedbackFactor(
+          of: sensitivity, side: .outputs, named: name, options: .init(actOrder: true, damping: pass.outputDamping), pool: pool)
+        if outputs.hasFactor {
+          let result = try TwoSidedFeedback().quantize(weight, named: name, grids: grids, inputs: factor, outputs: outputs, pool: pool)
+          return descent.improve(result, of: weight, grids: grids, inputs: factor, outputs: outputs, pool: pool)
+        }
+        note = outputs.fallback.map { "output sensitivity: " + $0 }
+      } else {
+        note = "output sensitivity: not measured for this layer: rounded without it"
       }
-      note = "its outputs move nothing: rounded without output sensitivity"
     }
     let result = try ErrorFeedback().quantize(weight, named: name, grids: grids, factor: factor, pool: pool)
     var best = descent.improve(result, of: weight, grids: grids, inputs: factor, pool: pool)
@@ -136,7 +143,7 @@ struct GPTQWorker: BlockPass {
 }
 
 extension GridTable {
-  /// The same table with wider (or narrower) ranges, in the stored type.
+  /// The same table with its ranges that much wider, in the stored type.
   func scaled(by factor: Float) -> GridTable {
     var copy = self
     for index in copy.scales.indices {

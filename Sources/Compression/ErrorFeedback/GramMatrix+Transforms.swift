@@ -23,27 +23,6 @@ extension GramMatrix {
     }
   }
 
-  /// The Gram matrix of the inputs `x · T`: `Tᵀ H T`, tokens kept. Needs two more matrices of its size while it works.
-  ///
-  /// - Parameter matrix: T, `[inputs, outputs]`.
-  /// - Throws: a matrix of another height.
-  package func transformed(by matrix: Matrix, pool: ThreadPool) throws(CompressionError) -> GramMatrix {
-    guard matrix.rows == inputs else {
-      throw CompressionError("Gram matrix", "of \(inputs) inputs cannot be transformed by \(matrix.rows) rows", kind: .usage)
-    }
-    let (from, to) = (inputs, matrix.columns)
-    let values = symmetric(pool: pool)
-    let half = Matrix(rows: from, columns: to)
-    OuterProducts.accumulate(
-      dso_outer_product(x: values.pointer, from, y: matrix.pointer, to, depth: from, into: half.pointer, to),
-      rows: from, columns: to, pool: pool)
-    let result = Matrix(rows: to, columns: to)
-    OuterProducts.accumulate(
-      dso_outer_product(x: matrix.pointer, to, y: half.pointer, to, depth: from, into: result.pointer, to, lower: true),
-      rows: to, columns: to, pool: pool)
-    return GramMatrix(lower: result, tokens: tokens, totalWeight: totalWeight)
-  }
-
   /// `Σ xᵀy` of two batches that belong to the same tokens, added to `sum` `[x.columns, y.columns]`.
   ///
   /// - Throws: extents that do not fit.

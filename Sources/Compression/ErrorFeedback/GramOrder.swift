@@ -30,17 +30,9 @@ enum GramOrder {
     return Int(counts.reduce(0, +))
   }
 
-  /// Rows and columns in the given order, both triangles.
-  static func permuted(_ gram: GramMatrix, order: [Int32], keepingGram: Bool, pool: ThreadPool) -> Matrix {
+  /// Rows and columns in the given order, both triangles. Takes the matrix's memory.
+  static func permuted(_ gram: GramMatrix, order: [Int32], pool: ThreadPool) -> Matrix {
     let n = order.count
-    if keepingGram {
-      let source = gram.symmetric(pool: pool)
-      let target = Matrix(rows: n, columns: n)
-      pool.ranges(of: n, grain: 16) { rows in
-        for row in rows { dso_gather(source.row(Int(order[row])), order, Int64(n), target.row(row)) }
-      }
-      return target
-    }
     let matrix = gram.take(pool: pool)
     permuteRows(of: matrix, order: order)
     pool.run(n, scratchBytes: n * 4) { row, scratch in

@@ -4,37 +4,63 @@ import Tensors
 
 /// Moves a weight towards what makes good, on the inputs that compressed blocks leave, the outputs it had on the original ones.
 ///
-/// With x the input in the uncompressed model and x̂ the one behind compressed blocks, W + W·E[(x − x̂) x̂ᵀ]·(E[x̂ x̂ᵀ] + d·I)⁻¹ is the weight whose
-/// outputs on x̂ are nearest to W·x (the idea of GPTAQ, Li et al. 2025, as a correction of the target before rounding). All of that step
-/// overfits the calibration text; the share λ in 0...1 that serves held-out tokens best is known in closed form, since the error there is a
-/// parabola in λ.
+/// With x the input in the uncompressed model and x̂ the one behind compressed blocks, W + W·E[(x − x̂) x̂ᵀ]·(E[x̂ x̂ᵀ] + d·I)⁻¹ is the
+/// weight whose outputs on x̂ are nearest to W·x (the idea of GPTAQ, Li et al. 2025, as a correction of the target before rounding). All of
+/// that step overfits the calibration text; the share λ in 0...1 that serves held-out tokens best is known in closed form, since the error
+/// there is a parabola in λ.
 struct Retargeting {
+  /// Of Σ x̂ x̂ᵀ over all tokens.
   let factor: FeedbackFactor
-  /// Σ (x − x̂) x̂ᵀ over the tokens that the step is found on.
+  /// Σ (x − x̂) x̂ᵀ over the tokens that the step is found on, and what they weigh.
   let cross: Matrix
+  let trainingWeight: Double
   /// The same, and Σ x̂ x̂ᵀ, over held-out tokens.
   let heldOutCross: Matrix
   let heldOutGram: Matrix
   let pool: ThreadPool
 
-  /// - Returns: the moved weight, and λ.
-  func move(_ weight: WeightRows) -> (weight: Matrix, share: Double) {
+  init(factor: FeedbackFactor, statistics: CrossStatistics, pool: ThreadPool) {
+    self.init(
+      factor: factor, cross: statistics.cross, trainingWeight: statistics.trainingWeight, heldOutCross: statistics.heldOutCross,
+      heldOutGram: statistics.heldOutGram.symmetric(pool: pool), pool: pool)
+  }
+
+  init(factor: FeedbackFactor, cross: Matrix, trainingWeight: Double, heldOutCross: Matrix, heldOutGram: Matrix, pool: ThreadPool) {
+    self.factor = factor
+    self.cross = cross
+    self.trainingWeight = trainingWeight
+    self.heldOutCross = heldOutCross
+    self.heldOutGram = heldOutGram
+    self.pool = pool
+  }
+
+  struct Outcome {
+    let weight: Matrix
+    /// λ; 0 where the weight stays as it is.
+    let share: Double
+    /// False where the inputs are what they were, so that there is nothing to move for.
+    let isNeeded: Bool
+  }
+
+  func move(_ weight: WeightRows) -> Outcome {
     let (rows, n) = (weight.rows, weight.columns)
     let original = Matrix(rows: rows, columns: n)
     for row in 0..<rows { weight.read(row: row, into: original.row(row)) }
-    guard factor.hasFactor else { return (original, 0) }
+    guard factor.hasFactor, trainingWeight > 0 else { return Outcome(weight: original, share: 0, isNeeded: false) }
     let step = solve(product(original, cross))
+    // The factor is of all tokens, the cross sums of some.
+    scale(step.pointer, count: rows * n, by: Float(factor.totalWeight / trainingWeight))
     let along = product(original, heldOutCross)
     let spread = product(step, heldOutGram)
     let (gain, cost) = (Self.dot(along, step), Self.dot(spread, step))
-    guard cost > 0, gain > 0 else { return (original, 0) }
+    guard cost > 0, gain > 0 else { return Outcome(weight: original, share: 0, isNeeded: cost != 0) }
     let share = min(1, gain / cost)
     let ones = [Float](repeating: Float(share), count: n)
     pool.run(rows) { row, _ in
       dso_scale_elements(step.row(row), ones, 1, Int64(n))
       dso_add(step.row(row), original.row(row), Int64(n))
     }
-    return (original, share)
+    return Outcome(weight: original, share: share, isNeeded: true)
   }
 
   private static func dot(_ a: Matrix, _ b: Matrix) -> Double {

@@ -12,6 +12,9 @@ struct AutoRoundWorker: BlockPass {
   /// What is added to the diagonal of the output's Fisher information, as a share of its mean.
   private static let damping: Float = 0.1
 
+  private static let fewWindows =
+    "the calibration text is too short to put windows aside: what training gained is judged on windows that it was trained on"
+
   var record = PassRecord(pass: AutoRound.identifier)
 
   var plan: [ParameterID: WeightStorage] { schemes.mapValues(WeightStorage.quantized) }
@@ -25,15 +28,19 @@ struct AutoRoundWorker: BlockPass {
     let (quantized, notes) = try started(block, of: graph, in: context)
     // A head has no output to be compared block by block: it keeps its start.
     guard pass.iterations > 0, block.kind != .head else {
+      let untrained = pass.iterations > 0 ? "a head is not trained: kept as it started" : nil
       for (node, id) in targeted {
-        guard case .quantized(let tensor) = try quantized[id].load() else { continue }
-        try finish(node, id, tensor, clipped: notes[node.scope]?.clipped ?? 0, fallback: notes[node.scope]?.fallback, of: &graph)
+        let fallback = [notes[node.scope]?.fallback, untrained].compactMap { $0 }
+        try finish(
+          node, id, try quantized.quantizedWeight(id, of: node.scope), clipped: notes[node.scope]?.clipped ?? 0,
+          fallback: fallback.isEmpty ? nil : fallback.joined(separator: "; "), of: &graph)
       }
       return
     }
     var weights: [LearnedWeight] = []
-    for (_, id) in targeted {
-      guard case .dense(let original) = try graph[id].load(), case .quantized(let start) = try quantized[id].load() else { continue }
+    for (node, id) in targeted {
+      let original = try graph.denseWeight(id, of: node.scope)
+      let start = try quantized.quantizedWeight(id, of: node.scope)
       weights.append(
         try LearnedWeight(
           id, named: graph[id].name, weight: .tensor(original), start: start, margin: pass.start == .feedback ? Self.margin : nil,
@@ -46,8 +53,8 @@ struct AutoRoundWorker: BlockPass {
       pass: pass, block: block, graph: quantized, calibration: calibration, interpreter: context.interpreter, loss: weighed ?? .plain,
       seed: SeededRandom.value(seed: context.seed, index: UInt64(block.nodes.lowerBound)))
     let outcome = try training.run(weights)
-    for (node, id) in targeted {
-      guard let weight = weights.first(where: { $0.id == id }) else { continue }
+    if outcome.judgesTrainedText, !record.warnings.contains(Self.fewWindows) { record.warnings.append(Self.fewWindows) }
+    for ((node, id), weight) in zip(targeted, weights) {
       var fallback = notes[node.scope]?.fallback.map { [$0] } ?? []
       if pass.loss == .sensitivity, weighed == nil { fallback.append("the block's sensitivity is not known: all errors weighed alike") }
       if !(outcome.best < outcome.start) { fallback.append("training did not lower the block's error: kept as it started") }
@@ -74,16 +81,12 @@ struct AutoRoundWorker: BlockPass {
       for layer in worker.record.layers { notes[layer.module] = layer }
     case .nearest:
       let statistics = try context.calibration?.statistics(.columns, in: graph) ?? [:]
-      for (node, id) in graph.linears(of: block) {
-        guard let scheme = schemes[id], case .dense(let tensor) = try graph[id].load() else { continue }
-        let (rows, name) = (WeightRows.tensor(tensor), graph[id].name)
-        let table = try GridTable(
-          searching: rows, named: name, scheme: scheme, importance: statistics[node.inputs[0]]?.meanSquare, elements: .imatrix,
-          scaleType: graph[id].nativeType.map { $0 == .float64 ? .float32 : $0 }, pool: context.pool)
-        let result = try table.quantize(rows, named: name, pool: context.pool)
-        notes[node.scope] = PassRecord.Layer(
-          module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: result.clipped)
-        try quantized.replace(id, with: .quantized(result.tensor))
+      let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
+      record.warnOfDeadInputs(in: block, readBy: targeted, statistics, consequence: ImportanceRounding.deadInputs)
+      for (node, id) in targeted {
+        guard let scheme = schemes[id] else { continue }
+        notes[node.scope] = try ImportanceRounding.quantize(
+          node, id, as: scheme, statistics: statistics[node.inputs[0]], in: &quantized, pool: context.pool)
       }
     }
     return (quantized, notes)

@@ -18,6 +18,8 @@ struct RoundingTraining {
   struct Outcome {
     var start: Double
     var best: Double
+    /// Whether the fixed set was trained on too.
+    var judgesTrainedText: Bool
   }
 
   func run(_ weights: [LearnedWeight]) throws -> Outcome {
@@ -26,8 +28,13 @@ struct RoundingTraining {
     let loaded = try LoadedBlock(block, of: graph)
       .overriding(Dictionary(uniqueKeysWithValues: weights.map { ($0.id, $0.values) }), of: graph)
     let wanted = Set(weights.map(\.id))
-    var outcome = Outcome(start: try judge(set.fixed, loaded, targets), best: 0)
+    var outcome = Outcome(start: try judge(set.fixed, loaded, targets), best: 0, judgesTrainedText: set.judgesTrainedText)
     outcome.best = outcome.start
+    guard outcome.start.isFinite else {
+      throw CompressionError(
+        block.name, "cannot be trained: its error is not finite",
+        remedy: "the model's weights or activations hold NaN, infinities or values far out of range", kind: .badData)
+    }
     var draw = TrainingSet.Draw(set.drawn, seed: seed)
     let first = pass.learningRate > 0 ? pass.learningRate : 1 / Float(pass.iterations)
     let firstRange = pass.rangeRate > 0 ? pass.rangeRate : first
@@ -65,7 +72,10 @@ struct RoundingTraining {
     let weights = try LoadedBlock(block, of: source)
     for batch in 0..<calibration.batchCount {
       try Interruption.check()
-      let input = try calibration.referenceInput(batch) ?? calibration.input(batch)
+      guard let input = try calibration.referenceInput(batch) else {
+        throw CompressionError(
+          block.name, "cannot be trained: the uncompressed model's activations were not kept", kind: .badConfiguration)
+      }
       try store.store(
         try interpreter.run(block, of: source, weights: weights, input: input, sequences: calibration.layout(of: batch)), for: batch)
     }

@@ -20,6 +20,8 @@ struct TrainingWindows {
 struct TrainingSet {
   let drawn: [TrainingWindows]
   let fixed: [TrainingWindows]
+  /// Whether there were too few windows to keep the fixed set out of training.
+  let judgesTrainedText: Bool
 
   /// With enough windows the fixed set, an eighth of them and at most 32 windows or so, is put aside; with few it is drawn from too.
   init(layouts: [SequenceLayout], windows limit: Int) {
@@ -43,7 +45,8 @@ struct TrainingSet {
     let spacing = max(1, parts.count / wanted)
     let isFixed = parts.indices.map { $0 % spacing == spacing - 1 && $0 / spacing < wanted }
     fixed = zip(parts, isFixed).filter(\.1).map(\.0)
-    drawn = parts.count >= 16 ? zip(parts, isFixed).filter { !$0.1 }.map(\.0) : parts
+    judgesTrainedText = parts.count < 16
+    drawn = judgesTrainedText ? parts : zip(parts, isFixed).filter { !$0.1 }.map(\.0)
   }
 
   /// Parts in an order of their own for every round through the text, without end.

@@ -5,11 +5,13 @@ import ModelGraph
 /// every group are trained, by signed gradient descent, until the block computes what the uncompressed one did. Needs calibration text.
 ///
 /// A block is trained on the activations that the compressed blocks before it leave, towards what the uncompressed model has behind it. The
-/// result is never worse than the start, by the loss on windows that are put aside for this.
+/// result is never worse than the start, by the loss on windows that are put aside for this (with fewer than 16 steps' worth of windows: on
+/// windows that are trained on too, and the report says so).
 public struct AutoRound: CompressionPass {
   public static let identifier = "autoround"
   public static let contract = PassContract(establishes: [.quantizedWeights], forbids: [.quantizedWeights])
 
+  /// Which layers become what.
   public var targets = QuantizationTargets()
   /// Steps of training for each block; 0 keeps the start.
   public var iterations = 200
@@ -19,10 +21,12 @@ public struct AutoRound: CompressionPass {
   public var learningRate: Float = 0
   /// The same for the ranges, as a share of them. 0 for the learning rate.
   public var rangeRate: Float = 0
+  /// What training starts from.
   public var start = Start.feedback
+  /// How an error of the block's output is weighed.
   public var loss = Loss.sensitivity
 
-  /// What training starts from.
+  /// Codes that training may start from.
   public enum Start: String, Codable, Sendable, Hashable, CaseIterable {
     /// Every weight at its nearest code, on scales with the smallest squared error.
     case nearest
@@ -30,7 +34,7 @@ public struct AutoRound: CompressionPass {
     case feedback
   }
 
-  /// How an error of the block's output is weighed.
+  /// Ways to weigh errors.
   public enum Loss: String, Codable, Sendable, Hashable, CaseIterable {
     /// All tokens and features alike.
     case plain

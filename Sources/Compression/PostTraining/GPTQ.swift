@@ -3,37 +3,40 @@ import Execution
 import ModelGraph
 import Tensors
 
-/// Rounding with error feedback (GPTQ, Frantar et al. 2022): what the rounding of one input's weights does to a layer's outputs is made good
-/// by the weights that follow. Needs calibration text.
+/// Rounding with error feedback (GPTQ, Frantar et al. 2022): what the rounding of one input's weights does to a layer's outputs is made
+/// good by the weights that follow. Needs calibration text.
 ///
-/// Scales are fixed first, from the original weights (static groups), so that inputs may be processed in the order of their size. With
-/// `outputSensitivity` errors are weighed by what the model's output distribution feels of them, between outputs and between tokens
-/// (`TwoSidedFeedback`), which takes a backward pass and is worth most at few bits.
-public struct GPTQ: CompressionPass {
+/// Scales are fixed first, from the weights before any feedback (static groups; with `retarget` they are the moved weights'), so that
+/// inputs may be processed in the order of their size. With `outputSensitivity` errors are weighed by what the model's output distribution
+/// feels of them, between outputs and between tokens (`TwoSidedFeedback`), which takes a backward pass and is worth most at few bits.
+public struct GPTQ: TargetedPass {
   public static let identifier = "gptq"
   public static let contract = PassContract(establishes: [.quantizedWeights], forbids: [.quantizedWeights])
 
+  /// Which layers become what.
   public var targets = QuantizationTargets()
   /// Inputs with large activations first.
   public var actOrder = true
-  /// What is added to the diagonal of the inputs' Gram matrix, as a share of its mean; raised where that does not make it positive definite.
+  /// What is added to the diagonal of the inputs' Gram matrix, as a share of its mean; raised where that does not make it positive
+  /// definite.
   public var damping: Float = 0.01
+  /// How the scale of a group is found before feedback.
   public var scaleSearch = ScaleSearch.imatrix
-  /// Tries wider and narrower ranges than the search's and keeps, for each output, the one that is best after feedback. At 3 bits and below
-  /// feedback asks for wider ones.
+  /// Tries four ranges that are wider than the search's and keeps, for each output, the one that is best after feedback: at 3 bits and
+  /// below feedback asks for wider ones.
   public var rangeTrials = RangeTrials.automatic
   /// Weighs errors by the Fisher information of the layer's outputs.
   public var outputSensitivity = false
   /// `damping` for that matrix.
   public var outputDamping: Float = 0.1
-  /// Moves weights towards the outputs of the uncompressed model, as far as held-out calibration text says that it serves. Takes a second stream
-  /// of activations.
+  /// Moves weights towards the outputs of the uncompressed model, as far as held-out calibration text says that it serves. Takes a second
+  /// stream of activations, and calibration text of at least two batches.
   public var retarget = false
 
   /// Sweeps of coordinate descent over the codes that feedback left (`CoordinateDescent`). For wide layers they take longer than feedback.
   public var polish = Polish.automatic
 
-  /// How the scale of a group is found before feedback.
+  /// What the scale of a group is found by.
   public enum ScaleSearch: String, Codable, Sendable, Hashable, CaseIterable {
     /// From the group's extremes.
     case extremes
@@ -75,7 +78,7 @@ public struct GPTQ: CompressionPass {
     }
   }
 
-  /// When other ranges are tried.
+  /// When wider ranges are tried.
   public enum RangeTrials: String, Codable, Sendable, Hashable, CaseIterable {
     /// At 3 bits and below.
     case automatic

@@ -15,9 +15,10 @@ import Tensors
 /// - The start is the best grid of the search for the smallest squared error, not the extremes.
 /// - Errors are measured in steps of the grid, so that β means the same for weights of any magnitude.
 /// - Every scale is judged as the value it will be stored as, and what is kept is the best seen: never above the start's norm.
-public struct HalfQuadratic: LayerwiseQuantization {
+public struct HalfQuadratic: LayerwiseQuantization, TargetedPass {
   public static let identifier = "hqq"
 
+  /// Which layers become what.
   public var targets = QuantizationTargets()
   /// The exponent p, above 0 and at most 1.
   public var norm: Float = 0.7

@@ -5,10 +5,11 @@ import Tensors
 
 /// Round-to-nearest on the scales (and zero points) with the smallest error weighed by importance: E[x²] of each input on calibration text,
 /// and the weights' own size (llama.cpp's importance matrix). One forward of the text, and a search.
-public struct ImportanceMatrix: CompressionPass {
+public struct ImportanceMatrix: TargetedPass {
   public static let identifier = "imatrix"
   public static let contract = PassContract(establishes: [.quantizedWeights], forbids: [.quantizedWeights])
 
+  /// Which layers become what.
   public var targets = QuantizationTargets()
   /// How the importance of an input becomes that of its weights.
   public var elements = ElementImportance.imatrix
@@ -57,24 +58,12 @@ public struct ImportanceMatrix: CompressionPass {
       guard let statistics = try context.calibration?.statistics(.columns, in: graph) else {
         throw CompressionError(block.name, "cannot be calibrated", remedy: "give --calibration", kind: .usage)
       }
+      record.warnOfDeadInputs(in: block, readBy: targeted, statistics, consequence: ImportanceRounding.deadInputs)
       for (node, id) in targeted {
-        guard let scheme = schemes[id], case .dense(let tensor) = try graph[id].load() else { continue }
-        var importance = statistics[node.inputs[0]]?.meanSquare
-        var fallback: String?
-        if importance?.contains(where: { $0 > 0 }) != true {
-          importance = nil
-          fallback = "no activation reached it: every weight counts alike"
-        }
-        let weight = WeightRows.tensor(tensor)
-        let (name, pool) = (graph[id].name, context.pool)
-        let grids = try GridTable(
-          searching: weight, named: name, scheme: scheme, importance: importance, elements: pass.elements,
-          scaleType: graph[id].nativeType.map { $0 == .float64 ? .float32 : $0 }, pool: pool)
-        let result = try grids.quantize(weight, named: name, pool: pool)
+        guard let scheme = schemes[id] else { continue }
         record.layers.append(
-          PassRecord.Layer(
-            module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: result.clipped, fallback: fallback))
-        try graph.replace(id, with: .quantized(result.tensor))
+          try ImportanceRounding.quantize(
+            node, id, as: scheme, statistics: statistics[node.inputs[0]], elements: pass.elements, in: &graph, pool: context.pool))
       }
     }
   }

@@ -48,7 +48,7 @@ extension LayerwiseQuantization {
 
 extension Parameter {
   /// What scales of its values are stored as: the checkpoint's type for it, float32 for float64; nil for codes.
-  var scaleType: DataType? { nativeType.map { $0 == .float64 ? .float32 : $0 } }
+  package var scaleType: DataType? { nativeType.map { $0 == .float64 ? .float32 : $0 } }
 }
 
 /// Takes the targeted layers of each block one after the other, so that one weight is all that is in memory.
@@ -61,7 +61,8 @@ private struct LayerwiseWorker<Pass: LayerwiseQuantization>: BlockPass {
 
   mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws {
     for (node, id) in graph.linears(of: block) {
-      guard let scheme = schemes[id], case .dense(let weight) = try graph[id].load() else { continue }
+      guard let scheme = schemes[id] else { continue }
+      let weight = try graph.denseWeight(id, of: node.scope)
       let result = try pass.quantize(weight, named: graph[id].name, as: scheme, scaleType: graph[id].scaleType ?? .float32, in: context)
       record.layers.append(
         PassRecord.Layer(

@@ -4,9 +4,10 @@ import Tensors
 ///
 /// A narrower range than the extremes' own clips a few large weights and represents all others more finely; the fewer the bits, the more
 /// that gains. Every scale is judged as the value it will be stored as. Never worse, in squared error, than any `ScaleRule`.
-public struct MinimumSquaredError: LayerwiseQuantization {
+public struct MinimumSquaredError: LayerwiseQuantization, TargetedPass {
   public static let identifier = "mse"
 
+  /// Which layers become what.
   public var targets = QuantizationTargets()
 
   public init() {}

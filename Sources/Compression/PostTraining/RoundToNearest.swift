@@ -1,10 +1,12 @@
 import Tensors
 
 /// Round-to-nearest quantization: scales from each group's extremes, every weight to its nearest code. Needs no data.
-public struct RoundToNearest: LayerwiseQuantization {
+public struct RoundToNearest: LayerwiseQuantization, TargetedPass {
   public static let identifier = "round-to-nearest"
 
+  /// Which layers become what.
   public var targets = QuantizationTargets()
+  /// How the scale of a symmetric group follows from its weights.
   public var scaleRule = ScaleRule.signedAbsmax
 
   public init() {}

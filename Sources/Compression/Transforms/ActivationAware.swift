@@ -4,13 +4,14 @@ import ModelGraph
 /// Activation-aware quantization (AWQ, Lin et al. 2024): inputs that carry large activations get finer weights, by factors folded into what
 /// produces them; then scales with the smallest weighted error are searched. Needs calibration text.
 ///
-/// The factors of an input are s = E|x|^r / (mean|w|^(1−r) + 1e-4), for the r that makes the error of the layers' outputs least, tr(ΔW H ΔWᵀ)
-/// with the Gram matrix H of the input, after rounding as it will be done. What differs from the original: no factors at all are tried too, the
-/// error is that of each linear layer instead of the block's, and on a sample of outputs.
+/// The factors of an input are s = E|x|^r / (mean|w|^(1−r) + 1e-4), for the r that makes the error of the layers' outputs least, tr(ΔW H
+/// ΔWᵀ) with the Gram matrix H of the input, after rounding as it will be done. What differs from the original: no factors at all are tried
+/// too, the error is that of each linear layer instead of the block's, and on a sample of outputs.
 public struct ActivationAware: CompressionPass {
   public static let identifier = "awq"
   public static let contract = PassContract(establishes: [.quantizedWeights], forbids: [.quantizedWeights])
 
+  /// Which layers become what.
   public var targets = QuantizationTargets()
   /// Exponents that are tried, evenly from 0 up to below 1.
   public var steps = 20

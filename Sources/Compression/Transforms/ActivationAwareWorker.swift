@@ -20,8 +20,11 @@ struct ActivationAwareWorker: BlockPass {
     let statistics = try calibration.statistics([.gram, .columns], in: graph)
     let (inputs, skipped) = FoldableInput.all(in: block, of: graph)
     record.warnings += skipped.map { "\($0.module): searched without factors: \($0.reason)" }
+    record.warnOfDeadInputs(in: block, readBy: targeted, statistics, consequence: ImportanceRounding.deadInputs)
     for input in inputs {
-      guard let found = statistics[input.value], let gram = found.gram else { continue }
+      guard let found = statistics[input.value], let gram = found.gram else {
+        throw CompressionError(input.readers.first?.node.scope ?? block.name, "was not reached by calibration", kind: .badData)
+      }
       var search = FactorSearch(
         input: input, meanMagnitude: found.meanMagnitude, meanSquare: found.meanSquare, gram: gram.symmetric(pool: context.pool),
         steps: pass.steps, pool: context.pool)
@@ -31,22 +34,10 @@ struct ActivationAwareWorker: BlockPass {
       record.rescaled += input.changedModules
     }
     for (node, id) in targeted {
-      guard let scheme = schemes[id], case .dense(let tensor) = try graph[id].load() else { continue }
-      var importance = statistics[node.inputs[0]]?.meanSquare
-      var fallback: String?
-      if importance?.contains(where: { $0 > 0 }) != true {
-        importance = nil
-        fallback = "no activation reached it: every weight counts alike"
-      }
-      let weight = WeightRows.tensor(tensor)
-      let grids = try GridTable(
-        searching: weight, named: graph[id].name, scheme: scheme, importance: importance, elements: .imatrix,
-        scaleType: graph[id].scaleType, pool: context.pool)
-      let result = try grids.quantize(weight, named: graph[id].name, pool: context.pool)
+      guard let scheme = schemes[id] else { continue }
       record.layers.append(
-        PassRecord.Layer(
-          module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: result.clipped, fallback: fallback))
-      try graph.replace(id, with: .quantized(result.tensor))
+        try ImportanceRounding.quantize(
+          node, id, as: scheme, statistics: statistics[node.inputs[0]], in: &graph, pool: context.pool))
     }
   }
 }

@@ -5,8 +5,8 @@ import Foundation
 import ModelGraph
 import Tensors
 
-/// The search for the factors that one input of linear layers is divided by: tries exponents, rounds a sample of the layers' rows on the scaled
-/// weights, and measures what their outputs lose.
+/// The search for the factors that one input of linear layers is divided by: tries exponents, rounds a sample of the layers' rows on the
+/// scaled weights, and measures what their outputs lose.
 struct FactorSearch {
   /// Some rows of a layer that reads the input.
   private struct Sample {
@@ -45,7 +45,10 @@ struct FactorSearch {
     let stride = max(1, (total + outputs - 1) / max(1, outputs))
     var magnitudes = ColumnMagnitudes(columns: input.channel.count)
     for (id, scheme) in layers {
-      guard case .dense(let tensor) = try graph[id].load(), tensor.shape[1] == input.channel.count else { continue }
+      let tensor = try graph.denseWeight(id, of: graph[id].module)
+      guard tensor.shape[1] == input.channel.count else {
+        throw CompressionError(graph[id].module, "of \(tensor.shape) does not fit its input of \(input.channel.count)", kind: .badData)
+      }
       let rows = WeightRows.tensor(tensor)
       magnitudes.add(rows)
       let chosen = Array(Swift.stride(from: 0, to: rows.rows, by: stride))
@@ -62,6 +65,11 @@ struct FactorSearch {
   func best() throws -> [Float]? {
     guard !samples.isEmpty, gram.columns == input.channel.count else { return nil }
     var best: (error: Double, factors: [Float]?) = (try error([Float](repeating: 1, count: input.channels)), nil)
+    guard best.error.isFinite else {
+      throw CompressionError(
+        samples[0].name, "has weights and activations so large that their error overflows", remedy: "leave it out with --ignore",
+        kind: .badData)
+    }
     for step in 0..<steps {
       let candidate = factors(exponent: Float(step) / Float(steps))
       let error = try error(candidate)

@@ -7,8 +7,8 @@ import Tensors
 extension FoldableInput {
   /// Divides every channel by its factor in the producer and multiplies the readers' columns, and lets statistics and sensitivities follow.
   ///
-  /// Weights become float32 in memory. A gain or a bias is rounded to its stored type at once; readers then take the factor that the rounded
-  /// gain stands for, so that nothing of the function is lost to it.
+  /// Weights become float32 in memory. A gain or a bias is rounded to its stored type at once; rows and readers then take the factor that
+  /// the rounded value stands for, so that nothing of the function is lost to it.
   /// - Parameter factors: one a channel, finite and above 0.
   func fold(_ factors: [Float], into graph: inout ModelGraph, in context: PassContext) throws {
     guard factors.count == channels, factors.allSatisfy({ $0.isFinite && $0 > 0 && (1 / $0).isFinite }) else {
@@ -18,9 +18,9 @@ extension FoldableInput {
     switch producer {
     case .gain(let gain): factors = try Self.divide(gain, by: factors, in: &graph)
     case .rows(let weight, let bias, _):
-      let inverse = factors.map { 1 / $0 }
-      try Self.scale(weight, rows: inverse, columns: nil, in: &graph, pool: context.pool)
-      if let bias { _ = try Self.divide(bias, by: factors, in: &graph) }
+      // The bias settles the factors, for it is rounded and the rows are not.
+      if let bias { factors = try Self.divide(bias, by: factors, in: &graph) }
+      try Self.scale(weight, rows: factors.map { 1 / $0 }, columns: nil, in: &graph, pool: context.pool)
       context.calibration?.sensitivity?.scaleFactor(of: weight, by: factors)
     }
     let columns = channel.map { factors[$0] }
@@ -40,13 +40,13 @@ extension FoldableInput {
     guard case .dense(let tensor) = try graph[id].load(), let values = tensor.float32Values(), values.count == factors.count else {
       throw CompressionError(graph[id].name, "does not fit its \(factors.count) factors", kind: .badData)
     }
-    let type = graph[id].nativeType.map { $0 == .float64 ? .float32 : $0 } ?? .float32
+    let type = graph[id].scaleType ?? .float32
     var (results, exact) = (values, factors)
     for index in values.indices {
       let divided = type.rounding(values[index] / factors[index])
       let factor = values[index] / divided
       // Beyond the type's range, or 0: the value stays, and so does the weight.
-      if divided.isFinite, factor.isFinite, factor > 0 {
+      if divided.isFinite, factor.isFinite, factor > 0, (1 / factor).isFinite {
         (results[index], exact[index]) = (divided, factor)
       } else {
         exact[index] = values[index] == 0 ? factors[index] : 1

@@ -5,8 +5,8 @@ import Tensors
 /// Rotates the model's features so that none stands out, without changing what the model computes; everything is folded into the weights
 /// (QuaRot, Ashkboos et al. 2024, and SpinQuant, Liu et al. 2024: R1 on the residual stream, R2 between values and the output projection).
 ///
-/// Weights are transformed as they are read and rounded to the type they are stored in. Gains of the norms on the stream move into the layers
-/// that read them and become 1; a head that is tied to the embedding becomes a weight of its own, for gains act on it alone.
+/// Weights are transformed as they are read and rounded to the type they are stored in. Gains of the norms on the stream move into the
+/// layers that read them and become 1; a head that is tied to the embedding becomes a weight of its own, for gains act on it alone.
 public struct HadamardRotation: CompressionPass {
   public static let identifier = "rotate"
   public static let contract = PassContract(establishes: [.rotatedFeatures], forbids: [.quantizedWeights, .rotatedFeatures])
@@ -40,11 +40,14 @@ public struct HadamardRotation: CompressionPass {
     return try plan.rewritten()
   }
 
-  public func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass { Worker() }
+  public func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass {
+    // A rotation changes neither the shape of a graph nor what can be rotated.
+    Worker(record: PassRecord(pass: Self.identifier, warnings: RotationPlan.shortfalls(of: graph)))
+  }
 
   /// All was done when the model was prepared.
   private struct Worker: BlockPass {
-    var record = PassRecord(pass: HadamardRotation.identifier)
+    var record: PassRecord
     var plan: [ParameterID: WeightStorage] { [:] }
     mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) {}
   }
@@ -94,17 +97,61 @@ private struct RotationPlan {
 
   /// Values leave attention as sums of values: what turns every head's values is undone in the layer that reads them.
   private mutating func rotateHeads(_ node: Node) {
-    guard case .attention(let attention) = node.operation, node.inputs.count == 3,
-      let values = graph.producer(of: node.inputs[2]), case .linear = values.operation,
-      graph.readers(of: values.output).count == 1, case let readers = graph.readers(of: node.output), readers.count == 1,
-      case .linear = readers[0].operation, let output = readers[0].parameters.first,
-      Set(values.parameters + [output]).isDisjoint(with: graph.sharedParameters)
-    else { return }
+    guard case .attention(let attention) = node.operation, case .between(let values, let output) = Self.turn(of: node, in: graph) else {
+      return
+    }
     // Another stream of random signs than the residual's.
     let headSeed = SeededRandom.value(seed: seed, index: UInt64(node.output.index))
     let turn = { HadamardTransform(width: attention.valueDimension, seed: headSeed, repetitions: $0) }
     editOutputs(of: values, turn(attention.keyValueHeads))
     edit(output) { $0.inputs = turn(attention.queryHeads) }
+  }
+
+  /// What a rotation of the heads' values would be folded into.
+  private enum HeadTurn {
+    case between(values: Node, output: ParameterID)
+    case impossible(reason: String)
+  }
+
+  private static func turn(of node: Node, in graph: ModelGraph) -> HeadTurn {
+    guard node.inputs.count == 3, let values = graph.producer(of: node.inputs[2]), case .linear = values.operation else {
+      return .impossible(reason: "values do not come from a linear layer")
+    }
+    guard graph.readers(of: values.output).count == 1 else { return .impossible(reason: "values are used elsewhere as well") }
+    let readers = graph.readers(of: node.output)
+    guard readers.count == 1, case .linear = readers[0].operation, let output = readers[0].parameters.first else {
+      return .impossible(reason: "what attention gives is not read by one linear layer alone")
+    }
+    guard Set(values.parameters + [output]).isDisjoint(with: graph.sharedParameters) else {
+      return .impossible(reason: "a weight beside them is shared")
+    }
+    return .between(values: values, output: output)
+  }
+
+  /// What of the rotations is left out or done in part, a sentence each.
+  static func shortfalls(of graph: ModelGraph) -> [String] {
+    var result: [String] = []
+    if let width = graph.nodes.first.flatMap({ graph[$0.output].width }), let block = Self.blockSize(of: width) {
+      result.append("features are rotated in blocks of \(block): no Hadamard matrix is known for all \(width)")
+    }
+    var layers: [String: [String]] = [:]
+    for node in graph.nodes {
+      guard case .attention(let attention) = node.operation else { continue }
+      let dimension = attention.valueDimension
+      if case .impossible(let reason) = Self.turn(of: node, in: graph) {
+        layers["values of heads are not rotated: \(reason)", default: []].append(node.scope)
+      } else if let block = Self.blockSize(of: dimension) {
+        let what = block == 1 ? "are not rotated" : "are rotated in blocks of \(block)"
+        layers["values of heads \(what): no Hadamard matrix is known for \(dimension)", default: []].append(node.scope)
+      }
+    }
+    return result + layers.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value.joined(separator: ", ")))" }
+  }
+
+  /// Features that are rotated together; nil when it is all of them.
+  private static func blockSize(of width: Int) -> Int? {
+    let size = HadamardTransform(width: width, seed: 0).size
+    return size < width ? size : nil
   }
 
   /// The graph that reads the rotated parameters.

@@ -4,8 +4,8 @@ import Foundation
 import ModelGraph
 import Tensors
 
-/// Moves part of the range of activations into the weights, channel by channel, so that both are easier to quantize (SmoothQuant, Xiao et al.
-/// 2023): s = absmax(x)^α / absmax(w)^(1−α), folded into what produces x. For int8 activations; needs calibration text.
+/// Moves part of the range of activations into the weights, channel by channel, so that both are easier to quantize (SmoothQuant, Xiao et
+/// al. 2023): s = absmax(x)^α / absmax(w)^(1−α), folded into what produces x. For int8 activations; needs calibration text.
 ///
 /// Producers are the norms before the query, key and value projections and before the MLP, the value projection (heads that share its rows
 /// share their factors), and the MLP's up projection. What cannot be folded is left as it is, and the report says so.
@@ -43,8 +43,12 @@ public struct SmoothQuant: CompressionPass {
       }
       let (inputs, skipped) = FoldableInput.all(in: block, of: graph)
       record.warnings += skipped.map { "\($0.module): not smoothed: \($0.reason)" }
+      record.warnOfDeadInputs(
+        in: block, readBy: graph.linears(of: block), statistics, consequence: "nothing of their range is moved")
       for input in inputs {
-        guard let peaks = statistics[input.value]?.absmax else { continue }
+        guard let peaks = statistics[input.value]?.absmax else {
+          throw CompressionError(input.readers.first?.node.scope ?? block.name, "was not reached by calibration", kind: .badData)
+        }
         try input.fold(try factors(for: input, peaks: peaks, of: graph), into: &graph, in: context)
         record.rescaled += input.changedModules
       }
@@ -52,10 +56,7 @@ public struct SmoothQuant: CompressionPass {
 
     private func factors(for input: FoldableInput, peaks: [Float], of graph: ModelGraph) throws -> [Float] {
       var weights = ColumnMagnitudes(columns: peaks.count)
-      for (_, id) in input.readers {
-        guard case .dense(let tensor) = try graph[id].load() else { continue }
-        weights.add(.tensor(tensor))
-      }
+      for (node, id) in input.readers { weights.add(.tensor(try graph.denseWeight(id, of: node.scope))) }
       var activation = [Float](repeating: 0, count: input.channels)
       var weight = activation
       for (feature, channel) in input.channel.enumerated() {

@@ -7,7 +7,7 @@ extension ReportPage {
       var table = HTMLTable("Choices that were quantized and measured", first: "", ["bits per weight", "predicted KL", "measured KL"])
       for (index, round) in allocation.rounds.prefix(20).enumerated() {
         table.row(
-          "\(index + 1)",
+          "\(index + 1)\(round.isKept == true ? " (kept)" : "")",
           [round.bitsPerWeight.map { NumberText.fixed($0, 4) } ?? ""]
             + [round.predictedKL, round.measuredKL].map { $0.map(NumberText.nats) ?? "" })
       }

@@ -35,12 +35,7 @@ extension CompressionReport {
 
     /// The relative change of perplexity with its interval, in words.
     var perplexityChange: (value: String, interval: String)? {
-      guard let perplexityRatio, perplexityRatio.isFinite else { return nil }
-      var words = ""
-      if let interval = perplexityRatioInterval, interval.lower.isFinite, interval.upper.isFinite {
-        words = "\(NumberText.percentChange(interval.lower - 1)) to \(NumberText.percentChange(interval.upper - 1))"
-      }
-      return (NumberText.percentChange(perplexityRatio - 1), words)
+      CompressionReport.Interval.change(perplexityRatio, perplexityRatioInterval)
     }
   }
 }

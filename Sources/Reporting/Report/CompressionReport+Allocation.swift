@@ -15,11 +15,14 @@ extension CompressionReport {
     public var predictedKL: Double?
     /// The same measured on calibration text that was held out.
     public var measuredKL: Double?
+    /// How far the choice may be from the best within the limit: nats per token of predicted divergence for `target-bpw`, bytes for
+    /// `max-kl`. 0 when it is the best, above 0 when there were too many to search exactly.
+    public var gap: Double?
     /// Predictions that `measuredKL` is the mean of.
     public var heldOutTokens: Int?
     /// What measuring sensitivities and solving took.
     public var seconds: Double?
-    /// Every choice that was quantized and measured; the last one is the result.
+    /// Every choice that was quantized and measured, in this order; one of them is kept.
     public var rounds: [Round]
     /// What was chosen, in model order.
     public var groups: [Group]
@@ -29,11 +32,14 @@ extension CompressionReport {
       public var bitsPerWeight: Double?
       public var predictedKL: Double?
       public var measuredKL: Double?
+      /// Whether this choice is the result.
+      public var isKept: Bool?
 
-      public init(bitsPerWeight: Double? = nil, predictedKL: Double? = nil, measuredKL: Double? = nil) {
+      public init(bitsPerWeight: Double? = nil, predictedKL: Double? = nil, measuredKL: Double? = nil, isKept: Bool? = nil) {
         self.bitsPerWeight = bitsPerWeight
         self.predictedKL = predictedKL
         self.measuredKL = measuredKL
+        self.isKept = isKept
       }
     }
 
@@ -66,7 +72,8 @@ extension CompressionReport {
 
     public init(
       goal: String, limit: Double? = nil, bitsPerWeight: Double? = nil, weights: Int? = nil, bytes: Int? = nil, predictedKL: Double? = nil,
-      measuredKL: Double? = nil, heldOutTokens: Int? = nil, seconds: Double? = nil, rounds: [Round] = [], groups: [Group] = []
+      measuredKL: Double? = nil, gap: Double? = nil, heldOutTokens: Int? = nil, seconds: Double? = nil, rounds: [Round] = [],
+      groups: [Group] = []
     ) {
       self.goal = goal
       self.limit = limit
@@ -75,6 +82,7 @@ extension CompressionReport {
       self.bytes = bytes
       self.predictedKL = predictedKL
       self.measuredKL = measuredKL
+      self.gap = gap
       self.heldOutTokens = heldOutTokens
       self.seconds = seconds
       self.rounds = rounds
@@ -88,7 +96,7 @@ extension CompressionReport.Allocation: ReportSection {
     self.init(
       goal: try reader.requiredString("goal"), limit: try reader.double("limit"), bitsPerWeight: try reader.double("bitsPerWeight"),
       weights: try reader.count("weights"), bytes: try reader.count("bytes"), predictedKL: try reader.double("predictedKL"),
-      measuredKL: try reader.double("measuredKL"), heldOutTokens: try reader.count("heldOutTokens"),
+      measuredKL: try reader.double("measuredKL"), gap: try reader.double("gap"), heldOutTokens: try reader.count("heldOutTokens"),
       seconds: try reader.double("seconds"), rounds: try reader.sections("rounds") ?? [], groups: try reader.sections("groups") ?? [])
   }
 
@@ -100,6 +108,7 @@ extension CompressionReport.Allocation: ReportSection {
     writer.set("bytes", bytes)
     writer.set("predictedKL", predictedKL)
     writer.set("measuredKL", measuredKL)
+    writer.set("gap", gap)
     writer.set("heldOutTokens", heldOutTokens)
     writer.set("seconds", seconds)
     writer.set("rounds", rounds)
@@ -111,13 +120,14 @@ extension CompressionReport.Allocation.Round: ReportSection {
   init(reader: ReportReader) throws(ReportError) {
     self.init(
       bitsPerWeight: try reader.double("bitsPerWeight"), predictedKL: try reader.double("predictedKL"),
-      measuredKL: try reader.double("measuredKL"))
+      measuredKL: try reader.double("measuredKL"), isKept: try reader.bool("kept"))
   }
 
   func write(to writer: inout ReportWriter) {
     writer.set("bitsPerWeight", bitsPerWeight)
     writer.set("predictedKL", predictedKL)
     writer.set("measuredKL", measuredKL)
+    writer.set("kept", isKept)
   }
 }
 

@@ -19,6 +19,16 @@ extension CompressionReport {
       self.lower = lower
       self.upper = upper
     }
+
+    /// A change of perplexity with its interval, in words; nil without a ratio.
+    static func change(_ ratio: Double?, _ interval: Interval?) -> (value: String, interval: String)? {
+      guard let ratio, ratio.isFinite else { return nil }
+      var words = ""
+      if let interval, interval.lower.isFinite, interval.upper.isFinite {
+        words = "\(NumberText.percentChange(interval.lower - 1)) to \(NumberText.percentChange(interval.upper - 1))"
+      }
+      return (NumberText.percentChange(ratio - 1), words)
+    }
   }
 
   /// Statistics of the per-token KL divergence in nats; p999 is the 99.9th percentile.

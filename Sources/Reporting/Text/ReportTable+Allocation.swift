@@ -34,7 +34,14 @@ extension CompressionReport.Allocation {
     if let bitsPerWeight { parts.append("\(NumberText.fixed(bitsPerWeight, 4)) bits per quantized weight, scales included") }
     if let predictedKL { parts.append("KL \(NumberText.nats(predictedKL)) predicted") }
     if let measuredKL { parts.append("\(NumberText.nats(measuredKL)) measured on calibration text that was held out") }
-    if rounds.count > 1 { parts.append("\(rounds.count) choices measured") }
+    if let gap, gap > 0 {
+      let least = goal == "max-kl" ? "\(NumberText.trimmed(gap, 4)) bytes" : "KL \(NumberText.nats(gap))"
+      parts.append("not searched exactly: up to \(least) above the least")
+    }
+    if rounds.count > 1 {
+      let kept = rounds.firstIndex { $0.isKept == true }.map { ", number \($0 + 1) kept" } ?? ""
+      parts.append("\(rounds.count) choices measured\(kept)")
+    }
     if let seconds { parts.append("solved in \(NumberText.duration(seconds))") }
     return parts.joined(separator: "; ")
   }

@@ -1,0 +1,50 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// `--calibration` and what belongs to it.
+struct CalibrationOptions: ParsableArguments {
+  @Option(
+    name: .customLong("calibration"),
+    help: ArgumentHelp(
+      "The text that methods are calibrated on: .txt, or .jsonl with a \"text\" member a line; or demo, the text that ships.",
+      valueName: "file"))
+  var text: String?
+
+  @Option(name: .customLong("calibration-samples"), help: "Windows of calibration text, each of --sequence-length tokens. Default: 128.")
+  var samples: Int?
+
+  @Option(
+    name: .customLong("calibration-sampling"),
+    help: "random, or tiers: windows graded by the model's own perplexity, equally from five tiers. Default: random.")
+  var strategy: CalibrationStrategy?
+
+  func validate() throws {
+    if let samples, !(1...1 << 20).contains(samples) { throw ValidationError("--calibration-samples \(samples) is not from 1 to 1048576") }
+    if text == nil, samples != nil || strategy != nil {
+      throw ValidationError("--calibration-samples and --calibration-sampling say how --calibration is sampled, which is not given")
+    }
+  }
+
+  /// - Parameter sequenceLength: `--sequence-length`, when given.
+  func plan(sequenceLength: Int?) -> CalibrationPlan? {
+    text.map {
+      CalibrationPlan(
+        text: $0, samples: samples ?? CalibrationPlan.defaultSamples, sequenceLength: sequenceLength ?? 0, strategy: strategy ?? .random)
+    }
+  }
+}
+
+/// A recipe from a file, its text wherever it lies now.
+extension Recipe {
+  /// - Parameter text: `--calibration`, the text instead of the recipe's.
+  init(file path: String, calibration text: String?) throws {
+    let file = URL(fileURLWithPath: path)
+    self = try Recipe(yaml: TextFile.read(file), file: file.lastPathComponent)
+    guard let text else { return }
+    calibration = calibration ?? CalibrationPlan(text: text)
+    calibration?.text = text
+  }
+}
+
+extension CalibrationStrategy: ExpressibleByArgument {}
