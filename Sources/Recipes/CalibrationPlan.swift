@@ -55,10 +55,8 @@ public struct CalibrationPlan: Sendable, Hashable {
   ) throws -> CalibrationSelection {
     let tokenizer = try model.tokenizer()
     let text = try CalibrationText(contentsOf: file)
-    // A window of plain text starts anywhere: only a document has a beginning.
-    let hasBeginnings = text.layout == .lines
     let settings = try settings ?? resolved(for: graph).settings(seed: seed)
-    return try text.selection(settings, for: graph, evaluator: evaluator) { tokenizer.encode($0, addSpecialTokens: hasBeginnings) }
+    return try text.selection(settings, for: graph, evaluator: evaluator) { tokenizer.encode($0, addSpecialTokens: $1) }
   }
 
   /// One line of YAML, which is JSON too.
