@@ -73,7 +73,7 @@ struct AllocationHistory {
   }
 
   /// - Parameter tokens: predictions that divergence was measured on.
-  func section(heldOutTokens tokens: Int) -> CompressionReport.Allocation? {
+  func section(heldOutTokens tokens: Int?) -> CompressionReport.Allocation? {
     guard let kept else { return nil }
     let (round, problem) = (rounds[kept], solver.problem)
     let groups = zip(problem.groups, round.solution.choices).enumerated().map { group, chosen in

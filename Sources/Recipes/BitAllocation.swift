@@ -128,7 +128,7 @@ public struct BitAllocation {
       return try result.candidate.finish(
         result.quantized, evaluation: evaluation,
         allocation: Outcome(
-          section: history.section(heldOutTokens: held.text.predictions),
+          section: history.section(heldOutTokens: held.isHeldOut ? held.text.predictions : nil),
           warnings: subject.problem.warnings + history.warnings + held.warnings), since: start)
     }
   }

@@ -11,6 +11,8 @@ import Tensors
 struct HeldOutText {
   let text: EvaluationText
   let warnings: [String]
+  /// False where the text was too short to hold any of it out: then the windows are those that were calibrated on.
+  var isHeldOut: Bool { warnings.isEmpty }
 
   /// Tokens whose run identifies a place of a text.
   private static let run = 12

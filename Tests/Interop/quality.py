@@ -61,6 +61,7 @@ def processor_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
+failed = 0
 print("| method | mean KL | median KL | p99 KL | perplexity ratio | top-1 | CPU s |\n| --- | --- | --- | --- | --- | --- | --- |", flush=True)
 for name, flags in rows:
     if arguments.only and not any(text in name for text in arguments.only):
@@ -74,6 +75,7 @@ for name, flags in rows:
             + flags + common, capture_output=True, text=True)
         if run.returncode != 0:
             print(f"| {name} | failed: {run.stderr.strip()} | | | | | |", flush=True)
+            failed += 1
             continue
         seconds = processor_seconds() - before
         run = subprocess.run(
@@ -86,3 +88,4 @@ for name, flags in rows:
         print(
             f"| {name} | {kl['mean']:.5f} | {kl['median']:.5f} | {kl['p99']:.4f} | {accuracy['perplexityRatio']:.5f} "
             f"| {accuracy['topTokenAgreement']:.4f} | {seconds:.0f} |", flush=True)
+sys.exit(1 if failed else 0)

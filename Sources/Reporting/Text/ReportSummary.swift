@@ -49,6 +49,7 @@ struct ReportSummary {
       let group = ["groupSize", "group-size", "group_size"].lazy.compactMap { pass[$0]?.integer }.first
       if let group, group > 0 { words.append("g\(group)") }
       if let activations = pass["activations"]?.string, activations != "none" { words.append("\(activations) activations") }
+      if let overrides = pass["overrides"]?.array, !overrides.isEmpty { words.append("with other bits in places") }
       if let mixed = pass["mixed-precision"]?.string, mixed != "off" { words.append(mixed) }
       return words.joined(separator: " ")
     }

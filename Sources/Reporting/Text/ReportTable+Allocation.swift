@@ -33,7 +33,10 @@ extension CompressionReport.Allocation {
     var parts: [String] = []
     if let bitsPerWeight { parts.append("\(NumberText.fixed(bitsPerWeight, 4)) bits per quantized weight, scales included") }
     if let predictedKL { parts.append("KL \(NumberText.nats(predictedKL)) predicted") }
-    if let measuredKL { parts.append("\(NumberText.nats(measuredKL)) measured on calibration text that was held out") }
+    if let measuredKL {
+      let text = heldOutTokens == nil ? "the calibration windows" : "calibration text that was held out"
+      parts.append("\(NumberText.nats(measuredKL)) measured on \(text)")
+    }
     if let gap, gap > 0 {
       let least = goal == "max-kl" ? "\(NumberText.trimmed(gap, 4)) bytes" : "KL \(NumberText.nats(gap))"
       parts.append("not searched exactly: up to \(least) above the least")
