@@ -43,9 +43,12 @@ public enum EntryPoint {
       Terminal.print(command.message(for: error))
       exit(0)
     }
-    // The parser adds usage and hints on lines of their own: the first says what is wrong.
-    let first = command.message(for: error).split(separator: "\n").first.map(String.init) ?? "\(error)"
-    let line = first.hasPrefix("Error: ") ? String(first.dropFirst(7)) : first
+    // The parser lists accepted values, then adds usage and hints, each on lines of their own: what stands before usage says what is wrong.
+    let lines = command.message(for: error).split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
+    var line = lines.prefix { !$0.hasPrefix("Usage:") && !$0.hasPrefix("See ") }.joined(separator: " ")
+    line = line.replacingOccurrences(of: ": - ", with: ": ").replacingOccurrences(of: " - ", with: ", ")
+    if line.isEmpty { line = "\(error)" }
+    if line.hasPrefix("Error: ") { line = String(line.dropFirst(7)) }
     Terminal.printError("error: \(line); see \(command._commandName) --help")
     exit(FailureKind.usage.rawValue)
   }

@@ -40,7 +40,7 @@ final class ProgressBar: @unchecked Sendable {
     let share = progress.total > 0 ? Double(progress.completed) / Double(progress.total) : 1
     let seconds = start.duration(to: now).seconds
     let time = isDone ? "\(Self.clockText(seconds))" : share > 0.02 ? "\(Self.clockText(seconds / share - seconds)) left" : ""
-    let name = progress.stage.padding(toLength: 12, withPad: " ", startingAt: 0)
+    let name = progress.stage.padding(toLength: 21, withPad: " ", startingAt: 0)
     let percent = String(Int(share * 100)).leftPadded(to: 3) + " %"
     if isTerminal {
       let filled = Int(share * 32)

@@ -18,7 +18,8 @@ struct RunOutcome {
     }
     let missed = report.gates.filter { !$0.passed }
     guard missed.isEmpty else {
-      let names = missed.map { "\($0.name) \($0.value ?? .nan) is above \($0.limit ?? .nan)" }.joined(separator: ", ")
+      func text(_ value: Double?) -> String { String(format: "%.6g", value ?? .nan) }
+      let names = missed.map { "\($0.name) \(text($0.value)) is above \(text($0.limit))" }.joined(separator: ", ")
       Terminal.printError("error: a gate was missed: \(names); the checkpoint was kept at \(output.path)")
       throw ExitCode(FailureKind.gateMissed.rawValue)
     }

@@ -57,7 +57,7 @@ public struct BitAllocation {
         "mixed precision by measurement", "needs text to measure sensitivities on", remedy: "give --calibration FILE", kind: .usage)
     }
     guard budget.limit > 0, budget.limit.isFinite else {
-      throw RecipeError("--\(budget.name)", "of \(budget.limit) is not above 0", kind: .usage)
+      throw RecipeError("--\(budget.name)", "\(budget.limit) is not above 0", kind: .usage)
     }
     let prepared = try run.prepareWithinMemory()
     let graph = prepared.graph
@@ -70,7 +70,7 @@ public struct BitAllocation {
       let least = problem.bitsPerWeight(problem.options.reduce(0) { $0 + ($1.map(\.bytes).min() ?? 0) })
       guard least <= limit else {
         throw RecipeError(
-          "--target-bpw", "of \(limit) is less than the smallest choice needs, \(String(format: "%.4f", least)) bits per weight",
+          "--target-bpw", "\(limit) is less than the smallest choice needs, \(String(format: "%.4f", least)) bits per weight",
           remedy: "allow more, or use a larger --group-size", kind: .usage)
       }
     }
