@@ -64,6 +64,7 @@ public struct PassContract: Sendable, Hashable {
     case quantizedWeights = "quantized weights"
     case prunedChannels = "pruned channels"
     case adapters
+    case smoothedFeatures = "smoothed features"
     case rotatedFeatures = "rotated features"
   }
 

@@ -55,7 +55,8 @@ public struct Recipe: Sendable {
       if let clash = type.contract.forbids.intersection(established).first {
         throw RecipeError(
           type.identifier, "cannot work on a model that has \(clash.rawValue) already, from its checkpoint or an earlier pass",
-          remedy: "start from the unquantized checkpoint, or leave one of the passes out", kind: .badConfiguration)
+          remedy: "start from the unquantized checkpoint, leave one of the passes out, or list them in the other order",
+          kind: .badConfiguration)
       }
       established.formUnion(type.contract.establishes)
       try pass.validate(for: graph)

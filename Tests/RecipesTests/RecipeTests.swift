@@ -37,6 +37,19 @@ import Testing
     #expect(throws: Never.self) { try run(512).plan() }
   }
 
+  /// Rotation works on weights as they are read, so it would come first whatever the list said.
+  @Test func rotationStandsBeforeSmoothing() throws {
+    let model = try ModelBundle(opening: "demo")
+    let settings = RunSettings(output: FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString))
+    func plan(_ passes: [any CompressionPass]) throws {
+      let recipe = Recipe(passes: passes, calibration: CalibrationPlan(text: "demo", sequenceLength: 64))
+      _ = try CompressionRun(model: model, recipe: recipe, settings: settings).plan()
+    }
+    #expect(throws: Never.self) { try plan([HadamardRotation(), SmoothQuant(), GPTQ(bits: 4)]) }
+    let error = #expect(throws: RecipeError.self) { try plan([SmoothQuant(), HadamardRotation(), GPTQ(bits: 4)]) }
+    #expect(error?.kind == .badConfiguration)
+  }
+
   @Test func starsAndAmpersandsInsideWordsAreNoAliases() throws {
     let text = "# a *comment & more\npasses:\n- round-to-nearest: {ignore: [re:.*up_proj, 're:*&', \"re:.*\\\"*x\"]}\n"
     #expect((try Recipe(yaml: text).passes.first as? RoundToNearest)?.targets.ignore.count == 3)

@@ -9,7 +9,9 @@ import Tensors
 /// layers that read them and become 1; a head that is tied to the embedding becomes a weight of its own, for gains act on it alone.
 public struct HadamardRotation: CompressionPass {
   public static let identifier = "rotate"
-  public static let contract = PassContract(establishes: [.rotatedFeatures], forbids: [.quantizedWeights, .rotatedFeatures])
+  /// Weights are rotated as they are read, before any pass that works block by block: what smooths has to be listed behind it.
+  public static let contract = PassContract(
+    establishes: [.rotatedFeatures], forbids: [.quantizedWeights, .rotatedFeatures, .smoothedFeatures])
 
   /// The matrices that turn features.
   public enum Kind: String, Codable, Sendable, Hashable, CaseIterable {

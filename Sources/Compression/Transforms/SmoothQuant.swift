@@ -11,7 +11,7 @@ import Tensors
 /// share their factors), and the MLP's up projection. What cannot be folded is left as it is, and the report says so.
 public struct SmoothQuant: CompressionPass {
   public static let identifier = "smooth"
-  public static let contract = PassContract(forbids: [.quantizedWeights])
+  public static let contract = PassContract(establishes: [.smoothedFeatures], forbids: [.quantizedWeights])
 
   /// The share of the range that moves: 0 leaves it to the activations, 1 to the weights.
   public var alpha: Float = 0.5
