@@ -21,6 +21,8 @@ let modules: [Module] = [
   Module(name: "ModelGraph", imports: ["Tensors", "Diagnostics"]),
   Module(name: "Architectures", imports: ["ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
   Module(name: "Execution", imports: ["ModelGraph", "Tensors", "CKernels", "Diagnostics"]),
+  Module(
+    name: "Training", imports: ["Formats", "Execution", "ModelGraph", "Tensors", "CKernels", "StructuredData", "Diagnostics"]),
   Module(name: "Compression", imports: ["CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
   Module(name: "Evaluation", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Diagnostics"]),
   Module(name: "Calibration", imports: ["Evaluation", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
@@ -28,16 +30,16 @@ let modules: [Module] = [
   Module(
     name: "Recipes",
     imports: [
-      "Reporting", "Compression", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph", "Formats", "Tensors",
-      "StructuredData", "Diagnostics",
+      "Reporting", "Compression", "Training", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph", "Formats",
+      "Tensors", "StructuredData", "Diagnostics",
     ],
     external: [yams],
     resources: [.copy("Demo")]),
   Module(
     name: "DeepSeekOptimize",
     imports: [
-      "Recipes", "Reporting", "Compression", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph", "Formats", "Tensors",
-      "StructuredData", "Diagnostics",
+      "Recipes", "Reporting", "Compression", "Training", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph",
+      "Formats", "Tensors", "StructuredData", "Diagnostics",
     ]),
   Module(name: "Commands", imports: ["DeepSeekOptimize"], external: [argumentParser]),
 ]
@@ -51,7 +53,9 @@ struct Tests {
 }
 
 let tests: [Tests] = [
-  Tests(module: "StructuredData", imports: ["Diagnostics"]),
+  Tests(
+    module: "StructuredData", imports: ["Diagnostics"], fixtures: ["Templates/TemplateFixtures"],
+    scripts: ["Templates/make-template-fixtures.py"]),
   Tests(module: "Tensors", imports: ["CKernels"]),
   Tests(module: "CKernels"),
   Tests(
@@ -59,10 +63,12 @@ let tests: [Tests] = [
     fixtures: [
       "HDF5/HDF5Fixtures", "SafeTensors/SafeTensorsFixtures", "CompressedTensors/CompressedTensorsFixtures",
       "Tokenizers/TokenizerFixtures",
+      "Adapters/AdapterFixtures",
     ],
     scripts: [
       "SafeTensors/make-safetensors-fixtures.py", "CompressedTensors/make-compressed-tensors-fixtures.py",
       "Tokenizers/make-unicode-tables.py", "Tokenizers/make-tokenizer-fixtures.py",
+      "Adapters/make-adapter-fixtures.py",
     ]),
   Tests(module: "ModelGraph", imports: ["Tensors", "Diagnostics"]),
   Tests(module: "Architectures", imports: ["ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
@@ -73,6 +79,9 @@ let tests: [Tests] = [
   Tests(
     module: "Compression", imports: ["CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
     fixtures: ["ErrorFeedbackFixtures"], scripts: ["make-error-feedback-golden.py"]),
+  Tests(
+    module: "Training", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Formats", "StructuredData", "Diagnostics"],
+    fixtures: ["TrainingFixtures"], scripts: ["make-training-goldens.py"]),
   Tests(module: "Calibration", imports: ["Evaluation", "Execution", "ModelGraph", "Tensors", "Diagnostics"]),
   Tests(module: "Evaluation", imports: ["Diagnostics"]),
   Tests(module: "Reporting", imports: ["StructuredData", "Diagnostics"]),
@@ -80,7 +89,7 @@ let tests: [Tests] = [
   Tests(module: "Commands", imports: ["DeepSeekOptimize"]),
 ]
 
-let executables = ["deepseek-quant", "deepseek-optimize"]
+let executables = ["deepseek-quant", "deepseek-finetune", "deepseek-optimize"]
 
 /// What is imported, and what that imports: the umbrella only passes on what others declare, and its users are compiled again when these
 /// change only if they depend on them.

@@ -8,8 +8,8 @@ public struct OptimizeCommand: ParsableCommand {
     abstract: "Make language models smaller, and know what it cost.",
     version: "\(Tool.name) \(Tool.version)",
     subcommands: [
-      QuantSubcommand.self, EvalCommand.self, CompareCommand.self, InspectCommand.self, ConvertCommand.self, GenerateCommand.self,
-      TokenizeCommand.self, RunCommand.self,
+      QuantSubcommand.self, FinetuneSubcommand.self, EvalCommand.self, CompareCommand.self, InspectCommand.self, ConvertCommand.self,
+      GenerateCommand.self, TokenizeCommand.self, RunCommand.self,
     ])
 
   public init() {}
@@ -21,6 +21,16 @@ struct QuantSubcommand: ParsableCommand {
     commandName: "quant", abstract: QuantCommand.configuration.abstract, discussion: QuantCommand.configuration.discussion)
 
   @OptionGroup var command: QuantCommand
+
+  func run() throws { try command.run() }
+}
+
+/// The same command as `deepseek-finetune`, under the name it has here.
+struct FinetuneSubcommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "finetune", abstract: FinetuneCommand.configuration.abstract, discussion: FinetuneCommand.configuration.discussion)
+
+  @OptionGroup var command: FinetuneCommand
 
   func run() throws { try command.run() }
 }

@@ -11,3 +11,4 @@
 @_exported import Reporting
 @_exported import StructuredData
 @_exported import Tensors
+@_exported import Training

@@ -28,7 +28,7 @@ extension Interpreter {
     let quantized = quantization == .none ? nil : quantizeRows(x, rows, groupSize: Int(weight.view.group_size), scale: scale)
     var shape = weight.view
     let scratch = Int(dso_matmul_scratch_bytes(&shape))
-    let few = rows.count <= Self.fewRows && quantized == nil
+    let few = rows.count <= Self.fewRows && quantized == nil && products == .float32
     let (rowPiece, columnPiece) = pieces(rows: rows.count, columns: output.columns, few: few)
     let rowPieces = (rows.count + rowPiece - 1) / rowPiece
     let columnPieces = (output.columns + columnPiece - 1) / columnPiece
@@ -48,6 +48,8 @@ extension Interpreter {
             quantized.sums + first * quantized.groups, count, &view, begin, end, bias, target, outputs, scratch)
         } else if few {
           dso_matvec_f32(input, width, count, &view, begin, end, bias, target, outputs, scratch)
+        } else if products == .bfloat16 {
+          dso_matmul_nt_bf16(input, width, count, &view, begin, end, bias, target, outputs, scratch)
         } else {
           dso_matmul_f32(input, width, count, &view, begin, end, bias, target, outputs, scratch)
         }

@@ -69,6 +69,28 @@ extension Interpreter {
     return target
   }
 
+  func scale(_ x: Matrix, by factor: Float, inPlace: Bool) -> Matrix {
+    let output = inPlace ? x : Matrix(uninitializedRows: x.rows, columns: x.columns)
+    pool.ranges(of: x.values, grain: 16_384) { range in
+      dso_scaled_copy(x.pointer + range.lowerBound, factor, output.pointer + range.lowerBound, Int64(range.count))
+    }
+    return output
+  }
+
+  /// - Parameter parameters: magnitude, norm, and a bias when there is a third.
+  func setMagnitude(_ x: Matrix, _ parameters: [LoadedParameter], inPlace: Bool) -> Matrix {
+    let output = inPlace ? x : copy(x)
+    let factors = zip(parameters[0].vector, parameters[1].vector).map { $1 > 0 ? $0 / $1 : 0 }
+    let bias = parameters.count > 2 ? parameters[2].vector : nil
+    pool.ranges(of: x.rows, grain: max(1, 16_384 / max(1, x.columns))) { range in
+      for row in range {
+        dso_scale_elements(output.row(row), factors, 1, Int64(x.columns))
+        if let bias { dso_add(bias, output.row(row), Int64(x.columns)) }
+      }
+    }
+    return output
+  }
+
   func copy(_ x: Matrix) -> Matrix {
     let output = Matrix(rows: x.rows, columns: x.columns)
     output.pointer.update(from: x.pointer, count: x.rows * x.columns)

@@ -86,10 +86,10 @@ public struct ModelGraph: Sendable {
     return (first == 0 ? input : nodes[first - 1].output, nodes[block.nodes.upperBound - 1].output)
   }
 
-  /// The linear nodes of a block, with their weights.
+  /// The linear nodes of a block, with their weights; those of adapters aside.
   public func linears(of block: Block) -> [(node: Node, weight: ParameterID)] {
     nodes[block.nodes].compactMap { node in
-      guard case .linear = node.operation, let weight = node.parameters.first else { return nil }
+      guard case .linear = node.operation, let weight = node.parameters.first, !self[weight].role.isAdapter else { return nil }
       return (node, weight)
     }
   }

@@ -14,6 +14,11 @@ public enum Operation: Sendable, Hashable {
   case gatedActivation(Activation)
   /// The sum of two inputs.
   case add
+  /// `factor · x`: what an adapter adds is scaled so (LoRA, Hu et al. 2021).
+  case scale(Float)
+  /// `x · magnitude / norm (+ b)`, feature by feature: a linear layer's output with the rows of its weight at other lengths (DoRA, Liu et
+  /// al. 2024). Gradients take the norm as a constant. Parameters: magnitude `[features]`, norm `[features]`, and a bias when there is a third.
+  case magnitude
 
   /// The name in listings.
   public var name: String {
@@ -25,6 +30,8 @@ public enum Operation: Sendable, Hashable {
     case .attention: "attention"
     case .gatedActivation: "gatedActivation"
     case .add: "add"
+    case .scale: "scale"
+    case .magnitude: "magnitude"
     }
   }
 }

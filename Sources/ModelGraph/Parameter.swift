@@ -16,6 +16,20 @@ public enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
   case headNormGain
   case bias
   case languageModelHead
+  /// The factors of an adapter: `[rank, inputs]` and `[outputs, rank]`.
+  case adapterDown
+  case adapterUp
+  /// The lengths of a weight's rows that an adapter sets, and those that they have now.
+  case adapterMagnitude
+  case adapterNorm
+
+  /// Whether it came with an adapter, rather than with the model.
+  public var isAdapter: Bool {
+    switch self {
+    case .adapterDown, .adapterUp, .adapterMagnitude, .adapterNorm: true
+    default: false
+    }
+  }
 
   /// Whether it is one of the matrices of attention.
   public var isAttention: Bool {

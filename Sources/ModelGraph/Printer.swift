@@ -36,7 +36,8 @@ extension ModelGraph: CustomStringConvertible {
 extension Operation {
   fileprivate var detail: String? {
     switch self {
-    case .embedding, .linear, .add: nil
+    case .embedding, .linear, .add, .magnitude: nil
+    case .scale(let factor): "factor \(factor)"
     case .rmsNorm(let epsilon, let width): "epsilon \(epsilon), width \(width)"
     case .rotary(let rotary):
       "heads \(rotary.heads) of \(rotary.headDimension), turning \(rotary.rotaryDimension)\(rotary.interleaved ? " interleaved" : ""), base \(rotary.base), scaling \(rotary.scaling.detail)"

@@ -80,6 +80,11 @@ extension ModelGraph {
         && output == attention.queryHeads * attention.valueDimension
     case .gatedActivation, .add:
       holds = inputs.count == 2 && inputs[0] == inputs[1] && inputs[0] == output && shapes.isEmpty
+    case .scale(let factor):
+      holds = inputs.count == 1 && inputs[0] == output && shapes.isEmpty && factor.isFinite
+    case .magnitude:
+      holds =
+        inputs.count == 1 && inputs[0] == output && (2...3).contains(shapes.count) && shapes.allSatisfy { $0.dimensions == [output ?? 0] }
     }
     guard holds else {
       throw GraphError(

@@ -195,6 +195,7 @@ extension ParameterRole {
     case .languageModelHead: "head"
     case .normGain, .headNormGain: "norm"
     case .bias: "bias"
+    case .adapterDown, .adapterUp, .adapterMagnitude, .adapterNorm: "adapter"
     }
   }
 }

@@ -49,7 +49,7 @@ extension KernelTests {
       let tested =
         Products.kernels + CodeProducts.kernels + Attention.kernels + QuantizedCache.kernels + Normalization.kernels + Rotary.kernels
         + Activations.kernels + Distributions.kernels + Conversions.kernels + Packing.kernels + Grid.kernels
-        + Gradients.kernels + GridSearch.kernels + LearnedRounding.kernels
+        + Gradients.kernels + TrainingProducts.kernels + GridSearch.kernels + LearnedRounding.kernels + StepSizes.kernels
         + Factorization.kernels
       #expect(Set(tested) == listed)
       #expect(dso_kernel_name(-1) == nil)

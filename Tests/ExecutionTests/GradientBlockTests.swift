@@ -186,13 +186,4 @@ import Testing
         scheme: QuantizationScheme(bits: 8, activations: activations), shape: [rows, columns], codes: stored,
         scales: Tensor(scales, shape: [rows, 1]), zeroPoints: nil))
   }
-
-  func relativeDifference(_ a: Matrix, _ b: Matrix) -> Double {
-    var (difference, size) = (0.0, 0.0)
-    for index in 0..<a.rows * a.columns {
-      difference += pow(Double(a.pointer[index]) - Double(b.pointer[index]), 2)
-      size += pow(Double(b.pointer[index]), 2)
-    }
-    return (difference / size).squareRoot()
-  }
 }

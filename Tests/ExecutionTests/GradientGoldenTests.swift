@@ -9,43 +9,17 @@ import Testing
 @Suite struct GradientGoldenTests {
   static let cases = ["llama-gqa", "qwen2", "qwen3", "mistral-window", "llama-tied", "llama-rope-yarn"]
 
-  /// The mean cross-entropy of the golden windows and its gradient with respect to every parameter, one block's tape at a time.
+  /// The mean cross-entropy of the golden windows and its gradient with respect to every parameter.
   static func gradients(
-    of model: GoldenModel, threads: Int, tileRows: Int = 20
+    of model: GoldenModel, threads: Int, retention: ActivationRetention = .recompute, wanting: Set<ParameterID>? = nil
   ) throws -> (loss: Double, parameters: [ParameterID: Matrix]) {
-    let graph = model.graph
-    let interpreter = Interpreter(pool: ThreadPool(threads: threads))
     let windows = try model.integers("input_ids")
-    let layout = SequenceLayout(lengths: windows.map(\.count))
     let scored = windows.reduce(0) { $0 + $1.count - 1 }
-    let loaded = try graph.blocks.map { try LoadedBlock($0, of: graph) }
-    let wanted = Set(graph.parameterIDs)
-
-    var states = [try interpreter.run(graph.blocks[0], of: graph, weights: loaded[0], tokens: windows.flatMap { $0 }, sequences: layout)]
-    for index in 1..<graph.blocks.count - 1 {
-      states.append(
-        try interpreter.run(graph.blocks[index], of: graph, weights: loaded[index], input: states[index - 1], sequences: layout))
-    }
-    let head = graph.blocks.count - 1
-    let result = try interpreter.headLoss(
-      graph.blocks[head], of: graph, weights: loaded[head], input: states[head - 1],
+    return try Interpreter(pool: ThreadPool(threads: threads)).gradients(
+      of: LoadedModel(model.graph), tokens: windows.flatMap { $0 }, sequences: SequenceLayout(lengths: windows.map(\.count)),
       target: .tokens(windows.flatMap { $0.dropFirst() + [0] }),
-      rowWeights: windows.flatMap { Array(repeating: 1 / Float(scored), count: $0.count - 1) + [0] }, wanting: wanted,
-      inputGradient: true, tileRows: tileRows)
-    var gradients = result.gradients
-    for index in (1..<head).reversed() {
-      let tape = try interpreter.runRecording(
-        graph.blocks[index], of: graph, weights: loaded[index], input: states[index - 1], sequences: layout)
-      #expect(bitsAreEqual(tape.output, states[index]))
-      gradients = try interpreter.backward(
-        tape, outputGradient: #require(gradients.input), wanting: wanted, inputGradient: true, addingTo: gradients.parameters)
-    }
-    let tape = try interpreter.runRecording(
-      graph.blocks[0], of: graph, weights: loaded[0], tokens: windows.flatMap { $0 }, sequences: layout)
-    gradients = try interpreter.backward(
-      tape, outputGradient: #require(gradients.input), wanting: wanted, inputGradient: true, addingTo: gradients.parameters)
-    #expect(gradients.input == nil)
-    return (result.loss, gradients.parameters)
+      rowWeights: windows.flatMap { Array(repeating: 1 / Float(scored), count: $0.count - 1) + [0] },
+      wanting: wanting ?? Set(model.graph.parameterIDs), retention: retention)
   }
 
   @Test(arguments: cases)
@@ -70,6 +44,22 @@ import Testing
     }
   }
 
+  /// Keeping what is recomputed otherwise changes no bit, nor does leaving out what is frozen.
+  @Test(arguments: ["llama-gqa", "llama-tied"])
+  func neitherMemoryNorFreezingChangesABit(_ name: String) throws {
+    let model = try GoldenModel(name)
+    let all = try Self.gradients(of: model, threads: 2)
+    let kept = try Self.gradients(of: model, threads: 2, retention: .keep)
+    #expect(kept.loss == all.loss)
+    for (id, gradient) in all.parameters {
+      #expect(bitsAreEqual(gradient, try #require(kept.parameters[id])), "\(model.graph[id].name)")
+      let one = try Self.gradients(of: model, threads: 2, wanting: [id])
+      #expect(one.loss == all.loss && one.parameters.count == 1)
+      // A table that is also the head gets its two parts in the same order either way.
+      #expect(bitsAreEqual(gradient, try #require(one.parameters[id])), "\(model.graph[id].name)")
+    }
+  }
+
   @Test(arguments: ["llama-gqa", "qwen3"])
   func threadsDoNotChangeABit(_ name: String) throws {
     let model = try GoldenModel(name)
@@ -87,4 +77,13 @@ import Testing
 func bitsAreEqual(_ a: Matrix, _ b: Matrix) -> Bool {
   a.rows == b.rows && a.columns == b.columns
     && (0..<a.rows * a.columns).allSatisfy { a.pointer[$0].bitPattern == b.pointer[$0].bitPattern }
+}
+
+func relativeDifference(_ a: Matrix, _ b: Matrix) -> Double {
+  var (difference, size) = (0.0, 0.0)
+  for index in 0..<a.rows * a.columns {
+    difference += pow(Double(a.pointer[index]) - Double(b.pointer[index]), 2)
+    size += pow(Double(b.pointer[index]), 2)
+  }
+  return (difference / size).squareRoot()
 }

@@ -11,6 +11,7 @@ static volatile int code_sink;
 #include <immintrin.h>
 
 #define AVX512 __attribute__((target("avx512f,avx512vnni")))
+#define BF16 __attribute__((target("avx512f,avx512bf16")))
 #define AVX2 __attribute__((target("avx2,fma")))
 
 AVX512 static int64_t float_avx512(int64_t rounds) {
@@ -34,6 +35,19 @@ AVX512 static int64_t codes_avx512(int64_t rounds) {
   }
   for (int i = 0; i < CHAINS; i++) code_sink += _mm512_reduce_add_epi32(acc[i]);
   return rounds * CHAINS * 64 * 2;
+}
+
+BF16 static int64_t bfloat_avx512(int64_t rounds) {
+  __m512 acc[CHAINS];
+  __m512i x = _mm512_set1_epi32(0x3f003f00), y = _mm512_set1_epi32(0x3e803e80);
+  for (int i = 0; i < CHAINS; i++) acc[i] = _mm512_set1_ps((float)i);
+  for (int64_t r = 0; r < rounds; r++) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < CHAINS; i++) acc[i] = _mm512_dpbf16_ps(acc[i], (__m512bh)x, (__m512bh)y);
+    __asm__ volatile("" : "+v"(x), "+v"(y));
+  }
+  for (int i = 0; i < CHAINS; i++) float_sink += _mm512_reduce_add_ps(acc[i]);
+  return rounds * CHAINS * 32 * 2;
 }
 
 AVX2 static int64_t float_avx2(int64_t rounds) {
@@ -99,6 +113,13 @@ int64_t peak_float(peak_set set, int64_t rounds) {
 #endif
     default: return 0;
   }
+}
+
+int64_t peak_bfloat(peak_set set, int64_t rounds) {
+#if defined(__x86_64__)
+  if (set == PEAK_AVX512) return bfloat_avx512(rounds);
+#endif
+  return peak_float(set, rounds);
 }
 
 int64_t peak_codes(peak_set set, int64_t rounds) {

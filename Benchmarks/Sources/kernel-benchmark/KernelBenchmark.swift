@@ -35,16 +35,17 @@ struct KernelBenchmark {
 
   static func measure(_ w: Workload, _ library: OpenBLAS?, threads: Int, rounds: Int) throws -> [String: Any] {
     var view = w.float32
-    guard let pool = Pool(threads: threads, scratchBytes: Int(dso_matmul_scratch_bytes(&view))) else {
+    let scratchBytes = Int(max(dso_matmul_scratch_bytes(&view), dso_gradient_product_scratch_bytes()))
+    guard let pool = Pool(threads: threads, scratchBytes: scratchBytes) else {
       throw Options.Unusable(description: "\(threads) threads cannot be started")
     }
     library?.use(threads: threads)
-    var products = self.products(w, pool)
+    var products = self.products(w, pool) + trainingProducts(w, pool)
     if let library {
       products.insert(Measurement(name: "openBLAS", work: products[0].work) { library.run(w) }, at: 1)
     }
     let set = peak_set(rawValue: numericCast(dso_isa_current().rawValue))
-    for (name, loop) in [("peak_float", peak_float), ("peak_codes", peak_codes)] {
+    for (name, loop) in [("peak_float", peak_float), ("peak_bfloat", peak_bfloat), ("peak_codes", peak_codes)] {
       let operations = loop(set, 10)
       guard operations > 0 else { continue }
       let turns: Int64 = 4_000_000
@@ -64,6 +65,11 @@ struct KernelBenchmark {
     ratio("s8_4bit_g128_over_f32", "s8_4bit_g128", "f32")
     ratio("f32_over_peak", "f32", "peak_float")
     ratio("s8_8bit_over_peak", "s8_8bit", "peak_codes")
+    for (name, single) in [("nt", "f32"), ("nn", "nn_f32"), ("tn", "tn_f32")] {
+      ratio("\(name)_bf16_over_f32", "\(name)_bf16", single)
+      ratio("\(name)_bf16_over_peak", "\(name)_bf16", "peak_bfloat")
+      if name != "nt" { ratio("\(name)_f32_over_peak", single, "peak_float") }
+    }
     return [
       "billion_operations_per_second": rates.mapValues(rounded),
       "ratios": ratios,

@@ -42,6 +42,13 @@ final class Pool {
     }
   }
 
+  /// Cuts rows 0..<count into about two ranges for each thread.
+  func rows(_ count: Int, _ body: @escaping (Int64, Int64, UnsafeMutableRawPointer) -> Void) {
+    let wanted = threads == 1 ? 1 : threads * 2
+    let height = max(56, (count + wanted - 1) / wanted)
+    run((count + height - 1) / height) { task, scratch in body(Int64(task * height), Int64(min(count, (task + 1) * height)), scratch) }
+  }
+
   /// Cuts columns 0..<n into ranges of whole tiles, about four for each thread.
   func columns(_ n: Int, _ body: @escaping (Int64, Int64, UnsafeMutableRawPointer) -> Void) {
     let tile = Int(dso_matmul_tile_n())

@@ -8,6 +8,8 @@ struct Workload {
   let codes: UnsafeMutablePointer<Int8>
   let codeScales: UnsafeMutablePointer<Float>
   let result: UnsafeMutablePointer<Float>
+  /// Of the result [m, n], the activations [m, k] and the weight [n, k].
+  let gradient, activationGradient, weightGradient: UnsafeMutablePointer<Float>
   let float32, bfloat16, bits8, bits4: dso_weights
 
   init(m: Int, n: Int, k: Int) {
@@ -27,6 +29,9 @@ struct Workload {
     codeScales = memory(m) { 0 }
     dso_quantize_rows_s8(activations, Int64(k), Int64(m), Int64(k), codes, Int64(k), codeScales, Int64(k), nil)
     result = memory(m * n) { 0 }
+    gradient = memory(m * n, random)
+    activationGradient = memory(m * k) { 0 }
+    weightGradient = memory(n * k) { 0 }
 
     let floats = memory(n * k, random)
     let halves: UnsafeMutablePointer<UInt16> = memory(n * k) { 0 }

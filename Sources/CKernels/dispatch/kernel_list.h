@@ -64,6 +64,18 @@
             (const float *a, int64_t lda, int64_t m_begin, int64_t m_end, const float *b, int64_t ldb, int64_t n, int64_t k,        \
              int accumulate, float *c, int64_t ldc, void *scratch),                                                                 \
             (a, lda, m_begin, m_end, b, ldb, n, k, accumulate, c, ldc, scratch))                                                    \
+  PROCEDURE(matmul_nt_bf16,                                                                                                         \
+            (const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, const float *bias,       \
+             float *c, int64_t ldc, void *scratch),                                                                                 \
+            (a, lda, m, w, n_begin, n_end, bias, c, ldc, scratch))                                                                  \
+  PROCEDURE(matmul_nn_bf16,                                                                                                         \
+            (const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, int accumulate,          \
+             float *c, int64_t ldc, void *scratch),                                                                                 \
+            (a, lda, m, w, n_begin, n_end, accumulate, c, ldc, scratch))                                                            \
+  PROCEDURE(matmul_tn_bf16,                                                                                                         \
+            (const float *a, int64_t lda, int64_t m_begin, int64_t m_end, const float *b, int64_t ldb, int64_t n, int64_t k,        \
+             int accumulate, float *c, int64_t ldc, void *scratch),                                                                 \
+            (a, lda, m_begin, m_end, b, ldb, n, k, accumulate, c, ldc, scratch))                                                    \
   PROCEDURE(attention_backward, (const dso_attention_gradient *g, void *scratch), (g, scratch))                                     \
   PROCEDURE(rms_norm_backward,                                                                                                      \
             (const float *x, int64_t ldx, const float *gain, const float *dy, int64_t lddy, int accumulate, float *dx,              \
@@ -124,6 +136,8 @@
             (b, ldb, rows, transposed, pivots, j_begin, j_end))                                                                     \
   FUNCTION(int64_t, learned_round, (const dso_learned_row *row, float *values, uint8_t *codes), (row, values, codes))               \
   PROCEDURE(learned_update, (const dso_learned_row *row, const float *gradient, dso_learned_rates rates), (row, gradient, rates))   \
+  FUNCTION(int64_t, step_round, (const dso_step_row *row, float *values, uint8_t *codes), (row, values, codes))                     \
+  PROCEDURE(step_backward, (const dso_step_row *row, float *gradient, float *scale_gradient), (row, gradient, scale_gradient))      \
   FUNCTION(int64_t, round_with_feedback, (const dso_feedback_step *step), (step))                                                   \
   FUNCTION(int64_t, round_two_sided, (const dso_two_sided_step *step), (step))                                                      \
   FUNCTION(int64_t, descend_tile, (const dso_descent_step *step), (step))

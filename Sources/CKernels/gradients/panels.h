@@ -21,7 +21,7 @@ INLINE void copy_panel(const uint8_t *from, int64_t row_bytes, int64_t width, in
 }
 
 /// acc = the product of `units` units, unit u of row r being a[r * row_step + u * unit_step], with a panel [units][TILE_COLUMNS].
-INLINE void multiply_strided(int rows, const float *a, int64_t row_step, int64_t unit_step, const float *b, int64_t units,
+INLINE void multiply_strided(unit_kind kind, int rows, const float *a, int64_t row_step, int64_t unit_step, const float *b, int64_t units,
                              VF acc[TILE_ROWS][TILE_VECTORS]) {
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
@@ -35,7 +35,7 @@ INLINE void multiply_strided(int rows, const float *a, int64_t row_step, int64_t
     for (int r = 0; r < rows; r++) {
       VF one = vf_set(a[r * row_step]);
 #pragma clang loop unroll(full)
-      for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = vf_fma(one, column[v], acc[r][v]);
+      for (int v = 0; v < TILE_VECTORS; v++) acc[r][v] = add_product(kind, acc[r][v], one, column[v]);
     }
   }
 }
@@ -58,17 +58,36 @@ INLINE void place_tile(int rows, VF acc[TILE_ROWS][TILE_VECTORS], int add, float
     }
 }
 
+INLINE void tile_of_kind(unit_kind kind, int rows, const float *a, int64_t row_step, int64_t unit_step, const float *b, int64_t units,
+                         int add, float *c, int64_t ldc, int64_t columns) {
+  VF acc[TILE_ROWS][TILE_VECTORS];
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < TILE_VECTORS; v++) __builtin_prefetch(c + r * ldc + v * LANES, 1);
+  multiply_strided(kind, rows, a, row_step, unit_step, b, units, acc);
+  place_tile(rows, acc, add, c, ldc, columns);
+}
+
 INLINE void strided_tile(int rows, const float *a, int64_t row_step, int64_t unit_step, const float *b, int64_t units, int add,
                          float *c, int64_t ldc, int64_t columns) {
-  VF acc[TILE_ROWS][TILE_VECTORS];
-  for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * ldc, 1);
-  multiply_strided(rows, a, row_step, unit_step, b, units, acc);
-  place_tile(rows, acc, add, c, ldc, columns);
+  tile_of_kind(UNITS_F32, rows, a, row_step, unit_step, b, units, add, c, ldc, columns);
 }
 
 /// The product of a packed panel [units][TILE_ROWS] of activations and a panel of weights.
 static void run_panel_tile(int rows, const float *a, const float *b, int64_t units, int add, float *c, int64_t ldc, int64_t columns) {
   switch (rows) { TILE_CASES(strided_tile, a, 1, TILE_ROWS, b, units, add, c, ldc, columns) }
+}
+
+INLINE void paired_tile(int rows, const float *a, const float *b, int64_t units, int add, float *c, int64_t ldc, int64_t columns) {
+  tile_of_kind(UNITS_BF16, rows, a, 1, TILE_ROWS, b, units, add, c, ldc, columns);
+}
+
+/// The same where units are pairs of bfloat16; where they are floats it is the same.
+static void run_bfloat16_tile(int rows, const float *a, const float *b, int64_t units, int add, float *c, int64_t ldc, int64_t columns) {
+#if BF16_PER_UNIT == 2
+  switch (rows) { TILE_CASES(paired_tile, a, b, units, add, c, ldc, columns) }
+#else
+  run_panel_tile(rows, a, b, units, add, c, ldc, columns);
+#endif
 }
 
 #endif

@@ -17,9 +17,11 @@
 #include "Factorization.h"
 #include "GridSearch.h"
 #include "LearnedRounding.h"
+#include "Optimizer.h"
 #include "QuantizedCache.h"
 #include "StaticActivations.h"
 #include "Statistics.h"
+#include "StepSizes.h"
 #include "Transforms.h"
 
 #ifdef __cplusplus
@@ -206,5 +208,6 @@ int64_t dso_quantize_group(const float *x, int64_t count, float scale, int zero_
 #endif
 
 #include "Gradients.h"
+#include "TrainingProducts.h"
 
 #endif

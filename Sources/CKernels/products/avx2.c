@@ -2,17 +2,14 @@
 #if defined(__x86_64__)
 #include "../vectors/avx2.h"
 
-#include "../conversions/scalar.h"
 #include "blocking.h"
 #include "sizes.h"
 
-#define BF16_PER_UNIT 1
 /// Bytes would saturate in pairs; 16-bit pairs are exact.
 #define CODES_PER_UNIT 2
 #define CODES_UNSIGNED 0
 #define CODE_BYTES 2
 
-INLINE VF add_product_bf16(VF acc, VF a, VF b) { return vf_fma(a, b, acc); }
 INLINE VI add_product_codes(VI acc, VI a, VI b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
 INLINE void center_codes(const uint8_t *codes, int64_t count, int offset, uint8_t *to) {
   int64_t i = 0;

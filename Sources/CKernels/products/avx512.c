@@ -2,17 +2,14 @@
 #if defined(__x86_64__)
 #include "../vectors/avx512.h"
 
-#include "../conversions/scalar.h"
 #include "blocking.h"
 #include "sizes.h"
 
-#define BF16_PER_UNIT 2
 #define CODES_PER_UNIT 4
 /// Stored codes are multiplied as they are; what is 2^(bits-1) too much comes off with the zero points.
 #define CODES_UNSIGNED 1
 #define CODE_BYTES 1
 
-INLINE VF add_product_bf16(VF acc, VF a, VF b) { return _mm512_dpbf16_ps(acc, (__m512bh)b, (__m512bh)a); }
 INLINE VI add_product_codes(VI acc, VI a, VI b) { return _mm512_dpbusd_epi32(acc, b, a); }
 INLINE void center_codes(const uint8_t *codes, int64_t count, int offset, uint8_t *to) {
   (void)codes, (void)count, (void)offset, (void)to;

@@ -5,13 +5,14 @@
 /// What all products have in common.
 typedef struct {
   const dso_weights *w;
-  const void *a;        ///< float, bfloat16 or int8, by kind
+  const void *a;        ///< float, bfloat16 or int8, by kind; float that becomes bfloat16 when `rounding`
   int64_t lda, m;
   const float *a_scales;
   int64_t n_begin, n_end;
   const float *bias;
   float *c;
   int64_t ldc;
+  int rounding;
 } product;
 
 /// A block of K.
@@ -80,7 +81,7 @@ static void pack_weight_block(const product *p, const block *b, int64_t column, 
 
 /// Packs rows row..<row+rows of the activations, and the negative sums of their codes.
 static void pack_activation_block(const product *p, const block *b, int64_t row, int64_t rows, const dso_product_scratch *s) {
-  int64_t size = b->kind == UNITS_F32 ? 4 : b->kind == UNITS_BF16 ? 2 : 1;
+  int64_t size = b->kind == UNITS_F32 || p->rounding ? 4 : b->kind == UNITS_BF16 ? 2 : 1;
   int summed = b->kind == UNITS_CODES && (CODES_UNSIGNED || p->w->zero_points);
   for (int64_t i = 0; i < rows; i += TILE_ROWS) {
     int64_t height = dso_min_i64(TILE_ROWS, rows - i);
@@ -90,7 +91,9 @@ static void pack_activation_block(const product *p, const block *b, int64_t row,
     for (int64_t g = 0; g < b->groups; g++) {
       int64_t begin = g * b->group_size, count = dso_min_i64(b->group_size, b->count - begin);
       const uint8_t *part = from + begin * size;
-      if (b->kind == UNITS_F32 || (b->kind == UNITS_BF16 && BF16_PER_UNIT == 2) || (b->kind == UNITS_CODES && CODE_BYTES == 1)) {
+      if (p->rounding) {
+        pack_activations_how(PACK_ROUNDING, part, from_bytes, height, count * size, to);
+      } else if (b->kind == UNITS_F32 || (b->kind == UNITS_BF16 && BF16_PER_UNIT == 2) || (b->kind == UNITS_CODES && CODE_BYTES == 1)) {
         pack_activations(part, from_bytes, height, count * size, to);
       } else {
         int64_t wide = b->kind == UNITS_CODES ? CODE_BYTES : 4, pitch = DSO_LONGEST_GROUP * CODE_BYTES;
@@ -200,13 +203,19 @@ static void run_product(const product *p, unit_kind kind, void *scratch) {
 
 void DSO_KERNEL(matmul_f32)(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
                             const float *bias, float *c, int64_t ldc, void *scratch) {
-  product p = {w, a, lda, m, NULL, n_begin, n_end, bias, c, ldc};
+  product p = {w, a, lda, m, NULL, n_begin, n_end, bias, c, ldc, 0};
   run_product(&p, UNITS_F32, scratch);
+}
+
+void DSO_KERNEL(matmul_nt_bf16)(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
+                                const float *bias, float *c, int64_t ldc, void *scratch) {
+  product p = {w, a, lda, m, NULL, n_begin, n_end, bias, c, ldc, 1};
+  run_product(&p, UNITS_BF16, scratch);
 }
 
 void DSO_KERNEL(matmul_bf16)(const uint16_t *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
                              const float *bias, float *c, int64_t ldc, void *scratch) {
-  product p = {w, a, lda, m, NULL, n_begin, n_end, bias, c, ldc};
+  product p = {w, a, lda, m, NULL, n_begin, n_end, bias, c, ldc, 0};
   run_product(&p, UNITS_BF16, scratch);
 }
 
@@ -218,7 +227,7 @@ void DSO_KERNEL(matmul_s8)(const int8_t *a, int64_t lda, const float *a_scales, 
     dso_portable_matmul_s8(a, lda, a_scales, sums, m, w, n_begin, n_end, bias, c, ldc, scratch);
     return;
   }
-  product p = {w, a, lda, m, a_scales, n_begin, n_end, bias, c, ldc};
+  product p = {w, a, lda, m, a_scales, n_begin, n_end, bias, c, ldc, 0};
   run_product(&p, UNITS_CODES, scratch);
 }
 

@@ -2,16 +2,13 @@
 #if defined(__aarch64__)
 #include "../vectors/neon.h"
 
-#include "../conversions/scalar.h"
 #include "blocking.h"
 #include "sizes.h"
 
-#define BF16_PER_UNIT 1
 #define CODES_PER_UNIT 4
 #define CODES_UNSIGNED 0
 #define CODE_BYTES 1
 
-INLINE VF add_product_bf16(VF acc, VF a, VF b) { return vf_fma(a, b, acc); }
 INLINE VI add_product_codes(VI acc, VI a, VI b) { return vdotq_s32(acc, vreinterpretq_s8_s32(b), vreinterpretq_s8_s32(a)); }
 INLINE void center_codes(const uint8_t *codes, int64_t count, int offset, uint8_t *to) {
   int64_t i = 0;

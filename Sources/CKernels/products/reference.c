@@ -50,39 +50,55 @@ static float dot_bf16(const uint16_t *a, const float *b, int64_t count) {
   return sum_lanes(lanes);
 }
 
-void dso_portable_matmul_f32(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
-                             const float *bias, float *c, int64_t ldc, void *scratch) {
-  float *weights = scratch;
+static float dot_rounded(const float *a, const float *b, int64_t count) {
+  float lanes[LANES] = {0};
+  for (int64_t i = 0; i < count; i++) lanes[i % LANES] += dso_f32_of_bf16(dso_bf16_of_f32(a[i])) * b[i];
+  return sum_lanes(lanes);
+}
+
+/// What activations are and how they are multiplied; with bfloat16, weights are rounded.
+typedef enum { FLOATS, BFLOATS, ROUNDED_FLOATS } activations;
+
+static float dot_of(activations kind, const void *a, int64_t at, const float *b, int64_t count) {
+  switch (kind) {
+    case FLOATS: return dot((const float *)a + at, b, count);
+    case BFLOATS: return dot_bf16((const uint16_t *)a + at, b, count);
+    case ROUNDED_FLOATS: break;
+  }
+  return dot_rounded((const float *)a + at, b, count);
+}
+
+static void multiply(activations kind, const void *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
+                     const float *bias, float *c, int64_t ldc, float *weights) {
   for (int64_t j = n_begin; j < n_end; j++) {
     for (int64_t i = 0; i < m; i++) c[i * ldc + j] = 0;
     for (int64_t begin = 0; begin < w->k; begin += DSO_PORTABLE_CHUNK) {
       int64_t count = dso_min_i64(DSO_PORTABLE_CHUNK, w->k - begin);
       decode(w, j, begin, count, weights);
-      for (int64_t i = 0; i < m; i++) c[i * ldc + j] += dot(a + i * lda + begin, weights, count);
+      for (int64_t i = 0; kind != FLOATS && i < count; i++) weights[i] = dso_f32_of_bf16(dso_bf16_of_f32(weights[i]));
+      for (int64_t i = 0; i < m; i++) c[i * ldc + j] += dot_of(kind, a, i * lda + begin, weights, count);
     }
     if (bias)
       for (int64_t i = 0; i < m; i++) c[i * ldc + j] += bias[j];
   }
+}
+
+void dso_portable_matmul_f32(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
+                             const float *bias, float *c, int64_t ldc, void *scratch) {
+  multiply(FLOATS, a, lda, m, w, n_begin, n_end, bias, c, ldc, scratch);
 }
 
 void dso_portable_matvec_f32(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
                              const float *bias, float *c, int64_t ldc, void *scratch) {
-  dso_portable_matmul_f32(a, lda, m, w, n_begin, n_end, bias, c, ldc, scratch);
+  multiply(FLOATS, a, lda, m, w, n_begin, n_end, bias, c, ldc, scratch);
 }
 
 void dso_portable_matmul_bf16(const uint16_t *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
                               const float *bias, float *c, int64_t ldc, void *scratch) {
-  float *weights = scratch;
-  for (int64_t j = n_begin; j < n_end; j++) {
-    for (int64_t i = 0; i < m; i++) c[i * ldc + j] = 0;
-    for (int64_t begin = 0; begin < w->k; begin += DSO_PORTABLE_CHUNK) {
-      int64_t count = dso_min_i64(DSO_PORTABLE_CHUNK, w->k - begin);
-      decode(w, j, begin, count, weights);
-      if (w->storage != DSO_STORAGE_BF16)
-        for (int64_t i = 0; i < count; i++) weights[i] = dso_f32_of_bf16(dso_bf16_of_f32(weights[i]));
-      for (int64_t i = 0; i < m; i++) c[i * ldc + j] += dot_bf16(a + i * lda + begin, weights, count);
-    }
-    if (bias)
-      for (int64_t i = 0; i < m; i++) c[i * ldc + j] += bias[j];
-  }
+  multiply(BFLOATS, a, lda, m, w, n_begin, n_end, bias, c, ldc, scratch);
+}
+
+void dso_portable_matmul_nt_bf16(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
+                                 const float *bias, float *c, int64_t ldc, void *scratch) {
+  multiply(ROUNDED_FLOATS, a, lda, m, w, n_begin, n_end, bias, c, ldc, scratch);
 }

@@ -2,18 +2,20 @@
 #ifndef DSO_TILE_H
 #define DSO_TILE_H
 
+#include "bfloat16.h"
+
 enum { TILE_COLUMNS = TILE_VECTORS * LANES };
 
 /// What a 32-bit unit of a panel holds.
 typedef enum { UNITS_F32, UNITS_BF16, UNITS_CODES } unit_kind;
 
 /// acc + a * b for one unit per lane. Accumulators of codes are 32-bit integers in float registers.
-/// Attention includes this file without HAS_PRODUCTS: it has floats only.
+/// Files without products of codes include this one without HAS_PRODUCTS.
 INLINE VF add_product(unit_kind kind, VF acc, VF a, VF b) {
   switch (kind) {
     case UNITS_F32: return vf_fma(a, b, acc);
-#ifdef HAS_PRODUCTS
     case UNITS_BF16: return add_product_bf16(acc, a, b);
+#ifdef HAS_PRODUCTS
     case UNITS_CODES: return vf_cast(add_product_codes(vi_cast(acc), vi_cast(a), vi_cast(b)));
 #else
     default: return acc;

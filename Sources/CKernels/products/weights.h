@@ -29,21 +29,20 @@ static void pack_float_weights(const dso_weights *w, unit_kind kind, int64_t row
       pack_rows(from, w->row_bytes, rows, size * count, to + part, TILE_COLUMNS);
       continue;
     }
+    if (kind == UNITS_BF16 && w->storage == DSO_STORAGE_F32) {
+      const uint8_t *from = rows > 0 ? dso_weight_row(w, row + part) + 4 * begin : decoded;
+      pack_rows_how(PACK_ROUNDING, from, w->row_bytes, rows, 4 * count, to + part, TILE_COLUMNS);
+      continue;
+    }
     enum { PITCH = DSO_BLOCK_UNITS * 2 * 4 };
     uint8_t *codes = decoded + LANES * PITCH;
-    for (int64_t r = 0; r < rows; r++) {
-      float *line = (float *)(void *)(decoded + r * PITCH);
-      decode_floats(w, row + part + r, begin, count, codes, line);
-      if (kind != UNITS_BF16) continue;
-#if BF16_PER_UNIT == 2
-      DSO_KERNEL(convert_f32_to_bf16)(line, (uint16_t *)(void *)line, count);
-#else
-      if (w->storage == DSO_STORAGE_BF16) continue;
-      for (int64_t i = 0; i < count; i++) line[i] = dso_f32_of_bf16(dso_bf16_of_f32(line[i]));
-#endif
+    for (int64_t r = 0; r < rows; r++)
+      decode_floats(w, row + part + r, begin, count, codes, (float *)(void *)(decoded + r * PITCH));
+    if (kind == UNITS_BF16 && w->storage != DSO_STORAGE_BF16) {
+      pack_rows_how(PACK_ROUNDING, decoded, PITCH, rows, 4 * count, to + part, TILE_COLUMNS);
+    } else {
+      pack_rows(decoded, PITCH, rows, 4 * count, to + part, TILE_COLUMNS);
     }
-    int64_t size = kind == UNITS_BF16 && BF16_PER_UNIT == 2 ? 2 : 4;
-    pack_rows(decoded, PITCH, rows, size * count, to + part, TILE_COLUMNS);
   }
 }
 

@@ -31,7 +31,8 @@ extension BackwardPass {
     pool.run(tasks, scratchBytes: Int(dso_gradient_product_scratch_bytes())) { task, scratch in
       var view = weight.view
       let row = task / columnPieces * rowPiece, column = task % columnPieces * columnPiece
-      dso_matmul_nn_f32(
+      let product = interpreter.products == .bfloat16 ? dso_matmul_nn_bf16 : dso_matmul_nn_f32
+      product(
         gradient.row(row), Int64(gradient.columns), Int64(min(rowPiece, gradient.rows - row)), &view, Int64(column),
         Int64(min(column + columnPiece, target.columns)), accumulate ? 1 : 0, target.row(row), Int64(target.columns), scratch)
     }
@@ -43,7 +44,8 @@ extension BackwardPass {
     let piece = max(56, (target.rows + wanted - 1) / wanted)
     pool.run((target.rows + piece - 1) / piece, scratchBytes: Int(dso_gradient_product_scratch_bytes())) { task, scratch in
       let begin = task * piece
-      dso_matmul_tn_f32(
+      let product = interpreter.products == .bfloat16 ? dso_matmul_tn_bf16 : dso_matmul_tn_f32
+      product(
         gradient.pointer, Int64(gradient.columns), Int64(begin), Int64(min(begin + piece, target.rows)), input.pointer,
         Int64(input.columns), Int64(target.columns), Int64(gradient.rows), accumulate ? 1 : 0, target.pointer, Int64(target.columns),
         scratch)
@@ -58,7 +60,7 @@ extension BackwardPass {
     return (max(1, rows), max(tile, (columns / wanted + tile - 1) / tile * tile))
   }
 
-  private func addRows(of gradient: Matrix, to sum: Matrix) {
+  func addRows(of gradient: Matrix, to sum: Matrix) {
     pool.ranges(of: gradient.columns, grain: 64) { range in
       dso_sum_rows(
         gradient.pointer + range.lowerBound, Int64(gradient.columns), Int64(gradient.rows), Int64(range.count),

@@ -39,6 +39,29 @@ extension BackwardPass {
     contribute(interpreter.rotate(gradient, rotary, tape.sequences, inPlace: own, inverse: true), to: node.inputs[0])
   }
 
+  /// Of `y = x · m / n + b` with n held constant: dx = dy · m / n, dm = the sum over rows of dy · x / n, db = that of dy.
+  func magnitude(_ node: Node, _ gradient: Matrix) throws {
+    let input = try tape.value(node.inputs[0], of: node)
+    let parameters = try node.parameters.indices.map { try tape.parameter($0, of: node) }
+    if node.parameters.count > 2, let sum = try sum(for: node.parameters[2], rows: 1, columns: gradient.columns) {
+      addRows(of: gradient, to: sum)
+    }
+    if let sum = try sum(for: node.parameters[0], rows: 1, columns: gradient.columns) {
+      let shares = parameters[1].vector.map { $0 > 0 ? 1 / $0 : 0 }
+      let products = Matrix(uninitializedRows: gradient.rows, columns: gradient.columns)
+      pool.ranges(of: gradient.rows, grain: max(1, 16_384 / max(1, gradient.columns))) { range in
+        for row in range {
+          products.row(row).update(from: gradient.row(row), count: gradient.columns)
+          dso_scale_elements(products.row(row), input.row(row), 1, Int64(gradient.columns))
+          dso_scale_elements(products.row(row), shares, 1, Int64(gradient.columns))
+        }
+      }
+      addRows(of: products, to: sum)
+    }
+    guard isNeeded(node.inputs[0]) else { return }
+    contribute(interpreter.setMagnitude(gradient, Array(parameters.prefix(2)), inPlace: false), to: node.inputs[0])
+  }
+
   func gatedActivation(_ node: Node, _ gradient: Matrix, _ activation: Activation) throws {
     let (gate, up) = (try tape.value(node.inputs[0], of: node), try tape.value(node.inputs[1], of: node))
     let results = node.inputs.map { isNeeded($0) ? Matrix(uninitializedRows: gate.rows, columns: gate.columns) : nil }

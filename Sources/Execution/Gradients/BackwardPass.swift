@@ -49,6 +49,10 @@ final class BackwardPass {
       case .attention(let attention): try self.attention(node, gradient, attention)
       case .gatedActivation(let activation): try gatedActivation(node, gradient, activation)
       case .add: for input in node.inputs { contribute(gradient, to: input) }
+      case .scale(let factor):
+        let own = isKnownUniquelyReferenced(&gradient)
+        contribute(interpreter.scale(gradient, by: factor, inPlace: own), to: node.inputs[0])
+      case .magnitude: try magnitude(node, gradient)
       }
     }
     return BlockGradients(

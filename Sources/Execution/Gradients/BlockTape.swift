@@ -31,9 +31,9 @@ public struct BlockTape: Sendable {
     var needed: Set<ValueID> = []
     for node in graph.nodes[block.nodes] {
       switch node.operation {
-      case .linear, .rmsNorm, .gatedActivation: needed.formUnion(node.inputs)
+      case .linear, .rmsNorm, .gatedActivation, .magnitude: needed.formUnion(node.inputs)
       case .attention: needed.formUnion(node.inputs + [node.output])
-      case .embedding, .rotary, .add: break
+      case .embedding, .rotary, .add, .scale: break
       }
     }
     return needed

@@ -28,10 +28,8 @@ struct ReportPage {
   }
 
   var body: String {
-    notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + size + accuracy + activations + keyValueCache
-      + calibration + allocation
-      + layers
-      + speed + gates + identity
+    notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + training + size + accuracy + activations
+      + keyValueCache + calibration + allocation + layers + speed + gates + identity
   }
 
   var footer: String {

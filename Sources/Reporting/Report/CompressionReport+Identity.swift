@@ -30,11 +30,16 @@ extension CompressionReport {
     public var modelSHA256: String?
     public var calibrationSHA256: String?
     public var evalSHA256: String?
+    /// What was trained on. An extension of schema 1.
+    public var dataSHA256: String?
 
-    public init(modelSHA256: String? = nil, calibrationSHA256: String? = nil, evalSHA256: String? = nil) {
+    public init(
+      modelSHA256: String? = nil, calibrationSHA256: String? = nil, evalSHA256: String? = nil, dataSHA256: String? = nil
+    ) {
       self.modelSHA256 = modelSHA256
       self.calibrationSHA256 = calibrationSHA256
       self.evalSHA256 = evalSHA256
+      self.dataSHA256 = dataSHA256
     }
   }
 
@@ -80,13 +85,14 @@ extension CompressionReport.Inputs: ReportSection {
   init(reader: ReportReader) throws(ReportError) {
     self.init(
       modelSHA256: try reader.string("modelSHA256"), calibrationSHA256: try reader.string("calibrationSHA256"),
-      evalSHA256: try reader.string("evalSHA256"))
+      evalSHA256: try reader.string("evalSHA256"), dataSHA256: try reader.string("dataSHA256"))
   }
 
   func write(to writer: inout ReportWriter) {
     writer.set("modelSHA256", modelSHA256)
     writer.set("calibrationSHA256", calibrationSHA256)
     writer.set("evalSHA256", evalSHA256)
+    writer.set("dataSHA256", dataSHA256)
   }
 }
 

@@ -17,6 +17,8 @@ public struct CompressionReport: Sendable, Equatable {
   public var outputs: [OutputFile]
   /// The text that passes were calibrated on; nil when none needed any. An extension of schema 1.
   public var calibration: Calibration?
+  /// How parameters were trained; nil when none were. An extension of schema 1.
+  public var training: Training?
   public var size: Size?
   public var accuracy: Accuracy?
   /// What ways of bringing in activations cost, that of the checkpoint first; nil when it quantizes none. An extension of schema 1.
@@ -35,7 +37,7 @@ public struct CompressionReport: Sendable, Equatable {
 
   public init(
     tool: Tool, model: Model, recipe: [JSONValue] = [], inputs: Inputs? = nil, outputs: [OutputFile] = [],
-    calibration: Calibration? = nil, size: Size? = nil,
+    calibration: Calibration? = nil, training: Training? = nil, size: Size? = nil,
     accuracy: Accuracy? = nil, activations: [ActivationForm]? = nil, keyValueCache: KeyValueCache? = nil,
     allocation: Allocation? = nil, layers: [Layer]? = nil, speed: Speed? = nil,
     resources: Resources? = nil, gates: [Gate] = [], warnings: [String] = []
@@ -46,6 +48,7 @@ public struct CompressionReport: Sendable, Equatable {
     self.inputs = inputs
     self.outputs = outputs
     self.calibration = calibration
+    self.training = training
     self.size = size
     self.accuracy = accuracy
     self.activations = activations
@@ -80,7 +83,7 @@ public struct CompressionReport: Sendable, Equatable {
       recipe: recipe,
       inputs: try reader.section("inputs"),
       outputs: try reader.sections("outputs") ?? [],
-      calibration: try reader.section("calibration"), size: try reader.section("size"),
+      calibration: try reader.section("calibration"), training: try reader.section("training"), size: try reader.section("size"),
       accuracy: try reader.section("accuracy"),
       activations: try reader.sections("activations"),
       keyValueCache: try reader.section("keyValueCache"),
@@ -102,6 +105,7 @@ public struct CompressionReport: Sendable, Equatable {
     writer.set("inputs", inputs)
     if !outputs.isEmpty { writer.set("outputs", outputs) }
     writer.set("calibration", calibration)
+    writer.set("training", training)
     writer.set("size", size)
     writer.set("accuracy", accuracy)
     writer.set("activations", activations)

@@ -1,0 +1,7 @@
+/// Learned step sizes, for AVX2.
+#if defined(__x86_64__)
+#include "../vectors/avx2.h"
+
+#include "steps.h"
+#include "../vectors/end.h"
+#endif

@@ -1,0 +1,4 @@
+/// Learned step sizes, portable.
+#include "../gridsearch/portable.h"
+
+#include "steps.h"

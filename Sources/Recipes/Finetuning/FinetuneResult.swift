@@ -1,0 +1,141 @@
+import Compression
+import Diagnostics
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import Reporting
+import StructuredData
+import Tensors
+import Training
+
+/// Writes what was trained, reads it again, and reports.
+struct FinetuneResult {
+  let run: FinetuneRun
+  let subject: FinetuneSubject
+  let loop: FinetuneLoop
+  let place: OutputDirectory
+
+  func write(since start: ContinuousClock.Instant) throws -> CompressionReport {
+    try loop.clear()
+    switch run.settings.method {
+    case .lora: try writeAdapter()
+    case .full: try writeModel()
+    }
+    var report = try makeReport()
+    report.resources = ResourceMeter.resources(
+      since: start, clock: ContinuousClock(), bytesRead: run.model.sourceBytes,
+      bytesWritten: report.outputs.reduce(0) { $0 + ($1.bytes ?? 0) }, threads: run.interpreter.pool.threads)
+    try place.write(report.json.text(), to: "report.json")
+    try place.write(HTMLReport.render(report), to: "report.html")
+    try place.commit()
+    return report
+  }
+
+  private func writeAdapter() throws {
+    let adaptation = run.settings.adaptation
+    let values = subject.parametrization.values
+    var modules: [AdapterModule] = []
+    for adapter in subject.adapters {
+      func tensor(_ id: ParameterID) throws -> Tensor {
+        guard let matrix = values[id] else { throw TrainingError(adapter.module, "was not trained", kind: .badData) }
+        return matrix.tensor(subject.graph[id].shape)
+      }
+      guard
+        let module = AdapterModule(
+          name: adapter.module, a: try tensor(adapter.down), b: try tensor(adapter.up), magnitude: try adapter.magnitude.map(tensor),
+          scaling: adaptation.scaling == .standard
+            ? Double(adaptation.alpha) / Double(adaptation.rank) : Double(adaptation.alpha) / Double(adaptation.rank).squareRoot())
+      else { throw TrainingError(adapter.module, "cannot be saved as an adapter", kind: .badData) }
+      modules.append(module)
+    }
+    let configuration = AdapterConfiguration(
+      rank: adaptation.rank, alpha: Double(adaptation.alpha), isRankStabilized: adaptation.scaling == .rankStabilized,
+      isWeightDecomposed: adaptation.magnitude, baseModel: run.modelName)
+    let checkpoint = try AdapterCheckpoint(configuration: configuration, modules: modules)
+    let layers = subject.base.blocks.flatMap { subject.base.linears(of: $0).map(\.node.scope) }
+    try checkpoint.write(to: place.partial, format: run.adapterFormat, modelModules: layers)
+    // What loaders will see is what was trained.
+    let again = try AdapterCheckpoint(place.partial)
+    for (written, read) in zip(checkpoint.modules, again.modules) {
+      guard written.name == read.name, hasBytes(written.a, read.a), hasBytes(written.b, read.b), written.scaling == read.scaling else {
+        throw TrainingError(written.name, "was not read again as it was written", remedy: "check the disk", kind: .inputOutput)
+      }
+    }
+  }
+
+  private func hasBytes(_ a: Tensor, _ b: Tensor) -> Bool {
+    a.withUnsafeBytes { first in b.withUnsafeBytes { first.elementsEqual($0) } }
+  }
+
+  /// Every parameter in the type that the checkpoint had it in.
+  private func writeModel() throws {
+    let graph = subject.graph
+    var tensors: [(name: String, tensor: Tensor)] = []
+    for id in graph.parameterIDs {
+      guard let matrix = subject.parametrization.values[id],
+        let tensor = matrix.tensor(graph[id].shape).converted(to: graph[id].nativeType ?? .float32)
+      else { throw TrainingError(graph[id].name, "cannot be written", kind: .badData) }
+      tensors.append((graph[id].name, tensor))
+    }
+    let writer = try SafeTensorsWriter(
+      directory: place.partial,
+      tensors: tensors.map { TensorDescriptor(name: $0.name, dataType: $0.tensor.dataType, shape: $0.tensor.shape) })
+    for (name, tensor) in tensors { try tensor.withUnsafeBytes { try writer.write(name, $0) } }
+    try writer.finish()
+    try place.write(run.model.configuration.text(), to: "config.json")
+    for companion in try run.model.companions() { try place.write(companion.content, to: companion.name) }
+    _ = try ModelBundle(opening: place.partial.path)
+  }
+
+  private func makeReport() throws -> CompressionReport {
+    let (history, data) = (loop.history, loop.data)
+    var warnings = data.statistics.warnings
+    if !history.skipped.isEmpty {
+      warnings.append("\(history.skipped.count) steps had no finite gradient and changed nothing, the first at step \(history.skipped[0])")
+    }
+    if history.best?.step == 0, !history.evaluations.isEmpty {
+      warnings.append("no evaluation was better than the one before the first step: what was written is the model as it was")
+    }
+    if data.heldOut.isEmpty { warnings.append("nothing was held out: whether the model got better was not measured") }
+    let training = CompressionReport.Training(
+      method: run.settings.method.rawValue, trainableParameters: subject.trainedParameters, steps: history.losses.count,
+      tokensPerStep: history.losses.isEmpty ? nil : Double(history.tokens) / Double(history.losses.count),
+      tokensPerSecond: history.seconds > 0 ? Double(history.tokens) / history.seconds : nil, losses: history.reportedLosses,
+      evaluations: history.evaluations.map { .init(step: $0.step, loss: $0.loss) }, bestStep: history.best?.step,
+      stoppedEarly: loop.stoppedEarly,
+      evaluationTokens: data.heldOut.isEmpty ? nil : data.heldOut.reduce(0) { $0 + $1.isTarget.count { $0 } },
+      examples: data.statistics.examples)
+    return CompressionReport(
+      tool: .init(name: Tool.name, version: Tool.version),
+      model: .init(name: run.model.name, family: run.model.graph.family, parameters: run.model.graph.parameterCount), recipe: try recipe(),
+      inputs: .init(
+        modelSHA256: try run.model.contentDigest(), evalSHA256: try run.evaluation.map { try FileDigest.hexadecimal(of: $0) },
+        dataSHA256: try FileDigest.hexadecimal(of: run.data)),
+      outputs: try outputs(), training: training, warnings: warnings)
+  }
+
+  private func recipe() throws -> [JSONValue] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    var steps: [JSONValue] = []
+    if let base = run.base {
+      var options = base.options
+      options["pass"] = .string(type(of: base).identifier)
+      steps.append(.object(options))
+    }
+    var options = try JSONValue(parsing: String(decoding: try encoder.encode(run.settings), as: UTF8.self)).object ?? JSONObject()
+    options["pass"] = .string("finetune")
+    steps.append(.object(options))
+    return steps
+  }
+
+  private func outputs() throws -> [CompressionReport.OutputFile] {
+    let names = (try FileManager.default.contentsOfDirectory(atPath: place.partial.path)).sorted()
+    return try names.filter { $0.hasSuffix(".safetensors") }.map { name in
+      let file = place.file(name)
+      let size = try FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int
+      return .init(name: name, bytes: size, sha256: try FileDigest.hexadecimal(of: file))
+    }
+  }
+}

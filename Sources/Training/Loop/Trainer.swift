@@ -1,0 +1,128 @@
+import Diagnostics
+import Execution
+import Foundation
+import ModelGraph
+
+/// What of a training run is not data.
+public struct TrainerSettings: Codable, Sendable, Hashable {
+  public var optimizer: AdamWSettings
+  public var schedule: LearningRateSchedule
+  /// Steps of the optimizer in all.
+  public var steps: Int
+  /// Gradients longer than this are shortened to it; 0 for never (Pascanu et al. 2013).
+  public var clip: Float
+
+  public init(optimizer: AdamWSettings = AdamWSettings(), schedule: LearningRateSchedule, steps: Int, clip: Float = 1) {
+    self.optimizer = optimizer
+    self.schedule = schedule
+    self.steps = steps
+    self.clip = clip
+  }
+}
+
+/// What one step of the optimizer did.
+public struct TrainingStep: Sendable, Hashable {
+  /// Counted from 0.
+  public let index: Int
+  /// The mean over the predictions that count, before the step, in nats.
+  public let loss: Double
+  /// The length of the gradient before it was shortened.
+  public let gradientNorm: Double
+  public let learningRate: Float
+  /// Tokens that went through the model.
+  public let tokens: Int
+  /// Whether the loss or the gradient was not finite, and nothing was changed.
+  public let isSkipped: Bool
+}
+
+/// Trains the variables of a parametrization, step by step. The result depends on the batches, not on the number of threads or on
+/// how often it was stopped and resumed.
+public final class Trainer {
+  public let settings: TrainerSettings
+  /// Of evaluations.
+  public let interpreter: Interpreter
+  /// The same, with products in the precision of training.
+  private var training: Interpreter
+  public let parametrization: any Parametrization
+  /// The model with the variables in it.
+  public let model: LoadedModel
+  public var retention: ActivationRetention
+  let optimizer: AdamW
+  /// Steps that were made, skipped ones among them.
+  public internal(set) var steps = 0
+  var skippedInARow = 0
+
+  /// Steps without a finite gradient, one after the other, that end a run.
+  private static let patience = 10
+
+  public init(
+    _ model: LoadedModel, _ parametrization: any Parametrization, settings: TrainerSettings, interpreter: Interpreter,
+    products: ProductPrecision = .float32, retention: ActivationRetention = .recompute
+  ) throws {
+    training = interpreter
+    training.products = products
+    self.settings = settings
+    self.interpreter = interpreter
+    self.parametrization = parametrization
+    self.model = try model.overriding(parametrization.values)
+    self.retention = retention
+    optimizer = AdamW(parametrization.variables, settings: settings.optimizer)
+    try parametrization.update(pool: interpreter.pool)
+  }
+
+  static func clippingFactor(norm: Double, limit: Float) -> Float {
+    limit > 0 ? min(1, limit / (Float(norm) + 1e-6)) : 1
+  }
+
+  /// One step of the optimizer over some batches, whose gradients are added up: the loss is the mean over all their predictions, however
+  /// they are cut.
+  /// - Parameter target: what a batch's predictions are held against; its own tokens when nil.
+  @discardableResult
+  public func step(
+    _ batches: [TrainingBatch], target: ((Int, TrainingBatch) throws -> LossTarget)? = nil
+  ) throws -> TrainingStep {
+    let total = batches.reduce(0) { $0 + $1.targetWeight }
+    guard total > 0 else { throw TrainingError("batch", "has no predictions that count", kind: .badData) }
+    var (loss, sums) = (0.0, [ParameterID: Matrix]())
+    for (index, batch) in batches.enumerated() {
+      let result = try training.gradients(
+        of: model, tokens: batch.tokens, sequences: batch.sequences, target: try target?(index, batch) ?? .tokens(batch.targets),
+        rowWeights: batch.weights.map { Float(Double($0) / total) }, wanting: parametrization.wanted, retention: retention, addingTo: sums)
+      (loss, sums) = (loss + result.loss, result.parameters)
+    }
+    let gradients = try parametrization.gradients(from: sums, pool: interpreter.pool)
+    let norm = gradientNorm(gradients)
+    let isFinite = loss.isFinite && norm.isFinite
+    let rate = settings.schedule.rate(at: steps, of: settings.steps)
+    if isFinite {
+      optimizer.step(
+        gradients, learningRate: rate, factor: Self.clippingFactor(norm: norm, limit: settings.clip), pool: interpreter.pool)
+      try parametrization.update(pool: interpreter.pool)
+      skippedInARow = 0
+    } else {
+      skippedInARow += 1
+    }
+    defer { steps += 1 }
+    guard skippedInARow < Self.patience else {
+      throw TrainingError(
+        "training", "has diverged: no finite gradient in \(skippedInARow) steps, the last at step \(steps)",
+        remedy: "use a lower --learning-rate, or a longer warm-up", kind: .badData)
+    }
+    return TrainingStep(
+      index: steps, loss: loss, gradientNorm: norm, learningRate: rate, tokens: batches.reduce(0) { $0 + $1.tokens.count },
+      isSkipped: !isFinite)
+  }
+
+  /// The mean loss over the predictions of some batches, with the variables as they are.
+  public func loss(_ batches: [TrainingBatch]) throws -> Double {
+    let total = batches.reduce(0) { $0 + $1.targetWeight }
+    guard total > 0 else { return .nan }
+    return try batches.reduce(0) { sum, batch in
+      try sum
+        + interpreter.gradients(
+          of: model, tokens: batch.tokens, sequences: batch.sequences, target: .tokens(batch.targets),
+          rowWeights: batch.weights.map { Float(Double($0) / total) }, wanting: []
+        ).loss
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import Execution
+
+/// Sequences that a model runs on together, and which of its predictions count.
+public struct TrainingBatch: Sendable {
+  /// One sequence behind the other.
+  public let tokens: [Int32]
+  public let sequences: SequenceLayout
+  /// What should follow each token; any token where that does not count.
+  public let targets: [Int32]
+  /// Which predictions count, and how much.
+  public let weights: [Float]
+
+  /// - Parameter examples: tokens, and for each of them whether predicting it counts. The first of a sequence is never predicted.
+  public init(_ examples: [(tokens: [Int32], isTarget: [Bool])]) {
+    tokens = examples.flatMap(\.tokens)
+    sequences = SequenceLayout(lengths: examples.map(\.tokens.count))
+    targets = examples.flatMap { $0.tokens.dropFirst() + ($0.tokens.isEmpty ? [] : [0]) }
+    weights = examples.flatMap { example in example.isTarget.dropFirst().map { $0 ? 1 : 0 } + (example.isTarget.isEmpty ? [] : [0]) }
+  }
+
+  /// Predictions that count, weights added up.
+  public var targetWeight: Double { weights.reduce(0) { $0 + Double($1) } }
+}

@@ -1,0 +1,16 @@
+import Diagnostics
+
+/// What can go wrong in training.
+public struct TrainingError: Failure {
+  public let kind: FailureKind
+  public let subject: String
+  public let problem: String
+  public let remedy: String
+
+  public init(_ subject: String, _ problem: String, remedy: String = "", kind: FailureKind = .badConfiguration) {
+    self.subject = subject
+    self.problem = problem
+    self.remedy = remedy
+    self.kind = kind
+  }
+}

@@ -1,0 +1,3 @@
+import Commands
+
+EntryPoint.run(FinetuneCommand.self)

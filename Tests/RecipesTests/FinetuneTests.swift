@@ -1,0 +1,157 @@
+import DeepSeekOptimize
+import Foundation
+import Testing
+
+/// Fine-tuning from data to output.
+@Suite struct FinetuneTests {
+  private let directory: TemporaryDirectory
+  private let data: URL
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    data = URL(fileURLWithPath: directory.path("data.jsonl"))
+    // One sentence with few variations: easy to learn.
+    let lines = (0..<60).map { "{\"prompt\": \"The colour of box \($0 % 7) is\", \"completion\": \" blue like the \($0 % 5) seas\"}" }
+    try (lines.joined(separator: "\n") + "\n").write(to: data, atomically: true, encoding: .utf8)
+  }
+
+  private var settings: FinetuneSettings {
+    var settings = FinetuneSettings()
+    settings.sequenceLength = 64
+    settings.batchSize = 2
+    settings.steps = 24
+    settings.learningRate = 2e-3
+    settings.evaluationInterval = 6
+    settings.adaptation.rank = 4
+    return settings
+  }
+
+  private func run(
+    _ settings: FinetuneSettings, to name: String, threads: Int = 2, resume: Bool = false,
+    progress: FinetuneRun.FinetuneProgress? = nil, change: (inout FinetuneRun) -> Void = { _ in }
+  ) throws -> CompressionReport {
+    var run = FinetuneRun(
+      model: try ModelBundle(opening: "demo"), named: "demo", data: data, settings: settings,
+      output: URL(fileURLWithPath: directory.path(name)), threads: threads, progress: progress)
+    run.resume = resume
+    run.saveInterval = 5
+    change(&run)
+    return try run.execute()
+  }
+
+  private func bytes(_ name: String) throws -> Data {
+    try Data(contentsOf: URL(fileURLWithPath: directory.path(name + "/adapter_model.safetensors")))
+  }
+
+  private func losses(_ report: CompressionReport) throws -> (before: Double, kept: Double) {
+    let training = try #require(report.training)
+    let kept = try #require(training.evaluations.first { $0.step == training.bestStep })
+    return (try #require(training.evaluations.first).loss, kept.loss)
+  }
+
+  @Test(arguments: ["plain", "magnitude", "rank-stabilized, int8 states", "bfloat16, kept activations", "quantized base", "curriculum"])
+  func adaptersLearn(_ kind: String) throws {
+    var settings = settings
+    var base: (any CompressionPass)?
+    switch kind {
+    case "magnitude": settings.adaptation.magnitude = true
+    case "rank-stabilized, int8 states":
+      settings.adaptation.scaling = .rankStabilized
+      settings.optimizer.states = .int8
+    case "bfloat16, kept activations":
+      settings.precision = .bfloat16
+      settings.keepsActivations = true
+    case "quantized base": base = MinimumSquaredError(bits: 4, groupSize: 32)
+    case "curriculum": settings.curriculum = true
+    default: break
+    }
+    let report = try run(settings, to: "out", change: { $0.base = base })
+    let (before, kept) = try losses(report)
+    #expect(kept < 0.7 * before, "\(before) to \(kept)")
+    let adapter = try AdapterCheckpoint(URL(fileURLWithPath: directory.path("out")))
+    #expect(adapter.modules.count == 12 && adapter.modules.allSatisfy { ($0.magnitude != nil) == settings.adaptation.magnitude })
+    #expect(adapter.configuration.rank == 4 && adapter.configuration.baseModel == "demo")
+    let names = try FileManager.default.contentsOfDirectory(atPath: directory.path("out")).sorted()
+    #expect(names == ["adapter_config.json", "adapter_model.safetensors", "report.html", "report.json"])
+    #expect(try CompressionReport(json: report.json) == report)
+  }
+
+  @Test func threadsDoNotChangeAByte() throws {
+    _ = try run(settings, to: "one", threads: 1)
+    _ = try run(settings, to: "three", threads: 3)
+    #expect(try bytes("one") == bytes("three"))
+  }
+
+  private struct Killed: Error {}
+
+  /// Stopped (which saves) or killed (which goes back to the last save) at any step, and resumed: the same adapter and the same story.
+  @Test(arguments: [1, 5, 6, 12, 17, 23], [true, false])
+  func resumedRunsEndTheSame(at step: Int, isStop: Bool) throws {
+    let whole = try run(settings, to: "whole")
+    #expect(throws: (any Error).self) {
+      try run(
+        settings, to: "cut", resume: true,
+        progress: { event in
+          guard case .step(let made, _, _, _) = event, made.index + 1 == step else { return }
+          if isStop { throw StoppedFailure() }
+          throw Killed()
+        })
+    }
+    let resumed = try run(settings, to: "cut", resume: true)
+    #expect(try bytes("cut") == bytes("whole"))
+    #expect(resumed.training?.losses == whole.training?.losses && resumed.training?.evaluations == whole.training?.evaluations)
+    #expect(resumed.training?.bestStep == whole.training?.bestStep)
+  }
+
+  @Test func anotherRunsStateIsRefused() throws {
+    #expect(throws: StoppedFailure.self) {
+      try run(
+        settings, to: "cut", resume: true,
+        progress: { event in if case .step(let step, _, _, _) = event, step.index == 3 { throw StoppedFailure() } })
+    }
+    var other = settings
+    other.learningRate = 1e-3
+    let error = #expect(throws: TrainingError.self) { try run(other, to: "cut", resume: true) }
+    #expect(error?.kind == .usage)
+  }
+
+  @Test func trainingEndsWhenItNoLongerHelps() throws {
+    var settings = settings
+    settings.learningRate = 3
+    settings.patience = 2
+    settings.steps = 60
+    let report = try run(settings, to: "out")
+    let training = try #require(report.training)
+    #expect(training.stoppedEarly && (training.steps ?? 60) < 60)
+    let (before, kept) = try losses(report)
+    #expect(kept <= before)
+  }
+
+  /// All parameters: the checkpoint is one that opens, in the types of its source.
+  @Test func allParametersLearn() throws {
+    var settings = settings
+    settings.method = .full
+    let report = try run(settings, to: "out")
+    let (before, kept) = try losses(report)
+    #expect(kept < 0.7 * before)
+    let source = try ModelBundle(opening: "demo"), trained = try ModelBundle(opening: directory.path("out"))
+    #expect(source.graph.parameters.map(\.name) == trained.graph.parameters.map(\.name))
+    #expect(source.graph.parameters.map(\.nativeType) == trained.graph.parameters.map(\.nativeType))
+  }
+
+  @Test func whatCannotBeIsRefused() throws {
+    var settings = settings
+    settings.adaptation.targets = ["no_such_proj"]
+    #expect(throws: CompressionError.self) { try run(settings, to: "out") }
+    settings = self.settings
+    settings.adaptation.rank = 100_000
+    #expect(throws: CompressionError.self) { try run(settings, to: "out") }
+    settings = self.settings
+    settings.sequenceLength = 1 << 20
+    #expect(throws: RecipeError.self) { try run(settings, to: "out") }
+    settings = self.settings
+    settings.method = .full
+    #expect(throws: RecipeError.self) { try run(settings, to: "out", change: { $0.base = RoundToNearest(bits: 4, groupSize: 32) }) }
+    #expect(!FileManager.default.fileExists(atPath: directory.path("out")))
+  }
+}
