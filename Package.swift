@@ -23,7 +23,8 @@ let modules: [Module] = [
   Module(name: "Execution", imports: ["ModelGraph", "Tensors", "CKernels", "Diagnostics"]),
   Module(
     name: "Training", imports: ["Formats", "Execution", "ModelGraph", "Tensors", "CKernels", "StructuredData", "Diagnostics"]),
-  Module(name: "Compression", imports: ["CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
+  Module(
+    name: "Compression", imports: ["Training", "CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
   Module(name: "Evaluation", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Diagnostics"]),
   Module(name: "Calibration", imports: ["Evaluation", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
   Module(name: "Reporting", imports: ["StructuredData", "Diagnostics"]),

@@ -3,7 +3,7 @@ import DeepSeekOptimize
 
 /// `--algorithm`: how codes are found.
 enum QuantizationAlgorithm: String, ExpressibleByArgument, CaseIterable {
-  case rtn, mse, imatrix, hqq, awq, gptq, yaqa, autoround
+  case rtn, mse, imatrix, hqq, awq, gptq, yaqa, autoround, qat
 
   /// What is tried when none is named, cheapest first.
   static let candidates: [QuantizationAlgorithm] = [.imatrix, .gptq, .yaqa]
@@ -35,6 +35,10 @@ enum QuantizationAlgorithm: String, ExpressibleByArgument, CaseIterable {
       var pass = GPTQ()
       pass.targets = targets
       pass.outputSensitivity = self == .yaqa
+      return pass
+    case .qat:
+      var pass = QuantizationAwareTraining()
+      pass.targets = targets
       return pass
     case .autoround:
       var pass = AutoRound()

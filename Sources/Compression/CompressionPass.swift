@@ -45,6 +45,8 @@ public enum PassNeed: Sendable, Hashable {
   case inputHistograms
   /// What int8 inputs do to the output of every layer (`InputErrors`), measured on the uncompressed model before the output is laid out.
   case inputErrors
+  /// The whole model trained (`TrainedWeights`) on calibration text, before the output is written.
+  case training
 }
 
 /// A pass at work: it sees the model block by block, so that one block's weights are all it needs in memory.
@@ -89,6 +91,8 @@ public struct PassContext {
   public package(set) var planned: [ParameterID: WeightStorage] = [:]
   /// What int8 inputs do to every layer; nil when no pass of the run asked, and as long as nothing was read yet.
   public var inputErrors: InputErrors?
+  /// What training came to; nil when no pass of the run asked, and as long as nothing was trained yet.
+  public var trained: TrainedWeights?
 
   public init(interpreter: Interpreter, seed: UInt64 = 0) {
     self.interpreter = interpreter

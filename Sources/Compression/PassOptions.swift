@@ -60,6 +60,7 @@ public enum PassCatalog {
     ImportanceMatrix.self,
     GPTQ.self,
     AutoRound.self,
+    QuantizationAwareTraining.self,
     ActivationOutliers.self,
     StaticActivationRanges.self,
     ActivationAware.self,

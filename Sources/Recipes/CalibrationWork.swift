@@ -43,7 +43,7 @@ final class CalibrationWork {
 
   /// Bytes of the activations that a run saves in front of the block of that index; nil where nothing more is calibrated.
   func savedByteCount(at index: Int) -> Int? {
-    if needs == [.inputErrors] || !graph.blocks.indices.contains(index) { return nil }
+    if needs.subtracting([.inputErrors, .training]).isEmpty || !graph.blocks.indices.contains(index) { return nil }
     return CalibrationStream.savedByteCount(windows: selection.windows, of: graph, needs: needs, position: index)
   }
 

@@ -12,7 +12,7 @@ extension CompressionRun {
   /// - Returns: a digest of every weight as it must be read again, by name.
   func writeWeights(
     _ layout: OutputLayout, _ source: ModelGraph, _ workers: inout [any BlockPass], _ calibration: CalibrationWork?,
-    to output: OutputDirectory, _ journal: RunJournal, configuration: JSONValue, recipe yaml: String
+    _ trained: TrainedWeights?, to output: OutputDirectory, _ journal: RunJournal, configuration: JSONValue, recipe yaml: String
   ) throws -> [TensorName: String] {
     if journal.isResuming {
       for index in workers.indices { workers[index].record = journal.records[index] }
@@ -23,7 +23,8 @@ extension CompressionRun {
     func saveActivations(_ blocks: Int) throws {
       try calibration?.save(to: output.file(RunJournal.activationFile(blocks: blocks)), at: blocks)
     }
-    let context = PassContext(interpreter: interpreter, seed: recipe.seed)
+    var context = PassContext(interpreter: interpreter, seed: recipe.seed)
+    context.trained = trained
     var graph = source
     try calibration?.begin(
       at: journal.blocks, restoring: journal.isResuming ? output.file(RunJournal.activationFile(blocks: journal.blocks)) : nil)

@@ -120,6 +120,7 @@ public struct CompressionRun {
     let written: ModelBundle
     let records: [PassRecord]
     let calibration: CalibrationSelection?
+    let training: CompressionReport.Training?
     let caveats: [String]
   }
 
@@ -137,13 +138,14 @@ public struct CompressionRun {
       }
     let errors = try calibration?.inputErrors()
     let chosen = try errors.map { try prepare(graph, inputErrors: $0) } ?? prepared
+    let journal = try RunJournal(self, in: output, blockCount: graph.blocks.count, calibration: calibration)
+    let training = try QuantizationTraining(self, graph: graph, calibration: calibration, in: output)?.train()
     let layout = chosen.layout
     var workers = chosen.workers
     let configuration = try OutputConfiguration(model: model, graph: graph, layout: layout)
     let yaml = recipe.yaml()
-    let journal = try RunJournal(self, in: output, blockCount: graph.blocks.count, calibration: calibration)
     let digests = try writeWeights(
-      layout, graph, &workers, calibration, to: output, journal, configuration: configuration.json, recipe: yaml)
+      layout, graph, &workers, calibration, training?.trained, to: output, journal, configuration: configuration.json, recipe: yaml)
     try output.write(configuration.json.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     try output.write(recipeHeader + yaml, to: "recipe.yaml")
@@ -152,7 +154,8 @@ public struct CompressionRun {
     try compare(written, with: digests)
     return Quantized(
       output: output, journal: journal, prepared: graph, written: written, records: workers.map(\.record),
-      calibration: calibration?.selection, caveats: configuration.caveats + journal.warnings)
+      calibration: calibration?.selection, training: training?.section,
+      caveats: configuration.caveats + (training?.warnings ?? []) + journal.warnings)
   }
 
   /// Measures the checkpoint, writes the report, and gives the output its name.
@@ -166,6 +169,7 @@ public struct CompressionRun {
       calibration: quantized.calibration, caveats: quantized.caveats
     )
     .report(evaluation: evaluation)
+    report.training = quantized.training
     if let allocation {
       report.allocation = allocation.section
       report.warnings += allocation.warnings
@@ -176,6 +180,7 @@ public struct CompressionRun {
     try output.write(report.json.text(), to: "report.json")
     try output.write(HTMLReport.render(report), to: "report.html")
     quantized.journal.remove()
+    QuantizationTraining.clear(output)
     try output.commit()
     return report
   }

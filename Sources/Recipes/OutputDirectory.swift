@@ -37,7 +37,7 @@ final class OutputDirectory {
       clear()
       return
     }
-    keepsPartial = access(file(RunJournal.fileName).path, F_OK) == 0
+    keepsPartial = [RunJournal.fileName, QuantizationTraining.prefix].contains { access(file($0).path, F_OK) == 0 }
     survivesFailure = keepsPartial
   }
 
@@ -95,10 +95,12 @@ final class OutputDirectory {
   }
 
   /// Starts anew: removes what an earlier run left.
-  func clear() {
+  /// - Parameter prefix: what the names begin with of what stays.
+  func clear(keeping prefix: String? = nil) {
     keepsPartial = false
     survivesFailure = false
-    for item in (try? FileManager.default.contentsOfDirectory(at: partial, includingPropertiesForKeys: nil)) ?? [] {
+    for item in (try? FileManager.default.contentsOfDirectory(at: partial, includingPropertiesForKeys: nil)) ?? []
+    where !(prefix.map { item.lastPathComponent.hasPrefix($0) } ?? false) {
       try? FileManager.default.removeItem(at: item)
     }
   }

@@ -59,7 +59,7 @@ final class RunJournal {
       records.count == run.recipe.passes.count, case let isWritten = document["isWritten"]?.bool ?? false,
       isWritten || Self.holdsActivations(output, of: calibration, blocks: blocks)
     else {
-      output.clear()
+      output.clear(keeping: QuantizationTraining.prefix)
       return
     }
     state = State(blocks: blocks, isWritten: isWritten)

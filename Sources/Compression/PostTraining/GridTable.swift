@@ -18,6 +18,12 @@ struct GridTable: Sendable {
   /// `[rows · groups]`, within the range of codes; zeros when the scheme is symmetric.
   var zeroPoints: [Int8]
 
+  /// A table of known scales, its zero points 0.
+  init(scheme: QuantizationScheme, rows: Int, columns: Int, scaleType: DataType, scales: [Float]) {
+    (self.scheme, self.rows, self.columns, self.scaleType, self.scales) = (scheme, rows, columns, scaleType, scales)
+    zeroPoints = Array(repeating: 0, count: scales.count)
+  }
+
   var groupSize: Int { scheme.granularity.groupSize(inputs: columns) }
   /// Groups to a row.
   var groups: Int { QuantizedTensor.groupCount(inputs: columns, scheme.granularity) }

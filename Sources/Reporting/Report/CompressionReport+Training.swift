@@ -13,8 +13,10 @@ extension CompressionReport {
       }
     }
 
-    /// What is trained: `lora`, `full` and so on.
+    /// What is trained: `lora`, `full`, `qat`.
     public var method: String
+    /// What losses are: `cross-entropy` with the text, or `KL divergence` from the model before.
+    public var loss: String
     public var trainableParameters: Int?
     public var steps: Int?
     public var tokensPerStep: Double?
@@ -33,11 +35,13 @@ extension CompressionReport {
     public var examples: Int?
 
     public init(
-      method: String, trainableParameters: Int? = nil, steps: Int? = nil, tokensPerStep: Double? = nil, tokensPerSecond: Double? = nil,
-      losses: [Point] = [], evaluations: [Point] = [], bestStep: Int? = nil, stoppedEarly: Bool = false, evaluationTokens: Int? = nil,
+      method: String, loss: String = Self.crossEntropy, trainableParameters: Int? = nil, steps: Int? = nil,
+      tokensPerStep: Double? = nil, tokensPerSecond: Double? = nil, losses: [Point] = [], evaluations: [Point] = [], bestStep: Int? = nil,
+      stoppedEarly: Bool = false, evaluationTokens: Int? = nil,
       examples: Int? = nil
     ) {
       self.method = method
+      self.loss = loss
       self.trainableParameters = trainableParameters
       self.steps = steps
       self.tokensPerStep = tokensPerStep
@@ -49,6 +53,9 @@ extension CompressionReport {
       self.evaluationTokens = evaluationTokens
       self.examples = examples
     }
+
+    public static let crossEntropy = "cross-entropy"
+    public static let divergence = "KL divergence"
 
     /// The evaluation before the first step, and the one that was kept.
     var improvement: (before: Point, kept: Point)? {
@@ -63,7 +70,8 @@ extension CompressionReport {
 extension CompressionReport.Training: ReportSection {
   init(reader: ReportReader) throws(ReportError) {
     self.init(
-      method: try reader.requiredString("method"), trainableParameters: try reader.count("trainableParameters"),
+      method: try reader.requiredString("method"), loss: try reader.string("loss") ?? Self.crossEntropy,
+      trainableParameters: try reader.count("trainableParameters"),
       steps: try reader.count("steps"), tokensPerStep: try reader.double("tokensPerStep"),
       tokensPerSecond: try reader.double("tokensPerSecond"), losses: try reader.sections("losses") ?? [],
       evaluations: try reader.sections("evaluations") ?? [], bestStep: try reader.count("bestStep"),
@@ -73,6 +81,7 @@ extension CompressionReport.Training: ReportSection {
 
   func write(to writer: inout ReportWriter) {
     writer.set("method", method)
+    writer.set("loss", loss)
     writer.set("trainableParameters", trainableParameters)
     writer.set("examples", examples)
     writer.set("steps", steps)

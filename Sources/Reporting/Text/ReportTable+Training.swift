@@ -8,10 +8,16 @@ extension ReportTable {
     if let (before, kept) = training.improvement {
       var table = TextTable([.left, .right, .right, .right])
       table.header("held-out text", "before", "after", "change")
-      table.row("loss, nats", .init(NumberText.significant(before.loss, 5)), .init(NumberText.significant(kept.loss, 5)), "")
-      table.row(
-        "perplexity", .init(NumberText.significant(exp(before.loss), 5)), .init(NumberText.significant(exp(kept.loss), 5)),
-        .init(NumberText.percentChange(exp(kept.loss - before.loss) - 1)))
+      if training.loss == CompressionReport.Training.crossEntropy {
+        table.row("loss, nats", .init(NumberText.significant(before.loss, 5)), .init(NumberText.significant(kept.loss, 5)), "")
+        table.row(
+          "perplexity", .init(NumberText.significant(exp(before.loss), 5)), .init(NumberText.significant(exp(kept.loss), 5)),
+          .init(NumberText.percentChange(exp(kept.loss - before.loss) - 1)))
+      } else {
+        table.row(
+          .init(TerminalText.elided(training.loss, to: 30)), .init(NumberText.nats(before.loss)), .init(NumberText.nats(kept.loss)),
+          .init(NumberText.percentChange(kept.loss / before.loss - 1)))
+      }
       section.add(table)
     }
     var table = TextTable([.left, .right])
@@ -38,6 +44,10 @@ extension CompressionReport.Training {
   /// What came of it in one sentence; nil when nothing was held out.
   var sentence: String? {
     guard let (before, kept) = improvement else { return nil }
+    guard loss == Self.crossEntropy else {
+      return "\(TerminalText.elided(loss, to: 30)) on held-out text \(NumberText.nats(before.loss)) → \(NumberText.nats(kept.loss)), "
+        + "kept from step \(kept.step)."
+    }
     return "Perplexity on held-out text \(NumberText.significant(exp(before.loss), 5)) → \(NumberText.significant(exp(kept.loss), 5)) "
       + "(\(NumberText.percentChange(exp(kept.loss - before.loss) - 1))), kept from step \(kept.step)."
   }
