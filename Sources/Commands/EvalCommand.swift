@@ -12,9 +12,11 @@ struct EvalCommand: ParsableCommand {
         deepseek-optimize eval --model demo
         deepseek-optimize eval --model demo-int8 --reference demo --eval text.txt --sequence-length 256
         deepseek-optimize eval --model demo --kv-cache int8
+        deepseek-optimize eval --model demo --adapter demo-lora --reference demo
       """)
 
   @OptionGroup var model: ModelOption
+  @OptionGroup var adapter: AdapterOption
 
   @Option(help: ArgumentHelp("The model to compare with.", valueName: "model"))
   var reference: String?
@@ -25,9 +27,19 @@ struct EvalCommand: ParsableCommand {
   @Option(name: .customLong("report"), help: ArgumentHelp("Also write the report as HTML.", valueName: "file"))
   var reportFile: String?
 
+  @Option(help: ArgumentHelp("Instead of measuring, write the logits of the text's first window: a .safetensors file.", valueName: "file"))
+  var saveLogits: String?
+
   func run() throws {
+    let bundle = try adapter.apply(to: ModelBundle(opening: model.model), threads: resources.threads)
+    if let saveLogits {
+      try bundle.saveLogits(
+        of: evaluation.settings.text, tokens: evaluation.settings.context ?? 512, to: URL(fileURLWithPath: saveLogits),
+        pool: ThreadPool(threads: resources.threads))
+      return
+    }
     let measurement = try Measurement(
-      model: ModelBundle(opening: model.model), reference: reference.map(ModelBundle.init(opening:)),
+      model: bundle, reference: reference.map(ModelBundle.init(opening:)),
       settings: evaluation.settings, threads: resources.threads, maximumMemory: resources.maxMemory?.bytes,
       progress: ProgressBar.handler(quiet: resources.quiet))
     let report = try measurement.report()

@@ -13,6 +13,7 @@ struct GenerateCommand: ParsableCommand {
       """)
 
   @OptionGroup var model: ModelOption
+  @OptionGroup var adapter: AdapterOption
 
   @Option(help: "The text to continue.")
   var prompt: String
@@ -43,7 +44,7 @@ struct GenerateCommand: ParsableCommand {
   }
 
   func run() throws {
-    let bundle = try ModelBundle(opening: model.model)
+    let bundle = try adapter.apply(to: ModelBundle(opening: model.model), threads: threads)
     var generator = try TextGenerator(
       model: bundle, threads: threads, sampling: Sampling(temperature: temperature, topP: topP, seed: seed), keyValues: keyValueCache)
     Terminal.write(prompt, to: STDOUT_FILENO)

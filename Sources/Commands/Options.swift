@@ -10,6 +10,19 @@ struct ModelOption: ParsableArguments {
   var model = DemoModel.name
 }
 
+/// `--adapter`.
+struct AdapterOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "An adapter to run the model with: a directory that PEFT, mlx-lm or deepseek-finetune wrote.", valueName: "directory"))
+  var adapter: String?
+
+  func apply(to model: ModelBundle, threads: Int?) throws -> ModelBundle {
+    guard let adapter else { return model }
+    return try model.adapted(by: URL(fileURLWithPath: adapter), pool: ThreadPool(threads: threads))
+  }
+}
+
 /// Where the output goes.
 struct OutputOptions: ParsableArguments {
   @Option(help: "The directory to write; it must not exist.")

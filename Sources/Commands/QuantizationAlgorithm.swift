@@ -9,7 +9,7 @@ enum QuantizationAlgorithm: String, ExpressibleByArgument, CaseIterable {
   static let candidates: [QuantizationAlgorithm] = [.imatrix, .gptq, .yaqa]
 
   /// The pass with these targets.
-  func pass(_ targets: QuantizationTargets) -> any CompressionPass {
+  func pass(_ targets: QuantizationTargets, trainingSteps: Int? = nil) -> any CompressionPass {
     switch self {
     case .rtn:
       var pass = RoundToNearest()
@@ -39,6 +39,7 @@ enum QuantizationAlgorithm: String, ExpressibleByArgument, CaseIterable {
     case .qat:
       var pass = QuantizationAwareTraining()
       pass.targets = targets
+      if let trainingSteps { pass.steps = trainingSteps }
       return pass
     case .autoround:
       var pass = AutoRound()

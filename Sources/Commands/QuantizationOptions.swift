@@ -15,10 +15,14 @@ struct QuantizationOptions: ParsableArguments {
   @Option(
     help: """
       How codes are found: rtn (round to nearest), mse, hqq; with --calibration also imatrix, awq, gptq, yaqa (gptq that weighs what the model's \
-      output feels), and autoround (yaqa, then rounding learned block by block: slow). Default: rtn; with --calibration and fewer than 8 bits \
-      the best of imatrix, gptq and yaqa, measured on held-out text.
+      output feels), autoround (yaqa, then rounding learned block by block: slow), and qat (yaqa, then the whole model trained towards its \
+      former predictions: slower, and the best at few bits). Default: rtn; with --calibration and fewer than 8 bits the best of imatrix, gptq \
+      and yaqa, measured on held-out text.
       """)
   var algorithm: QuantizationAlgorithm?
+
+  @Option(help: "Steps that --algorithm qat trains for, of 16 windows each. Default: 600.")
+  var trainingSteps: Int?
 
   @Option(
     help: """
@@ -63,7 +67,7 @@ struct QuantizationOptions: ParsableArguments {
   /// Whether any of these flags was given.
   var isSet: Bool {
     bits != nil || method != nil || groupSize != nil || algorithm != nil || activations != nil || activationOutliers != nil
-      || mixedPrecision.isSet
+      || trainingSteps != nil || mixedPrecision.isSet
       || smooth != nil || rotate != nil || !overrides.isEmpty || !ignore.isEmpty || chosenFormat != nil
   }
 
@@ -75,6 +79,8 @@ struct QuantizationOptions: ParsableArguments {
     if mixedPrecision.isAutomatic, bits != nil {
       throw ValidationError("--mixed-precision auto chooses the bits: leave --bits out, or give some layers theirs with --override")
     }
+    if trainingSteps != nil, algorithm != .qat { throw ValidationError("--training-steps is for --algorithm qat, which is not given") }
+    if let trainingSteps, trainingSteps < 1 { throw ValidationError("--training-steps \(trainingSteps) is not at least 1") }
     if let groupSize, groupSize < 0 { throw ValidationError("--group-size \(groupSize) is negative") }
     if let smooth, !(smooth >= 0 && smooth <= 1) { throw ValidationError("--smooth \(smooth) is not a share from 0 to 1") }
   }
@@ -102,7 +108,7 @@ struct QuantizationOptions: ParsableArguments {
       passes.append(pass)
     }
     if let smooth { passes.append(SmoothQuant(alpha: smooth)) }
-    passes.append(algorithm.pass(targets))
+    passes.append(algorithm.pass(targets, trainingSteps: trainingSteps))
     guard targets.activations != .none else { return passes }
     if activationOutliers ?? (isCalibrated ? .keep : .quantize) == .keep { passes.append(ActivationOutliers()) }
     if targets.activations == .int8Static { passes.append(StaticActivationRanges()) }

@@ -16,7 +16,7 @@ public struct ModelBundle: Sendable {
   public let checkpoint: any Checkpoint
   /// Parameters by their logical names, quantized ones as one.
   public let weights: any WeightSource
-  public let graph: ModelGraph
+  public internal(set) var graph: ModelGraph
   /// Keys of config.json that nothing read.
   public let unreadKeys: [String]
 

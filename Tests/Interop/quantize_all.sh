@@ -54,6 +54,10 @@ calibrated w8-a8-smooth --bits 8 --activations int8 --smooth 0.5
 calibrated w8-a8-static --bits 8 --activations int8-static
 calibrated w4-a8-gptq --bits 4 --group-size "$group" --activations int8 --algorithm gptq
 calibrated w4-mlp-yaqa --bits 4 --group-size "$group" --mixed-precision attention-fp16 --algorithm yaqa
+for bits in 4 2; do
+  calibrated "w$bits-qat" --bits "$bits" --group-size "$group" --algorithm qat --training-steps 20
+done
+calibrated w8-a8-qat --bits 8 --activations int8 --algorithm qat --training-steps 20
 calibrated mixed-auto --mixed-precision auto --target-bpw 4.25
 
 write hdf5 --bits 8 --format hdf5 --no-eval

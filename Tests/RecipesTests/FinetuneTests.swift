@@ -155,3 +155,32 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: directory.path("out")))
   }
 }
+
+/// Adapters beside a model, as commands run them.
+@Suite struct AdaptedModelTests {
+  /// What training evaluated is what the adapter gives when it is read again.
+  @Test(arguments: [false, true]) func theAdapterThatIsReadIsTheOneThatWasTrained(_ magnitude: Bool) throws {
+    let directory = try TemporaryDirectory()
+    let data = URL(fileURLWithPath: directory.path("data.jsonl"))
+    try (0..<20).map { "{\"text\": \"one and one is two, again and again \($0)\"}\n" }.joined().write(
+      to: data, atomically: true, encoding: .utf8)
+    var settings = FinetuneSettings()
+    (settings.steps, settings.sequenceLength, settings.learningRate, settings.heldOut) = (6, 64, 5e-3, 0)
+    settings.adaptation = LowRankAdaptation(
+      rank: 4, alpha: 8, scaling: .rankStabilized, magnitude: magnitude, targets: ["q_proj", "down_proj"])
+    let model = try ModelBundle(opening: "demo"), output = URL(fileURLWithPath: directory.path("out"))
+    _ = try FinetuneRun(model: model, named: "demo", data: data, settings: settings, output: output, threads: 2).execute()
+    let pool = ThreadPool(threads: 2), text = "one and one is three"
+    let adapted = try model.adapted(by: output, pool: pool)
+    #expect(adapted.graph.parameters.count > model.graph.parameters.count)
+    let (tokens, before) = try model.logits(of: text, tokens: 16, pool: pool)
+    let after = try adapted.logits(of: text, tokens: 16, pool: pool).logits
+    let change = (0..<before.rows * before.columns).map { abs(after.pointer[$0] - before.pointer[$0]) }.max() ?? 0
+    #expect(tokens.count == before.rows && change > 0.05)
+    // Of another model's shapes: refused.
+    let config = output.appendingPathComponent("adapter_config.json")
+    let changed = try String(contentsOf: config, encoding: .utf8).replacingOccurrences(of: "\"down_proj\"", with: "\"no_proj\"")
+    try changed.write(to: config, atomically: true, encoding: .utf8)
+    #expect(throws: (any Error).self) { try model.adapted(by: output, pool: pool) }
+  }
+}

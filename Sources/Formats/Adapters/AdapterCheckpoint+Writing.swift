@@ -29,7 +29,8 @@ extension AdapterCheckpoint {
       tensors = try layout.tensors()
       configuration = layout.configuration(among: modelModules)
     }
-    let weights = try Self.write(tensors, metadata: ["format": format == .peft ? "pt" : "mlx"], to: directory, name: format.weightsFileName)
+    let weights = try SafeTensorsFile.prepare(
+      tensors, metadata: ["format": format == .peft ? "pt" : "mlx"], to: directory.appendingPathComponent(format.weightsFileName))
     let text = Array(JSONValue.object(configuration).text().utf8)
     let settings = try OutputFile(
       directory.appendingPathComponent(AdapterFormat.configurationFileName), byteCount: text.count)
@@ -39,28 +40,6 @@ extension AdapterCheckpoint {
     // The settings last: whoever sees them finds the tensors.
     try settings.publish()
     try OutputFile.flushDirectory(directory)
-  }
-
-  private static func write(
-    _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String], to directory: URL, name: String
-  ) throws(CheckpointError) -> OutputFile {
-    let file = directory.appendingPathComponent(name)
-    let descriptors = tensors.map { TensorDescriptor(name: $0.name, dataType: $0.tensor.dataType, shape: $0.tensor.shape) }
-    let table = NameTable(tensors.map { ($0.name, $0.tensor) })
-    if let name = table.duplicate { throw CheckpointError.usage(file: file, tensor: name, "two modules need this name") }
-    guard let layout = SafeTensorsLayout(descriptors, metadata: metadata),
-      layout.header.count - 8 <= SafeTensorsHeader.maximumByteCount
-    else { throw CheckpointError.usage(file: file, "the adapter is too large for one file") }
-    let output = try OutputFile(file, byteCount: layout.header.count + layout.dataCount)
-    try output.write(layout.header)
-    for entry in layout.entries {
-      guard let tensor = table[entry.descriptor.name] else { continue }
-      try tensor.withUnsafeBytes { (bytes) throws(CheckpointError) in
-        try output.write(bytes, at: layout.header.count + entry.range.lowerBound, tensor: entry.descriptor.name)
-      }
-    }
-    try output.flush()
-    return output
   }
 
   /// Settings of the layout that is written, which were read from the same layout and are none of `written`.
