@@ -73,10 +73,12 @@ struct AdapterOptions: ParsableArguments {
   @Option(help: "How many times faster than A the factor B learns (LoRA+).")
   var loraPlus: Float = 1
 
-  @Option(name: .customLong("bits"), help: "Quantize the model to 8 or 4 bits first, and train beside that (QLoRA).")
+  @Option(name: .customLong("bits"), help: "Quantize the model first, to 8, 6, 5, 4, 3 or 2 bits, and train beside that (QLoRA).")
   var bits: Int?
 
-  @Option(help: "Weights that share a scale when the model is quantized first. Default: 64.")
+  @Option(
+    help:
+      "Weights that share a scale when the model is quantized first; 0 for one scale per output channel. Default: 0 at 8 bits, 64 below.")
   var groupSize: Int?
 
   @Option(name: .customLong("format"), help: "How the adapter is written: peft, or mlx.")

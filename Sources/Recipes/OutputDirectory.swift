@@ -1,5 +1,6 @@
 import Diagnostics
 import Foundation
+import Training
 
 /// OUTPUT in the making: a temporary sibling that is renamed when everything in it is written, flushed and checked.
 /// A crash leaves no OUTPUT, and a leftover that the next run to the same place resumes or clears away.
@@ -37,7 +38,7 @@ final class OutputDirectory {
       clear()
       return
     }
-    keepsPartial = [RunJournal.fileName, QuantizationTraining.prefix].contains { access(file($0).path, F_OK) == 0 }
+    keepsPartial = access(file(RunJournal.fileName).path, F_OK) == 0 || TrainingState.exists(at: file(QuantizationTraining.prefix))
     survivesFailure = keepsPartial
   }
 
@@ -95,12 +96,12 @@ final class OutputDirectory {
   }
 
   /// Starts anew: removes what an earlier run left.
-  /// - Parameter prefix: what the names begin with of what stays.
-  func clear(keeping prefix: String? = nil) {
+  /// - Parameter prefixes: what the names begin with of what stays.
+  func clear(keeping prefixes: [String] = []) {
     keepsPartial = false
     survivesFailure = false
     for item in (try? FileManager.default.contentsOfDirectory(at: partial, includingPropertiesForKeys: nil)) ?? []
-    where !(prefix.map { item.lastPathComponent.hasPrefix($0) } ?? false) {
+    where !prefixes.contains(where: item.lastPathComponent.hasPrefix) {
       try? FileManager.default.removeItem(at: item)
     }
   }

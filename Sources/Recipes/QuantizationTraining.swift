@@ -46,7 +46,7 @@ struct QuantizationTraining {
   /// Trains, or takes up where an earlier run was stopped. What it saves stays until ``clear(_:)``.
   func train() throws -> Result {
     let text = try windows()
-    guard text.training.count >= pass.batchWindows else {
+    guard text.training.count >= pass.batchWindows, text.held.count >= 4 else {
       throw CompressionError(
         plan.file.path, "gives \(text.training.count + text.held.count) windows of \(plan.sequenceLength) tokens, too few to train on",
         remedy: "give more text, or a smaller --sequence-length", kind: .badData)
@@ -67,8 +67,11 @@ struct QuantizationTraining {
       LoadedModel(start), parameters, settings: settings, interpreter: interpreter, products: pass.precision, retention: .keep)
     var history = FinetuneHistory()
     let identity = try identity(text)
-    if run.settings.resume, let notes = try? TrainingState.resume(trainer, from: directory, identity: identity) {
-      history = FinetuneHistory(notes) ?? history
+    if run.settings.resume, let notes = try TrainingState.resume(trainer, from: directory, identity: identity) {
+      guard let saved = FinetuneHistory(notes) else {
+        throw TrainingError(directory.path, "is incomplete", remedy: "start anew, without --resume", kind: .badData)
+      }
+      history = saved
     }
     func measured() throws -> Double {
       // Before the first step the codes are the start's own, which anchoring keeps.
@@ -113,7 +116,14 @@ struct QuantizationTraining {
 
   private func save(_ trainer: Trainer, _ history: FinetuneHistory, _ identity: String) throws {
     try TrainingState.save(trainer, to: directory, identity: identity, notes: history.notes)
-    output.keepsPartial = true
+    // Nothing that fails later has its cause here.
+    (output.keepsPartial, output.survivesFailure) = (true, true)
+    for item in (try? FileManager.default.contentsOfDirectory(at: output.partial, includingPropertiesForKeys: nil)) ?? []
+    where item.lastPathComponent.hasPrefix(Self.prefix + "-")
+      && item.lastPathComponent != history.best.map({ best($0.step).lastPathComponent })
+    {
+      try? FileManager.default.removeItem(at: item)
+    }
   }
 
   private func best(_ step: Int) -> URL { output.file("\(Self.prefix)-\(step)") }
@@ -131,7 +141,8 @@ struct QuantizationTraining {
 
   /// Windows to train on, and to measure on.
   private func windows() throws -> (training: [[Int32]], held: [[Int32]]) {
-    let wanted = pass.steps * pass.batchWindows + Self.heldOutWindows
+    // More than can be drawn at once are seen more than once.
+    let wanted = min(1 << 20, pass.steps * pass.batchWindows + Self.heldOutWindows)
     let settings = CalibrationSettings(
       windows: wanted, sequenceLength: plan.sequenceLength, strategy: .random, seed: run.recipe.seed)
     let evaluator = Evaluator(interpreter: run.interpreter, progress: nil)

@@ -5,6 +5,7 @@ import Formats
 import Foundation
 import StructuredData
 import Tensors
+import Training
 
 /// What of a run is done and safe on the disk, kept beside the unfinished output so that `--resume` continues instead of starting anew.
 ///
@@ -59,7 +60,10 @@ final class RunJournal {
       records.count == run.recipe.passes.count, case let isWritten = document["isWritten"]?.bool ?? false,
       isWritten || Self.holdsActivations(output, of: calibration, blocks: blocks)
     else {
-      output.clear(keeping: QuantizationTraining.prefix)
+      // What a training saved on its way stays: nothing was written after it yet that could be wrong.
+      output.clear(keeping: [QuantizationTraining.prefix])
+      output.keepsPartial = TrainingState.exists(at: output.file(QuantizationTraining.prefix))
+      output.survivesFailure = output.keepsPartial
       return
     }
     state = State(blocks: blocks, isWritten: isWritten)

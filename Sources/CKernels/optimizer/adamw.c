@@ -29,7 +29,11 @@ static void narrow(const dso_state_map *map, const float *x, int64_t count, uint
   for (int64_t i = 0; i < count; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
   *scale = largest;
   float inverse = largest > 0 ? 1 / largest : 0;
-  for (int64_t i = 0; i < count; i++) bytes[i] = nearest(map, x[i] * inverse);
+  for (int64_t i = 0; i < count; i++) {
+    bytes[i] = nearest(map, x[i] * inverse);
+    // A variance that is lost beside a mean that is not would make the next step as long as 1 / epsilon.
+    if (map->values[0] == 0 && x[i] > 0 && bytes[i] == 0) bytes[i] = 1;
+  }
 }
 
 void dso_adamw_step_u8(const dso_adamw *step, const dso_state_map *mean_map, const dso_state_map *variance_map, const float *gradient,

@@ -13,34 +13,21 @@ public struct LowRankAdaptation: Codable, Sendable, Hashable {
     case rankStabilized = "rank-stabilized"
   }
 
-  /// What the factors hold at first.
-  public enum Start: String, Codable, Sendable, Hashable, CaseIterable {
-    /// A drawn evenly within ±1/√inputs, B zero: the model as it is.
-    case zero
-    /// The strongest directions of the weight, which are taken out of it (PiSSA, Meng et al. 2024): the model as it is.
-    case pissa
-    /// What quantization of the base took away, as far as the rank goes (LoftQ, Li et al. 2023): nearer to the unquantized model.
-    case loftq
-  }
-
   public var rank: Int
   public var alpha: Float
   public var scaling: Scaling
   /// Whether the lengths of the weight's rows are trained on their own (DoRA, Liu et al. 2024).
   public var magnitude: Bool
-  public var start: Start
   /// The layers; empty for the projections of queries, keys and values.
   public var targets: [ModulePattern]
 
   public init(
-    rank: Int = 16, alpha: Float = 32, scaling: Scaling = .standard, magnitude: Bool = false, start: Start = .zero,
-    targets: [ModulePattern] = []
+    rank: Int = 16, alpha: Float = 32, scaling: Scaling = .standard, magnitude: Bool = false, targets: [ModulePattern] = []
   ) {
     self.rank = rank
     self.alpha = alpha
     self.scaling = scaling
     self.magnitude = magnitude
-    self.start = start
     self.targets = targets
   }
 
@@ -83,7 +70,7 @@ public struct LowRankAdaptation: Codable, Sendable, Hashable {
     CompressionError(subject, problem, remedy: remedy, kind: .usage)
   }
 
-  /// Attaches adapters to a model, so that it computes what it computed before (but for LoftQ).
+  /// Attaches adapters to a model, so that it computes what it computed before: A is drawn evenly within ±1/√inputs, B is zero.
   /// - Parameter seed: of what is drawn; a layer's numbers depend on its place among the adapted ones, not on the others.
   public func attach(to graph: inout ModelGraph, seed: UInt64, pool: ThreadPool) throws -> [AttachedAdapter] {
     var adapters: [String: LowRankAdapter] = [:]

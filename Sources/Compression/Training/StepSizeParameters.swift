@@ -8,8 +8,8 @@ import Training
 /// Weights that are rounded on the way into every product while they are trained, with the step sizes they are rounded by (LSQ, Esser et al.
 /// 2020), and the gains of norms beside them.
 ///
-/// Rounding passes gradients straight through, to weights inside the range of the codes. Rates are in steps of each weight's own grid: a rate of
-/// 0.01 moves a weight by a hundredth of a step.
+/// Rounding passes gradients straight through, to weights inside the range of the codes. Rates are in steps of a matrix's grids on average: a rate
+/// of 0.01 moves a weight by about a hundredth of a step.
 public final class StepSizeParameters: Parametrization {
   public let variables: [Variable]
   public let values: [ParameterID: Matrix]
@@ -54,7 +54,7 @@ public final class StepSizeParameters: Parametrization {
         try Interruption.check()
         let weight = try Self.quantized(id, tensor, of: source, margin: margin, pool: pool)
         rows.append(weight)
-        let step = Self.meanStep(weight.scales)
+        let step = Self.meanStep(tensor)
         variables.append(Variable(graph[id].name, weight.weights, decays: false, rate: step))
         variables.append(Variable(graph[id].name + ".scales", weight.scales, decays: false, rate: step * scaleRate))
         values[id] = weight.values
@@ -100,9 +100,10 @@ public final class StepSizeParameters: Parametrization {
     return result
   }
 
-  private static func meanStep(_ scales: Matrix) -> Float {
-    let count = scales.rows * scales.columns
-    return Float((0..<count).reduce(0.0) { $0 + Double(abs(scales.pointer[$1])) } / Double(max(1, count)))
+  /// Of the groups that hold anything but zeros.
+  private static func meanStep(_ tensor: QuantizedTensor) -> Float {
+    let steps = (tensor.scales.float32Values() ?? []).filter { $0 != 0 }
+    return steps.isEmpty ? 1 : Float(steps.reduce(0.0) { $0 + Double(abs($1)) } / Double(steps.count))
   }
 
   public func update(pool: ThreadPool) {

@@ -30,7 +30,7 @@ final class FinetuneLoop {
       interpreter: run.interpreter, products: settings.precision, retention: settings.keepsActivations ? .keep : .recompute)
     (self.run, self.place, self.steps) = (run, place, steps)
     interval = settings.evaluationInterval > 0 ? settings.evaluationInterval : max(1, steps / 10)
-    identity = try run.identity(subject)
+    identity = try run.identity(subject, data)
     self.data = settings.curriculum ? try data.ordered(byDifficulty: Self.difficulties(data, trainer)) : data
     if run.resume, let notes = try TrainingState.resume(trainer, from: run.state(in: place), identity: identity) {
       guard let history = FinetuneHistory(notes) else {
@@ -70,6 +70,8 @@ final class FinetuneLoop {
       try save()
       throw stop
     }
+    // What fails from here on, a full disk say, costs no training.
+    try save()
     if let step = history.best?.step, step != trainer.steps { try trainer.loadVariables(from: best(step)) }
   }
 

@@ -17,7 +17,6 @@ struct FinetuneResult {
   let place: OutputDirectory
 
   func write(since start: ContinuousClock.Instant) throws -> CompressionReport {
-    try loop.clear()
     switch run.settings.method {
     case .lora: try writeAdapter()
     case .full: try writeModel()
@@ -28,6 +27,7 @@ struct FinetuneResult {
       bytesWritten: report.outputs.reduce(0) { $0 + ($1.bytes ?? 0) }, threads: run.interpreter.pool.threads)
     try place.write(report.json.text(), to: "report.json")
     try place.write(HTMLReport.render(report), to: "report.html")
+    try loop.clear()
     try place.commit()
     return report
   }
@@ -96,6 +96,11 @@ struct FinetuneResult {
     }
     if history.best?.step == 0, !history.evaluations.isEmpty {
       warnings.append("no evaluation was better than the one before the first step: what was written is the model as it was")
+    }
+    if let base = run.base {
+      warnings.append(
+        "the adapter was trained beside the model quantized by \(type(of: base).identifier) (the options are in the recipe): quantize the model "
+          + "the same way to run both together; beside the unquantized one its losses are others")
     }
     if data.heldOut.isEmpty { warnings.append("nothing was held out: whether the model got better was not measured") }
     let training = CompressionReport.Training(

@@ -55,7 +55,11 @@ public struct FinetuneRun {
     try check()
     let data = try readData()
     let place = try OutputDirectory(output, overwrite: overwrite, resume: resume, inputs: inputs)
-    place.keepsPartial = resume && FileManager.default.fileExists(atPath: state(in: place).path)
+    if resume {
+      // What a run had begun to write after its training is written again.
+      place.clear(keeping: ["state", "best-"])
+      place.keepsPartial = TrainingState.exists(at: state(in: place))
+    }
     do {
       let subject = try FinetuneSubject(self)
       let loop = try FinetuneLoop(run: self, subject: subject, data: data, place: place)
@@ -107,11 +111,17 @@ public struct FinetuneRun {
   }
 
   /// Of everything that the result depends on.
-  func identity(_ subject: FinetuneSubject) throws -> String {
+  func identity(_ subject: FinetuneSubject, _ data: FinetuneData) throws -> String {
     var digest = ContentDigest()
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
-    digest.update("\(Tool.version)\n\(try model.contentDigest())\n\(try FileDigest.hexadecimal(of: data))\n")
+    digest.update("\(Tool.version)\n\(try model.contentDigest())\n\(try FileDigest.hexadecimal(of: self.data))\n")
+    digest.update(model.configuration.text(pretty: false))
+    // Tokens, not only the files: a tokenizer or a chat template that changed, or a date in it, makes others.
+    for row in data.rows + data.heldOut {
+      row.tokens.withUnsafeBytes { digest.update($0) }
+      row.isTarget.withUnsafeBytes { digest.update($0) }
+    }
     if let evaluation { digest.update("\(try FileDigest.hexadecimal(of: evaluation))\n") }
     digest.update(String(decoding: try encoder.encode(settings), as: UTF8.self))
     if let base { digest.update(JSONValue.object(base.options).text(pretty: false)) }

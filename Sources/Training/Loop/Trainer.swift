@@ -106,7 +106,7 @@ public final class Trainer {
     guard skippedInARow < Self.patience else {
       throw TrainingError(
         "training", "has diverged: no finite gradient in \(skippedInARow) steps, the last at step \(steps)",
-        remedy: "use a lower --learning-rate, or a longer warm-up", kind: .badData)
+        remedy: "use a lower learning rate, or a longer warm-up", kind: .badData)
     }
     return TrainingStep(
       index: steps, loss: loss, gradientNorm: norm, learningRate: rate, tokens: batches.reduce(0) { $0 + $1.tokens.count },

@@ -55,8 +55,7 @@ public enum TrainingState {
   /// - Returns: the caller's notes; nil when nothing was saved there.
   /// - Throws: when what was saved belongs to another run, or is damaged.
   public static func resume(_ trainer: Trainer, from directory: URL, identity: String) throws -> JSONObject? {
-    guard let found = [directory, directory.appendingPathExtension("new"), directory.appendingPathExtension("old")].first(where: isWhole)
-    else { return nil }
+    guard let found = places(directory).first(where: isWhole) else { return nil }
     let file = found.appendingPathComponent(document)
     func damaged(_ problem: String) -> TrainingError {
       TrainingError(file.path, problem, remedy: "start anew, without --resume", kind: .badData)
@@ -81,14 +80,22 @@ public enum TrainingState {
 
   static func load(_ tensors: [(name: String, bytes: UnsafeMutableRawBufferPointer)], from directory: URL) throws {
     let checkpoint = try SafeTensorsCheckpoint(directory)
+    // All are looked at before the first is taken: a damaged file changes nothing.
     for part in tensors {
       let tensor = try checkpoint.tensor(part.name)
       guard tensor.dataType == .uint8, tensor.byteCount == part.bytes.count else {
         throw TrainingError(directory.path, "does not fit the model", remedy: "start anew, without --resume", kind: .badData)
       }
-      tensor.withUnsafeBytes { part.bytes.copyMemory(from: $0) }
     }
+    for part in tensors { try checkpoint.tensor(part.name).withUnsafeBytes { part.bytes.copyMemory(from: $0) } }
   }
+
+  private static func places(_ directory: URL) -> [URL] {
+    [directory, directory.appendingPathExtension("new"), directory.appendingPathExtension("old")]
+  }
+
+  /// Whether there is something to go on from.
+  package static func exists(at directory: URL) -> Bool { places(directory).contains(where: isWhole) }
 
   /// A directory gets its last file last.
   private static func isWhole(_ directory: URL) -> Bool {
