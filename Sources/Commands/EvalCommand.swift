@@ -30,6 +30,12 @@ struct EvalCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Instead of measuring, write the logits of the text's first window: a .safetensors file.", valueName: "file"))
   var saveLogits: String?
 
+  func validate() throws {
+    if saveLogits != nil, reference != nil || reportFile != nil || resources.json || evaluation.tokens != nil {
+      throw ValidationError("--save-logits measures nothing: leave out --reference, --report, --json and --eval-tokens")
+    }
+  }
+
   func run() throws {
     let bundle = try adapter.apply(to: ModelBundle(opening: model.model), threads: resources.threads)
     if let saveLogits {

@@ -37,6 +37,9 @@ public struct FinetuneCommand: ParsableCommand {
   public init() {}
 
   public func validate() throws {
+    if data.heldOut?.value == 0, training.patience > 0 || training.evalEvery != nil {
+      throw ValidationError("--held-out 0 leaves nothing to evaluate on, which --patience and --eval-every are about")
+    }
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads \(threads) is not from 1 to 1024") }
   }
 

@@ -35,6 +35,9 @@ struct FinetuneDataOptions: ParsableArguments {
     if let heldOut, !(0..<1).contains(heldOut.value) { throw ValidationError("--held-out is not a share from 0 to below 1") }
     if let sequenceLength, sequenceLength < 2 { throw ValidationError("--sequence-length \(sequenceLength) is not at least 2") }
     if evalTokens < 2 { throw ValidationError("--eval-tokens \(evalTokens) is not at least 2") }
+    if heldOut != nil, evaluation != nil {
+      throw ValidationError("--held-out takes examples from the data when no --eval is given: give one of them")
+    }
     if keepsOrder, curriculum { throw ValidationError("--no-shuffle and --curriculum each choose an order: give one of them") }
   }
 
@@ -52,11 +55,11 @@ struct AdapterOptions: ParsableArguments {
   @Option(help: "lora: adapters beside a model that stays as it is; full: all parameters.")
   var method = FinetuneSettings.Method.lora
 
-  @Option(help: "The rank of an adapter.")
-  var rank = 16
+  @Option(help: "The rank of an adapter. Default: 16.")
+  var rank: Int?
 
-  @Option(help: "An adapter is scaled by this over its rank.")
-  var alpha: Float = 32
+  @Option(help: "An adapter is scaled by this over its rank. Default: 32.")
+  var alpha: Float?
 
   @Option(
     help: ArgumentHelp(
@@ -70,8 +73,8 @@ struct AdapterOptions: ParsableArguments {
   @Flag(help: "Train the lengths of the weights' rows on their own (DoRA).")
   var dora = false
 
-  @Option(help: "How many times faster than A the factor B learns (LoRA+).")
-  var loraPlus: Float = 1
+  @Option(help: "How many times faster than A the factor B learns (LoRA+). Default: 1.")
+  var loraPlus: Float?
 
   @Option(name: .customLong("bits"), help: "Quantize the model first, to 8, 6, 5, 4, 3 or 2 bits, and train beside that (QLoRA).")
   var bits: Int?
@@ -81,21 +84,24 @@ struct AdapterOptions: ParsableArguments {
       "Weights that share a scale when the model is quantized first; 0 for one scale per output channel. Default: 0 at 8 bits, 64 below.")
   var groupSize: Int?
 
-  @Option(name: .customLong("format"), help: "How the adapter is written: peft, or mlx.")
-  var format = AdapterFormat.peft
+  @Option(name: .customLong("format"), help: "How the adapter is written: peft, or mlx. Default: peft.")
+  var chosenFormat: AdapterFormat?
+
+  var format: AdapterFormat { chosenFormat ?? .peft }
 
   func validate() throws {
     if let bits, ![8, 6, 5, 4, 3, 2].contains(bits) { throw ValidationError("--bits \(bits) is not 8, 6, 5, 4, 3 or 2") }
     if groupSize != nil, bits == nil { throw ValidationError("--group-size needs --bits: without it nothing is quantized") }
-    if !(loraPlus.isFinite && loraPlus > 0) { throw ValidationError("--lora-plus \(loraPlus) is not above 0") }
-    if method == .full, rslora || dora || !target.isEmpty { throw ValidationError("--method full has no adapters to choose") }
+    if let loraPlus, !(loraPlus.isFinite && loraPlus > 0) { throw ValidationError("--lora-plus \(loraPlus) is not above 0") }
+    let choosesAdapters = rslora || dora || !target.isEmpty || rank != nil || alpha != nil || loraPlus != nil || chosenFormat != nil
+    if method == .full, choosesAdapters { throw ValidationError("--method full has no adapters to choose") }
   }
 
   func apply(to settings: inout FinetuneSettings) {
     settings.method = method
-    settings.upRate = loraPlus
+    settings.upRate = loraPlus ?? 1
     settings.adaptation = LowRankAdaptation(
-      rank: rank, alpha: alpha, scaling: rslora ? .rankStabilized : .standard, magnitude: dora,
+      rank: rank ?? 16, alpha: alpha ?? 32, scaling: rslora ? .rankStabilized : .standard, magnitude: dora,
       targets: target.map { $0 == "all" ? LowRankAdaptation.allLayers : ModulePattern($0) })
   }
 
@@ -117,8 +123,8 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: "Cosines one behind the other: warm restarts.")
   var cycles = 1
 
-  @Option(help: "Passes over the data.")
-  var epochs = 1.0
+  @Option(help: "Passes over the data. Default: 1.")
+  var epochs: Double?
 
   @Option(help: "Steps, instead of passes.")
   var steps: Int?
@@ -157,7 +163,9 @@ struct TrainingOptions: ParsableArguments {
     if let learningRate, !(learningRate.isFinite && learningRate > 0) { throw ValidationError("--learning-rate is not above 0") }
     if let warmup, !(0...1).contains(warmup.value) { throw ValidationError("--warmup is not a share from 0 to 1") }
     if let steps, steps < 1 { throw ValidationError("--steps \(steps) is not at least 1") }
-    if !(epochs.isFinite && epochs > 0 && epochs < 1e6) { throw ValidationError("--epochs \(epochs) is not above 0") }
+    if let epochs, !(epochs.isFinite && epochs > 0 && epochs < 1e6) { throw ValidationError("--epochs \(epochs) is not above 0") }
+    if epochs != nil, steps != nil { throw ValidationError("--steps and --epochs each say how long to train: give one of them") }
+    if cycles > 1, schedule != .cosine { throw ValidationError("--cycles are of --schedule cosine, which is not chosen") }
     if !(1...65536).contains(batchSize) { throw ValidationError("--batch-size \(batchSize) is not from 1 to 65536") }
     if !(1...65536).contains(accumulate) { throw ValidationError("--accumulate \(accumulate) is not from 1 to 65536") }
     if !(1...1000).contains(cycles) { throw ValidationError("--cycles \(cycles) is not from 1 to 1000") }
@@ -173,7 +181,7 @@ struct TrainingOptions: ParsableArguments {
     settings.schedule = schedule
     settings.warmup = warmup?.value ?? 0.05
     settings.cycles = cycles
-    settings.epochs = epochs
+    settings.epochs = epochs ?? 1
     settings.steps = steps ?? 0
     settings.batchSize = batchSize
     settings.accumulation = accumulate

@@ -96,6 +96,27 @@ import Testing
   }
 
   @Test(arguments: [
+    [], ["--data"], ["--data", "d.jsonl", "--rank", "0"], ["--data", "d.jsonl", "--target", "absent"],
+    ["--data", "d.jsonl", "--bits", "7"],
+    ["--data", "d.jsonl", "--group-size", "64"], ["--data", "d.jsonl", "--method", "full", "--rank", "8"],
+    ["--data", "d.jsonl", "--method", "full", "--format", "mlx"], ["--data", "d.jsonl", "--steps", "3", "--epochs", "2"],
+    ["--data", "d.jsonl", "--schedule", "linear", "--cycles", "2"], ["--data", "d.jsonl", "--held-out", "0", "--patience", "2"],
+    ["--data", "d.jsonl", "--held-out", "0.1", "--eval", "d.jsonl"], ["--data", "d.jsonl", "--no-shuffle", "--curriculum"],
+    ["--data", "d.jsonl", "--sequence-length", "100000"], ["--data", "d.jsonl", "--learning-rate", "-1"],
+  ])
+  func wrongFineTuningEndsWith64(_ arguments: [String]) throws {
+    try (0..<40).map { "{\"text\": \"line \($0) of a few\"}\n" }.joined()
+      .write(to: directory.appendingPathComponent("d.jsonl"), atomically: true, encoding: .utf8)
+    expectRefusal(try runList(["deepseek-finetune"] + arguments), 64, leaving: ["d.jsonl"])
+  }
+
+  @Test func wrongTrainingDataEndsWith65And66() throws {
+    try "{\"text\": \"a\"}\n{\"txt\": 1}\n".write(to: directory.appendingPathComponent("bad.jsonl"), atomically: true, encoding: .utf8)
+    expectRefusal(try run("deepseek-finetune", "--data", "bad.jsonl"), 65, leaving: ["bad.jsonl"], "line 2")
+    expectRefusal(try run("deepseek-finetune", "--data", "absent.jsonl"), 66, leaving: ["bad.jsonl"], "absent.jsonl")
+  }
+
+  @Test(arguments: [
     ["--mixed-precision", "auto", "--bits", "4", "--target-bpw", "4"],
     ["--mixed-precision", "auto", "--target-bpw", "1", "--calibration", "demo"],
   ])

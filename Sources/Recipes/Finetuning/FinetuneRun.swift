@@ -95,7 +95,13 @@ public struct FinetuneRun {
     let template = try ChatTemplate.read(from: model.directory)
     let encoder = try ExampleEncoder(
       tokenizer: tokenizer, chatTemplate: template, endOfText: endOfText(tokenizer), maximumLength: settings.sequenceLength)
-    return try FinetuneData(data, evaluation: evaluation, encoder: encoder, settings: settings)
+    let found = try FinetuneData(data, evaluation: evaluation, encoder: encoder, settings: settings)
+    let vocabulary = model.graph.vocabularySize
+    if let token = (found.rows + found.heldOut).lazy.flatMap(\.tokens).first(where: { Int($0) >= vocabulary }) {
+      throw TrainingError(
+        data.path, "gives the token \(token), the model has \(vocabulary)", remedy: "use the tokenizer.json that belongs to the model")
+    }
+    return found
   }
 
   /// What the model ends texts with: the tokenizer's word for it, or the configuration's number.

@@ -9,12 +9,12 @@ public struct BatchOrder: Sendable, Hashable {
   public let curriculum: [Int]?
 
   /// - Parameter curriculum: every example's number once, in the order of the first epoch; later epochs are shuffled.
-  public init(count: Int, seed: UInt64, curriculum: [Int]? = nil) throws(TrainingDataError) {
+  public init(count: Int, seed: UInt64, curriculum: [Int]? = nil) throws(TrainingError) {
     if let curriculum {
       var seen = Array(repeating: false, count: max(0, count))
       for example in curriculum where seen.indices.contains(example) { seen[example] = true }
       guard curriculum.count == count, seen.allSatisfy({ $0 }) else {
-        throw TrainingDataError(
+        throw TrainingError(
           "curriculum", "does not name each of the \(count) examples once", remedy: "give an order of all examples", kind: .usage)
       }
     }
@@ -24,7 +24,7 @@ public struct BatchOrder: Sendable, Hashable {
   }
 
   /// Orders by difficulty, the easiest first; equal ones stay in order, and what is not a number counts as hardest.
-  public init(difficulties: [Double], seed: UInt64) throws(TrainingDataError) {
+  public init(difficulties: [Double], seed: UInt64) throws(TrainingError) {
     func key(_ place: Int) -> Double { difficulties[place].isNaN ? .infinity : difficulties[place] }
     let order = difficulties.indices.sorted { key($0) != key($1) ? key($0) < key($1) : $0 < $1 }
     try self.init(count: difficulties.count, seed: seed, curriculum: order)

@@ -26,9 +26,9 @@ public struct ExampleEncoder: Sendable {
   ///   - date: what a template is told that asks for the date; the present time when nil.
   public init(
     tokenizer: Tokenizer, chatTemplate: ChatTemplate?, endOfText: Int32?, maximumLength: Int, date: TemplateDate? = nil
-  ) throws(TrainingDataError) {
+  ) throws(TrainingError) {
     guard maximumLength >= 2 else {
-      throw TrainingDataError(
+      throw TrainingError(
         "sequence length", "of \(maximumLength) tokens leaves nothing to predict", remedy: "use at least 2", kind: .usage)
     }
     self.tokenizer = tokenizer

@@ -15,16 +15,16 @@ struct TextLines {
   /// No line is longer: it is held as a whole.
   static let longestLine = 64 << 20
 
-  init(_ file: URL) throws(TrainingDataError) {
+  init(_ file: URL) throws(TrainingError) {
     path = file.path
     let target = file.resolvingSymlinksInPath()
     let type = (try? FileManager.default.attributesOfItem(atPath: target.path))?[.type] as? FileAttributeType
-    guard let type else { throw TrainingDataError(path, "there is no such file", remedy: "check the path", kind: .missingInput) }
+    guard let type else { throw TrainingError(path, "there is no such file", remedy: "check the path", kind: .missingInput) }
     guard type == .typeRegular else {
-      throw TrainingDataError(path, "is no regular file", remedy: "give a .txt or .jsonl file", kind: .missingInput)
+      throw TrainingError(path, "is no regular file", remedy: "give a .txt or .jsonl file", kind: .missingInput)
     }
     do { handle = try FileHandle(forReadingFrom: target) } catch {
-      throw TrainingDataError(path, "cannot be read", remedy: "check its permissions", kind: .inputOutput)
+      throw TrainingError(path, "cannot be read", remedy: "check its permissions", kind: .inputOutput)
     }
     try fill()
     // A byte order mark is no text.
@@ -34,13 +34,13 @@ struct TextLines {
   /// How errors name the line that was given last.
   var place: String { "\(path), line \(number)" }
 
-  private mutating func fill() throws(TrainingDataError) {
+  private mutating func fill() throws(TrainingError) {
     do {
       buffer.removeFirst(position)
       position = 0
       if let part = try handle.read(upToCount: Self.pieceSize), !part.isEmpty { buffer += part } else { isAtEnd = true }
     } catch {
-      throw TrainingDataError(path, "reading failed midway: \(error.localizedDescription)", kind: .inputOutput)
+      throw TrainingError(path, "reading failed midway: \(error.localizedDescription)", kind: .inputOutput)
     }
   }
 
@@ -60,7 +60,7 @@ struct TextLines {
         return buffer[position...]
       }
       guard buffer.count - position < Self.longestLine else {
-        throw TrainingDataError(
+        throw TrainingError(
           "\(path), line \(number + 1)", "is longer than \(Self.longestLine) bytes", remedy: "cut the document into several lines")
       }
       try Interruption.check()

@@ -1,5 +1,3 @@
-import Diagnostics
-
 /// One sequence of tokens to learn from.
 public struct TrainingExample: Sendable, Hashable {
   public let tokens: [Int32]
@@ -60,20 +58,5 @@ public struct TrainingDataStatistics: Sendable, Hashable {
       warnings.append("\(tokenizedInParts) examples were tokenized part by part, as the tokenizer does not give back their text")
     }
     return warnings
-  }
-}
-
-/// Training data that cannot be used.
-public struct TrainingDataError: Failure {
-  public let kind: FailureKind
-  public let subject: String
-  public let problem: String
-  public let remedy: String
-
-  init(_ subject: String, _ problem: String, remedy: String = "", kind: FailureKind = .badData) {
-    self.subject = subject
-    self.problem = problem
-    self.remedy = remedy
-    self.kind = kind
   }
 }

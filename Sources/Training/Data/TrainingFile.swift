@@ -29,13 +29,13 @@ public struct TrainingFile: Sendable {
     switch file.pathExtension.lowercased() {
     case "jsonl": try readRecords(&lines, encoder, &statistics, body)
     case "json":
-      throw TrainingDataError(
+      throw TrainingError(
         file.path, "is one JSON document, not a text", remedy: "give plain text, or a .jsonl file with a JSON object in every line",
         kind: .usage)
     default: try readText(&lines, encoder, &statistics, body)
     }
     guard statistics.examples > 0 else {
-      throw TrainingDataError(
+      throw TrainingError(
         file.path, statistics.dropped > 0 ? "has nothing to learn in any of its \(statistics.dropped) examples" : "is empty",
         remedy: "give texts, completions or answers to train on")
     }
@@ -53,16 +53,16 @@ public struct TrainingFile: Sendable {
       do {
         value = try line.withUnsafeBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
       } catch let error as JSONError {
-        throw TrainingDataError(lines.place, "is not JSON: \(error.problem)")
+        throw TrainingError(lines.place, "is not JSON: \(error.problem)")
       }
       let record: TrainingRecord
       do throws(TrainingRecord.Malformed) { record = try TrainingRecord(value) } catch {
-        throw TrainingDataError(lines.place, error.problem, remedy: error.remedy)
+        throw TrainingError(lines.place, error.problem, remedy: error.remedy)
       }
       do {
         for example in try encoder.encode(record, counting: &statistics) { try body(example) }
       } catch let error as ExampleEncoder.Unusable {
-        throw TrainingDataError(lines.place, error.problem, remedy: error.remedy)
+        throw TrainingError(lines.place, error.problem, remedy: error.remedy)
       }
     }
   }
@@ -78,7 +78,7 @@ public struct TrainingFile: Sendable {
     while let line = try lines.next() {
       try Interruption.check()
       guard let text = String(validating: line, as: UTF8.self) else {
-        throw TrainingDataError(lines.place, "is not UTF-8 text", remedy: "convert the file to UTF-8")
+        throw TrainingError(lines.place, "is not UTF-8 text", remedy: "convert the file to UTF-8")
       }
       if isBlank { isBlank = TextLines.isBlank(line) }
       if piece.utf8.count + text.utf8.count > Self.pieceSize, !piece.isEmpty {

@@ -26,12 +26,12 @@ public struct TrainingPacker: Sendable, Hashable {
   public let length: Int
   public let strategy: Strategy
 
-  public init(length: Int, strategy: Strategy = .firstFitDecreasing(buffer: 1024)) throws(TrainingDataError) {
+  public init(length: Int, strategy: Strategy = .firstFitDecreasing(buffer: 1024)) throws(TrainingError) {
     guard length >= 2 else {
-      throw TrainingDataError("row", "of \(length) tokens holds no example", remedy: "use at least 2", kind: .usage)
+      throw TrainingError("row", "of \(length) tokens holds no example", remedy: "use at least 2", kind: .usage)
     }
     if case .firstFitDecreasing(let buffer) = strategy, buffer < 1 {
-      throw TrainingDataError("packing", "a buffer of \(buffer) examples holds none", remedy: "use at least 1", kind: .usage)
+      throw TrainingError("packing", "a buffer of \(buffer) examples holds none", remedy: "use at least 1", kind: .usage)
     }
     self.length = length
     self.strategy = strategy
@@ -42,13 +42,13 @@ public struct TrainingPacker: Sendable, Hashable {
   /// - Parameters:
   ///   - lengths: tokens of every example; throws when one is longer than a row.
   ///   - order: the examples' numbers in the order of training; numbers that name no example are an error.
-  public func rows(lengths: [Int], order: [Int]) throws(TrainingDataError) -> [[Int]] {
+  public func rows(lengths: [Int], order: [Int]) throws(TrainingError) -> [[Int]] {
     for example in order {
       guard lengths.indices.contains(example) else {
-        throw TrainingDataError("order", "names example \(example) of \(lengths.count)", kind: .usage)
+        throw TrainingError("order", "names example \(example) of \(lengths.count)", kind: .usage)
       }
       guard lengths[example] <= length else {
-        throw TrainingDataError(
+        throw TrainingError(
           "example \(example)", "has \(lengths[example]) tokens, more than a row of \(length)", remedy: "cut examples to the row's length",
           kind: .usage)
       }
@@ -95,7 +95,7 @@ public struct TrainingPacker: Sendable, Hashable {
   }
 
   /// The rows themselves, in an order of the examples.
-  public func pack(_ examples: [TrainingExample], order: [Int]) throws(TrainingDataError) -> [TrainingRow] {
+  public func pack(_ examples: [TrainingExample], order: [Int]) throws(TrainingError) -> [TrainingRow] {
     try rows(lengths: examples.map(\.tokens.count), order: order).map { numbers in
       TrainingRow(
         examples: numbers, tokens: numbers.flatMap { examples[$0].tokens }, isTarget: numbers.flatMap { examples[$0].isTarget },

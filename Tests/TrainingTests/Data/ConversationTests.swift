@@ -39,14 +39,14 @@ struct ConversationTests {
   ])
   func templatesThatChangeTheirMindAreRefused(_ source: String) throws {
     let encoder = try DataFixtures.encoder(template: DataFixtures.template(source))
-    let error = #expect(throws: TrainingDataError.self) { try DataFixtures.read("\n" + Self.line, with: encoder) }
+    let error = #expect(throws: TrainingError.self) { try DataFixtures.read("\n" + Self.line, with: encoder) }
     #expect(error?.subject.hasSuffix("line 2") == true)
     #expect(error?.remedy.contains("generation") == true)
   }
 
   @Test func whatATemplateRefusesNamesTheLine() throws {
     let encoder = try DataFixtures.encoder(template: DataFixtures.template("{{ raise_exception('roles must alternate') }}"))
-    let error = #expect(throws: TrainingDataError.self) { try DataFixtures.read(Self.line, with: encoder) }
+    let error = #expect(throws: TrainingError.self) { try DataFixtures.read(Self.line, with: encoder) }
     #expect(error?.subject.hasSuffix("line 1") == true)
     #expect(error?.problem.contains("roles must alternate") == true)
   }

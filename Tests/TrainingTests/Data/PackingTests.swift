@@ -42,11 +42,11 @@ struct PackingTests {
 
   @Test func refusesWhatDoesNotFit() throws {
     let packer = try TrainingPacker(length: 9)
-    let error = #expect(throws: TrainingDataError.self) { try packer.rows(lengths: Self.lengths, order: Array(0..<10)) }
+    let error = #expect(throws: TrainingError.self) { try packer.rows(lengths: Self.lengths, order: Array(0..<10)) }
     #expect(error?.subject == "example 6")
-    #expect(throws: TrainingDataError.self) { try packer.rows(lengths: [1], order: [1]) }
-    #expect(throws: TrainingDataError.self) { try TrainingPacker(length: 1) }
-    #expect(throws: TrainingDataError.self) { try TrainingPacker(length: 8, strategy: .firstFitDecreasing(buffer: 0)) }
+    #expect(throws: TrainingError.self) { try packer.rows(lengths: [1], order: [1]) }
+    #expect(throws: TrainingError.self) { try TrainingPacker(length: 1) }
+    #expect(throws: TrainingError.self) { try TrainingPacker(length: 8, strategy: .firstFitDecreasing(buffer: 0)) }
     #expect(TrainingExample(tokens: [1], isTarget: []) == nil)
   }
 
@@ -74,7 +74,7 @@ struct PackingTests {
     let order = try BatchOrder(difficulties: [3, .nan, 1, 3, -2], seed: 9)
     #expect(order.order(epoch: 0) == [4, 2, 0, 3, 1])
     #expect(order.order(epoch: 1) == (try BatchOrder(count: 5, seed: 9).order(epoch: 1)))
-    #expect(throws: TrainingDataError.self) { try BatchOrder(count: 3, seed: 1, curriculum: [0, 1, 1]) }
-    #expect(throws: TrainingDataError.self) { try BatchOrder(count: 3, seed: 1, curriculum: [0, 1]) }
+    #expect(throws: TrainingError.self) { try BatchOrder(count: 3, seed: 1, curriculum: [0, 1, 1]) }
+    #expect(throws: TrainingError.self) { try BatchOrder(count: 3, seed: 1, curriculum: [0, 1]) }
   }
 }

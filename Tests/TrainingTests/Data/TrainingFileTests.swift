@@ -74,7 +74,7 @@ struct TrainingFileTests {
   ])
   func namesFileAndLine(_ line: String, _ problem: String) throws {
     let encoder = try DataFixtures.encoder()
-    let error = #expect(throws: TrainingDataError.self) { try DataFixtures.read("{\"text\": \"a\"}\n\n\(line)\n", with: encoder) }
+    let error = #expect(throws: TrainingError.self) { try DataFixtures.read("{\"text\": \"a\"}\n\n\(line)\n", with: encoder) }
     #expect(error?.subject.hasSuffix("data.jsonl, line 3") == true, "\(String(describing: error))")
     #expect(error?.problem.contains(problem) == true, "\(String(describing: error))")
     #expect(error?.kind == .badData)
@@ -82,22 +82,22 @@ struct TrainingFileTests {
 
   @Test func refusesFilesThatAreNone() throws {
     let encoder = try DataFixtures.encoder()
-    #expect(throws: TrainingDataError.self) { try DataFixtures.read("\n \n", with: encoder) }
-    #expect(throws: TrainingDataError.self) { try DataFixtures.read(" \n\t\r\n", name: "a.txt", with: encoder) }
-    #expect(throws: TrainingDataError.self) { try DataFixtures.read("[1]", name: "a.json", with: encoder) }
-    let broken = #expect(throws: TrainingDataError.self) {
+    #expect(throws: TrainingError.self) { try DataFixtures.read("\n \n", with: encoder) }
+    #expect(throws: TrainingError.self) { try DataFixtures.read(" \n\t\r\n", name: "a.txt", with: encoder) }
+    #expect(throws: TrainingError.self) { try DataFixtures.read("[1]", name: "a.json", with: encoder) }
+    let broken = #expect(throws: TrainingError.self) {
       try DataFixtures.read(Data([0x61, 0x0A, 0xFF, 0x0A]), name: "a.txt", with: encoder)
     }
     #expect(broken?.subject.hasSuffix("a.txt, line 2") == true)
-    let missing = #expect(throws: TrainingDataError.self) {
+    let missing = #expect(throws: TrainingError.self) {
       try TrainingFile(URL(fileURLWithPath: "/nonexistent/x.jsonl")).examples(using: encoder)
     }
     #expect(missing?.kind == .missingInput)
-    let useless = #expect(throws: TrainingDataError.self) {
+    let useless = #expect(throws: TrainingError.self) {
       try DataFixtures.read(#"{"messages":[{"role":"user","content":"u"}]}"#, with: encoder)
     }
     #expect(useless?.problem.contains("nothing to learn") == true)
-    #expect(throws: TrainingDataError.self) { try DataFixtures.encoder(length: 1) }
+    #expect(throws: TrainingError.self) { try DataFixtures.encoder(length: 1) }
   }
 
   @Test func plainTextIsOneDocumentCutToLength() throws {
