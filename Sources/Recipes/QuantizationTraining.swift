@@ -36,6 +36,7 @@ struct QuantizationTraining {
   }
 
   private static let heldOutWindows = 64
+  private static let leastHeldOut = 4
   /// Evaluations on the way.
   private static let checks = 8
   /// Steps between two saves of what `--resume` goes on from.
@@ -46,7 +47,7 @@ struct QuantizationTraining {
   /// Trains, or takes up where an earlier run was stopped. What it saves stays until ``clear(_:)``.
   func train() throws -> Result {
     let text = try windows()
-    guard text.training.count >= pass.batchWindows, text.held.count >= 4 else {
+    guard text.training.count >= pass.batchWindows, text.held.count >= Self.leastHeldOut else {
       throw CompressionError(
         plan.file.path, "gives \(text.training.count + text.held.count) windows of \(plan.sequenceLength) tokens, too few to train on",
         remedy: "give more text, or a smaller --sequence-length", kind: .badData)
@@ -147,7 +148,7 @@ struct QuantizationTraining {
       windows: wanted, sequenceLength: plan.sequenceLength, strategy: .random, seed: run.recipe.seed)
     let evaluator = Evaluator(interpreter: run.interpreter, progress: nil)
     let drawn = try plan.selection(settings, of: run.model, graph: graph, evaluator: evaluator, seed: run.recipe.seed).windows
-    let held = min(Self.heldOutWindows, drawn.count / 10)
+    let held = min(Self.heldOutWindows, max(Self.leastHeldOut, drawn.count / 10))
     return (Array(drawn.dropFirst(held)), Array(drawn.prefix(held)))
   }
 
