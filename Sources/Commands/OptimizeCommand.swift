@@ -28,9 +28,6 @@ struct QuantSubcommand: ParsableCommand {
 /// The same command as `deepseek-finetune`, under the name it has here.
 struct FinetuneSubcommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "finetune", abstract: FinetuneCommand.configuration.abstract, discussion: FinetuneCommand.configuration.discussion)
-
-  @OptionGroup var command: FinetuneCommand
-
-  func run() throws { try command.run() }
+    commandName: "finetune", abstract: FinetuneCommand.configuration.abstract, discussion: FinetuneCommand.configuration.discussion,
+    subcommands: FinetuneCommand.configuration.subcommands, defaultSubcommand: FinetuneCommand.configuration.defaultSubcommand)
 }

@@ -20,7 +20,7 @@ public protocol CompressionPass: Codable, Sendable, Equatable {
   init()
   /// Rewrites the model as a whole where that needs no data: later passes, calibration and the output see the model that comes out. Weights
   /// that change are given a source that changes them as they are read.
-  func prepare(_ graph: ModelGraph) throws -> ModelGraph
+  func prepare(_ graph: ModelGraph, using resources: PassResources) throws -> ModelGraph
   /// Checks the options against the graph before any weight is read.
   func validate(for graph: ModelGraph) throws(CompressionError)
   /// Starts a run over this graph.
@@ -29,7 +29,27 @@ public protocol CompressionPass: Codable, Sendable, Equatable {
 
 extension CompressionPass {
   public var needs: Set<PassNeed> { [] }
-  public func prepare(_ graph: ModelGraph) throws -> ModelGraph { graph }
+  public func prepare(_ graph: ModelGraph, using resources: PassResources) throws -> ModelGraph { graph }
+}
+
+/// What a pass that rewrites the model as a whole gets from the run.
+public struct PassResources: Sendable {
+  /// For what is computed whenever a rewritten weight is read.
+  public let pool: ThreadPool
+  /// Reads an adapter by the path that the pass names: by the scope of the layers.
+  public let adapter: @Sendable (_ path: String) throws -> [String: LowRankAdapter]
+
+  public init(pool: ThreadPool, adapter: @escaping @Sendable (_ path: String) throws -> [String: LowRankAdapter]) {
+    self.pool = pool
+    self.adapter = adapter
+  }
+
+  /// Of a run without files beside the model.
+  public init(pool: ThreadPool) {
+    self.init(pool: pool) { path throws(CompressionError) in
+      throw CompressionError(path, "cannot be read here: this run has no adapters", kind: .usage)
+    }
+  }
 }
 
 /// What a pass may ask of a run beyond the weights.
@@ -73,10 +93,13 @@ public struct PassContract: Sendable, Hashable {
   public var establishes: Set<Property>
   /// Properties that an earlier pass or the input must not have.
   public var forbids: Set<Property>
+  /// Whether no pass may come before it, because it changes the model that all others are about.
+  public var comesFirst: Bool
 
-  public init(establishes: Set<Property> = [], forbids: Set<Property> = []) {
+  public init(establishes: Set<Property> = [], forbids: Set<Property> = [], comesFirst: Bool = false) {
     self.establishes = establishes
     self.forbids = forbids
+    self.comesFirst = comesFirst
   }
 }
 

@@ -54,6 +54,7 @@ extension DecodingError {
 /// The passes this package has, by identifier. A test holds the list to the method folders.
 public enum PassCatalog {
   public static let passes: [any CompressionPass.Type] = [
+    AdapterMerging.self,
     RoundToNearest.self,
     MinimumSquaredError.self,
     HalfQuadratic.self,

@@ -3,12 +3,16 @@ import Tensors
 /// What passes that rewrite the whole model ahead of a run need: other sources for parameters, and an end to sharing.
 extension ModelGraph {
   /// Reads a parameter from another source from now on; it must hold the parameter's name and shape.
-  package mutating func redirect(_ id: ParameterID, to source: any WeightSource) throws(GraphError) {
+  /// - Parameter type: what scales are stored as when it is quantized again; nil for the type that the source has it in.
+  package mutating func redirect(
+    _ id: ParameterID, to source: any WeightSource, scaledIn type: DataType? = nil
+  ) throws(GraphError) {
     let parameter = parameters[id.index]
     guard source.describe(parameter.name)?.shape == parameter.shape else {
       throw GraphError(tensor: parameter.name, "is not in its new source, or has another shape there")
     }
     parameters[id.index].storage = .stored(in: source)
+    parameters[id.index].replacedType = type
     isRewritten = true
   }
 

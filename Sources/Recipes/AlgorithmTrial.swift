@@ -97,7 +97,8 @@ public struct AlgorithmTrial: Sendable {
     let used = Array(selection.windows.prefix(plan.windows))
     // Beside the output: the system's temporary directory may be memory.
     let trial = TrialRun(
-      interpreter: interpreter, seed: run.recipe.seed, spill: run.settings.output.deletingLastPathComponent(), memoryLimit: limit)
+      interpreter: interpreter, resources: run.resources, seed: run.recipe.seed, spill: run.settings.output.deletingLastPathComponent(), memoryLimit: limit)
+    let reference = try run.reference()
     var outcomes: [Outcome] = []
     var problem: (any Error)?
     for (index, candidate) in candidates.enumerated() {
@@ -107,7 +108,7 @@ public struct AlgorithmTrial: Sendable {
       do {
         let passes = candidate.passes.filter { !$0.needs.contains(.inputErrors) }
         let graph = try trial.compress(model.graph, by: passes, calibratedOn: used, blocks: plan.blocks)
-        divergence = try trial.divergence(of: graph, from: model.graph, on: held)
+        divergence = try trial.divergence(of: graph, from: reference, on: held)
         if divergence == nil { failure = "its divergence is not a number" }
       } catch let error as any Failure where error.kind == .badData {
         // One method that cannot work on these weights leaves the others.

@@ -113,13 +113,13 @@ public struct BitAllocation {
         return (candidate, try candidate.quantize(try candidate.prepareWithinMemory(), into: output, sharing: material))
       }
       var result = try quantize(solution.choices)
-      history.add(solution, measured: try held.divergence(of: result.quantized.written.graph, from: run.model.graph, for: run))
+      history.add(solution, measured: try held.divergence(of: result.quantized.written.graph, from: run.reference(), for: run))
       while let next = try history.next() {
         solution = next
         // Nothing of a choice that was given up may be taken for the next one's.
         output.clear()
         result = try quantize(solution.choices)
-        history.add(solution, measured: try held.divergence(of: result.quantized.written.graph, from: run.model.graph, for: run))
+        history.add(solution, measured: try held.divergence(of: result.quantized.written.graph, from: run.reference(), for: run))
       }
       if let kept = history.kept.map({ history.rounds[$0].solution }), kept.choices != solution.choices {
         output.clear()

@@ -70,7 +70,18 @@ public struct CompressionRun {
     let graph: ModelGraph
   }
 
-  private func prepare() throws -> Preparation { try prepare(try recipe.prepare(model.graph)) }
+  /// What passes get that rewrite the model as a whole.
+  var resources: PassResources {
+    PassResources(pool: interpreter.pool) { [model] path in try model.adapters(in: URL(fileURLWithPath: path)) }
+  }
+
+  /// What the output is held against: the model as it was, with an adapter that is merged beside it.
+  func reference() throws -> ModelGraph {
+    guard let merging = recipe.passes.lazy.compactMap({ $0 as? AdapterMerging }).first else { return model.graph }
+    return try model.adapted(by: URL(fileURLWithPath: merging.adapter), pool: interpreter.pool).graph
+  }
+
+  private func prepare() throws -> Preparation { try prepare(try recipe.prepare(model.graph, using: resources)) }
 
   /// - Parameters:
   ///   - graph: the model that passes begin on.
@@ -152,6 +163,10 @@ public struct CompressionRun {
 
     let written = try ModelBundle(opening: output.partial.path)
     try compare(written, with: digests)
+    // What comes after a merge, or another container, leaves nothing that it could be taken out of.
+    if recipe.passes.count == 1, recipe.passes[0] is AdapterMerging, recipe.format == .compressedTensors {
+      try MergeRecord.write(of: graph, beside: written, in: output, pool: interpreter.pool)
+    }
     return Quantized(
       output: output, journal: journal, prepared: graph, written: written, records: workers.map(\.record),
       calibration: calibration?.selection, training: training?.section,

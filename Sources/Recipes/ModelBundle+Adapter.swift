@@ -6,9 +6,9 @@ import ModelGraph
 import Tensors
 
 extension ModelBundle {
-  /// The model with an adapter that PEFT, mlx-lm or `deepseek-finetune` wrote, beside its weights, which stay as they are.
-  /// - Throws: for an adapter that is malformed, of another model, or of an embedding.
-  public func adapted(by directory: URL, pool: ThreadPool) throws -> ModelBundle {
+  /// An adapter of this model, in parts: by the scope of the layers.
+  /// - Throws: for one that is malformed, of another model, or of an embedding.
+  func adapters(in directory: URL) throws -> [String: LowRankAdapter] {
     let adapter = try AdapterCheckpoint(directory)
     try adapter.check(against: weights)
     var parts: [String: LowRankAdapter] = [:]
@@ -19,8 +19,14 @@ extension ModelBundle {
       parts[module.name] = LowRankAdapter(
         down: down, up: up, scaling: Float(module.scaling), magnitude: module.magnitude.flatMap { $0.asFloat32() })
     }
+    return parts
+  }
+
+  /// The model with an adapter that PEFT, mlx-lm or `deepseek-finetune` wrote, beside its weights, which stay as they are.
+  /// - Throws: for an adapter that is malformed, of another model, or of an embedding.
+  public func adapted(by directory: URL, pool: ThreadPool) throws -> ModelBundle {
     var copy = self
-    for attached in try copy.graph.attach(parts) {
+    for attached in try copy.graph.attach(adapters(in: directory)) {
       guard let norm = attached.norm, let magnitude = attached.magnitude else { continue }
       let (down, up) = (try Matrix(copy.graph[attached.down]), try Matrix(copy.graph[attached.up]))
       let lengths = Matrix(rows: 1, columns: copy.graph[magnitude].shape.elementCount)

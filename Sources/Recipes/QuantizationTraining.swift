@@ -54,7 +54,7 @@ struct QuantizationTraining {
     }
     let interpreter = run.interpreter
     let trial = TrialRun(
-      interpreter: interpreter, seed: run.recipe.seed, spill: output.partial, memoryLimit: run.settings.maximumMemory)
+      interpreter: interpreter, resources: run.resources, seed: run.recipe.seed, spill: output.partial, memoryLimit: run.settings.maximumMemory)
     run.progress?(StageProgress(stage: "Finding a start", completed: 0, total: 1))
     let start = try trial.compress(
       graph, by: [pass.start], calibratedOn: Array(text.training.prefix(pass.startWindows)), blocks: graph.blocks.count)

@@ -1,5 +1,7 @@
 import Compression
 import Diagnostics
+import Formats
+import Foundation
 import ModelGraph
 
 /// What is done to a model: passes in order, and how the result is written. In Swift and in YAML it is the same list.
@@ -34,12 +36,18 @@ public struct Recipe: Sendable {
   /// The names of the passes: `smooth, gptq`.
   var identifiers: String { passes.map { type(of: $0).identifier }.joined(separator: ", ") }
 
+  /// The files of the adapter that is merged.
+  var adapterFiles: [URL] {
+    guard let merging = passes.lazy.compactMap({ $0 as? AdapterMerging }).first else { return [] }
+    return AdapterFormat.files(in: URL(fileURLWithPath: merging.adapter))
+  }
+
   /// Whether text takes part in it.
   var isCalibrated: Bool { calibration != nil && !needs.isEmpty }
 
   /// Checks the order of the passes by their contracts, then each against the graph as the ones before it prepare it. Reads no weight.
   /// - Returns: the model that passes begin on.
-  func prepare(_ source: ModelGraph) throws -> ModelGraph {
+  func prepare(_ source: ModelGraph, using resources: PassResources) throws -> ModelGraph {
     var graph = source
     _ = try calibration?.resolved(for: source)
     if let pass = passes.first(where: { !$0.needs.isEmpty }), calibration == nil {
@@ -50,8 +58,13 @@ public struct Recipe: Sendable {
     }
     var established = Set<PassContract.Property>()
     if graph.parameters.contains(where: \.isQuantized) { established.insert(.quantizedWeights) }
-    for pass in passes {
+    for (index, pass) in passes.enumerated() {
       let type = type(of: pass)
+      if type.contract.comesFirst, index > 0 {
+        throw RecipeError(
+          type.identifier, "cannot come behind \(Swift.type(of: passes[index - 1]).identifier): it changes the model that all passes are about",
+          remedy: "list it first", kind: .badConfiguration)
+      }
       if let clash = type.contract.forbids.intersection(established).first {
         throw RecipeError(
           type.identifier, "cannot work on a model that has \(clash.rawValue) already, from its checkpoint or an earlier pass",
@@ -60,7 +73,7 @@ public struct Recipe: Sendable {
       }
       established.formUnion(type.contract.establishes)
       try pass.validate(for: graph)
-      graph = try pass.prepare(graph)
+      graph = try pass.prepare(graph, using: resources)
       try graph.verify()
     }
     return graph

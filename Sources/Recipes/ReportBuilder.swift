@@ -38,7 +38,7 @@ struct ReportBuilder {
       let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
         .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
       let accuracy = try evaluator.accuracy(
-        of: written.graph, reference: run.model.graph, on: evaluation.text,
+        of: written.graph, reference: run.reference(), on: evaluation.text,
         layerErrors: prepared.isRewritten ? nil : meter)
       if prepared.isRewritten { try evaluator.measureLayers(meter, of: prepared, on: evaluation.text) }
       report.accuracy = .init(accuracy)
@@ -156,7 +156,7 @@ struct ReportBuilder {
     if kinds.count == 1 { forms.append(.init(kind: kind.rawValue, own)) }
     for other in [ActivationQuantization.int8, .none] where kinds != [other] {
       let accuracy = try evaluator.accuracy(
-        of: written.graph.quantizingInputs(as: other), reference: run.model.graph, on: plan.text)
+        of: written.graph.quantizingInputs(as: other), reference: run.reference(), on: plan.text)
       forms.append(.init(kind: other.rawValue, accuracy))
     }
     return forms
@@ -165,7 +165,7 @@ struct ReportBuilder {
   private func speed(_ evaluation: MeasurementPlan) throws -> CompressionReport.Speed {
     run.progress?(.init(stage: "Timing", completed: 0, total: 1))
     let results = try Throughput.measure(
-      [run.model.graph, written.graph], interpreter: run.interpreter, tokens: evaluation.text.windows[0])
+      [run.reference(), written.graph], interpreter: run.interpreter, tokens: evaluation.text.windows[0])
     run.progress?(.init(stage: "Timing", completed: 1, total: 1))
     return .init(
       prefillTokensPerSecond: .init(reference: results[0].prefill, compressed: results[1].prefill),

@@ -8,6 +8,8 @@ import ModelGraph
 /// Passes tried in memory on some windows and the first blocks of a model, and what they cost there.
 struct TrialRun {
   let interpreter: Interpreter
+  /// What passes get that rewrite the model as a whole.
+  let resources: PassResources
   let seed: UInt64
   /// Where activations go that do not fit.
   let spill: URL
@@ -21,7 +23,7 @@ struct TrialRun {
   ///   - blocks: how many blocks to work on; the others stay as they are.
   func compress(_ source: ModelGraph, by passes: [any CompressionPass], calibratedOn windows: [[Int32]], blocks: Int) throws -> ModelGraph {
     var prepared = source
-    for pass in passes { prepared = try pass.prepare(prepared) }
+    for pass in passes { prepared = try pass.prepare(prepared, using: resources) }
     let context = PassContext(interpreter: interpreter, seed: seed)
     var workers = try passes.begin(on: prepared, in: context).workers
     let needs = passes.reduce(into: Set<PassNeed>()) { $0.formUnion($1.needs) }

@@ -96,7 +96,7 @@ extension DecoderFixture {
     var graph = try source ?? self.graph()
     for pass in passes {
       try pass.validate(for: graph)
-      graph = try pass.prepare(graph)
+      graph = try pass.prepare(graph, using: PassResources(pool: ThreadPool(threads: 2)))
     }
     let context = PassContext(interpreter: interpreter)
     var workers = try passes.map { try $0.begin(on: graph, in: context) }

@@ -9,6 +9,8 @@ import Testing
 
 /// Transforms change weights, not what the model computes.
 @Suite struct TransformTests {
+  private let resources = PassResources(pool: ThreadPool(threads: 2))
+
   private let interpreter = Interpreter(pool: ThreadPool(threads: 2))
 
   private static let shapes = [
@@ -33,7 +35,7 @@ import Testing
   func rotationKeepsTheFunction(_ index: Int) throws {
     let fixture = Self.shapes[index]
     let source = try fixture.graph()
-    let rotated = try HadamardRotation(seed: 3).prepare(source)
+    let rotated = try HadamardRotation(seed: 3).prepare(source, using: resources)
     try rotated.verify()
     #expect(rotated.isRewritten && !source.isRewritten)
     #expect(rotated.sharedParameters.isEmpty)
@@ -43,7 +45,7 @@ import Testing
     #expect(gains.count == 5)
     for gain in gains { #expect(try gain.load().float32()?.float32Values()?.allSatisfy { $0 == 1 } == true) }
     // It did turn something, and differently for another seed.
-    let other = try HadamardRotation(seed: 4).prepare(source)
+    let other = try HadamardRotation(seed: 4).prepare(source, using: resources)
     let name = "layers.0.gate.weight"
     func values(_ graph: ModelGraph) throws -> [Float]? {
       try graph.parameters.first { $0.name == name }?.load().float32()?.float32Values()
@@ -54,7 +56,7 @@ import Testing
 
   @Test func rotatedWeightsAreOfTheStoredType() throws {
     for type in [DataType.bfloat16, .float16] {
-      let graph = try HadamardRotation().prepare(DecoderFixture(isTied: true, type: type).graph())
+      let graph = try HadamardRotation().prepare(DecoderFixture(isTied: true, type: type).graph(), using: resources)
       #expect(graph.parameters.count == 21)
       for parameter in graph.parameters {
         #expect(try Self.dense(parameter).dataType == type && parameter.nativeType == type)
@@ -70,7 +72,7 @@ import Testing
       let mean = values.reduce(0) { $0 + $1 * $1 } / Float(values.count)
       return values.reduce(0) { max($0, abs($1)) } / mean.squareRoot()
     }
-    #expect(try peak(HadamardRotation().prepare(source)) < peak(source))
+    #expect(try peak(HadamardRotation().prepare(source, using: resources)) < peak(source))
   }
 
   @Test func aGraphThatReadsTheStreamOtherwiseIsRefused() throws {

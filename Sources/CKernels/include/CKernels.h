@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "Adapters.h"
 #include "Digest.h"
 #include "Factorization.h"
 #include "GridSearch.h"

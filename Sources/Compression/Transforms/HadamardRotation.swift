@@ -37,7 +37,7 @@ public struct HadamardRotation: CompressionPass {
     }
   }
 
-  public func prepare(_ graph: ModelGraph) throws -> ModelGraph {
+  public func prepare(_ graph: ModelGraph, using resources: PassResources) throws -> ModelGraph {
     var plan = try RotationPlan(graph, seed: UInt64(bitPattern: Int64(seed)))
     return try plan.rewritten()
   }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// The two directory layouts that low-rank adapters are exchanged in.
 public enum AdapterFormat: String, Sendable, Hashable, CaseIterable {
   /// Hugging Face PEFT: `adapter_config.json` and `adapter_model.safetensors`.
@@ -13,6 +15,12 @@ public enum AdapterFormat: String, Sendable, Hashable, CaseIterable {
     case .peft: "adapter_model.safetensors"
     case .mlx: "adapters.safetensors"
     }
+  }
+
+  /// The settings and tensors of either layout that are there.
+  public static func files(in directory: URL) -> [URL] {
+    ([configurationFileName] + allCases.map(\.weightsFileName)).map { directory.appendingPathComponent($0) }
+      .filter { FileManager.default.fileExists(atPath: $0.path) }
   }
 
   /// Files of either layout, and the pickled ones of older versions, that would be taken for part of a new adapter beside them.

@@ -32,7 +32,7 @@ struct FinetuneSubject {
   }
 
   private static func quantized(_ source: ModelGraph, by pass: any CompressionPass, _ run: FinetuneRun) throws -> ModelGraph {
-    var graph = try Recipe(passes: [pass]).prepare(source)
+    var graph = try Recipe(passes: [pass]).prepare(source, using: PassResources(pool: run.interpreter.pool))
     let context = PassContext(interpreter: run.interpreter, seed: run.settings.seed)
     var workers = try [pass].begin(on: graph, in: context).workers
     for block in graph.blocks {

@@ -1,0 +1,74 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// `deepseek-finetune train`, which is what it does when no subcommand is named.
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train low-rank adapters (LoRA) for a model, or all its parameters.",
+    discussion: """
+      EXAMPLES
+        deepseek-finetune --model M --data train.jsonl --output A
+        deepseek-finetune --model M --data train.jsonl --rank 32 --target all --dora
+        deepseek-finetune --model M --data train.jsonl --bits 4 --output A
+        deepseek-finetune --model M --data text.txt --method full --learning-rate 2e-5
+      """)
+
+  @OptionGroup var model: ModelOption
+  @OptionGroup var destination: OutputOptions
+  @OptionGroup(title: "Data") var data: FinetuneDataOptions
+  @OptionGroup(title: "Adapters") var adapters: AdapterOptions
+  @OptionGroup(title: "Training") var training: TrainingOptions
+
+  @Option(help: "Where every random choice derives from. Default: 0.")
+  var seed: UInt64 = 0
+
+  @Option(help: "Worker threads. Default: one per processor. The output never depends on it.")
+  var threads: Int?
+
+  @Flag(name: .shortAndLong, help: "Show no progress.")
+  var quiet = false
+
+  @Flag(help: "Print the result as JSON alone on standard output.")
+  var json = false
+
+  func validate() throws {
+    if data.heldOut?.value == 0, training.patience > 0 || training.evalEvery != nil {
+      throw ValidationError("--held-out 0 leaves nothing to evaluate on, which --patience and --eval-every are about")
+    }
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads \(threads) is not from 1 to 1024") }
+  }
+
+  func run() throws {
+    let bundle = try ModelBundle(opening: model.model)
+    let settings = try makeSettings()
+    var run = FinetuneRun(
+      model: bundle, named: model.model, data: data.url,
+      settings: settings, output: URL(fileURLWithPath: destination.output ?? "\(bundle.name)-\(settings.method.rawValue)"),
+      threads: threads, progress: FinetuneProgressLine.handler(quiet: quiet))
+    run.evaluation = data.evaluationURL
+    run.base = adapters.base
+    run.adapterFormat = adapters.format
+    run.overwrite = destination.overwrite
+    run.resume = destination.resume
+    run.saveInterval = training.saveEvery
+    let report = try run.execute()
+    if json {
+      Terminal.print(report.json.text().trimmingCharacters(in: .newlines))
+    } else {
+      Terminal.print(ReportTable(report).text(style: Terminal.outputStyle).trimmingCharacters(in: .newlines) + "\n")
+      Terminal.print("\(settings.method == .lora ? "adapter" : "checkpoint")     \(run.output.path)")
+      Terminal.print("report      \(run.output.appendingPathComponent("report.html").path)")
+    }
+  }
+
+  private func makeSettings() throws -> FinetuneSettings {
+    var settings = FinetuneSettings()
+    settings.seed = seed
+    training.apply(to: &settings, method: adapters.method)
+    data.apply(to: &settings)
+    adapters.apply(to: &settings)
+    return settings
+  }
+}

@@ -1,0 +1,130 @@
+import Compression
+import Diagnostics
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import Tensors
+
+/// The weights of a merged checkpoint as they were before the adapter, computed or read from the record whenever one is read, and held against the
+/// digest of the original.
+struct RestoredWeights: WeightSource {
+  private struct Entry {
+    let record: MergeRecord.Entry
+    /// The merged weight.
+    let merged: Parameter
+    let file: SafeTensorsFile
+    /// The original, where the record has it whole.
+    let whole: (any WeightSource)?
+  }
+
+  private let entries: [TensorName: Entry]
+  private let pool: ThreadPool
+
+  init(_ record: MergeRecord, of model: ModelBundle, pool: ThreadPool) throws {
+    var entries: [TensorName: Entry] = [:]
+    let parameters = Dictionary(
+      model.graph.parameterIDs.map { (TensorName(model.graph[$0].name), model.graph[$0]) }, uniquingKeysWith: { first, _ in first })
+    for item in record.entries {
+      guard let merged = parameters[TensorName(item.name)] else {
+        throw RecipeError(item.name, "is in the record and not in the model", kind: .badData)
+      }
+      let file = try SafeTensorsFile(try CheckpointDirectory(record.directory).file(item.file))
+      let isWhole = file.descriptor(MergeRecord.Part.down.rawValue) == nil
+      entries[TensorName(item.name)] = Entry(
+        record: item, merged: merged, file: file,
+        whole: isWhole ? try openWeights(checkpoint: file, configuration: model.configuration) : nil)
+    }
+    (self.entries, self.pool) = (entries, pool)
+  }
+
+  var names: [String] { entries.keys.map(\.text).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) } }
+
+  func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)? {
+    guard let entry = entries[TensorName(name)] else { return nil }
+    if let whole = entry.whole { return whole.describe(name) }
+    return entry.merged.weightStorage.map { (entry.merged.shape, $0) }
+  }
+
+  func release(_ name: String) { entries[TensorName(name)]?.merged.releasePages() }
+
+  func load(_ name: String) throws -> Weight {
+    guard let entry = entries[TensorName(name)] else { throw RecipeError(name, "is not in the record", kind: .badData) }
+    let weight = try entry.whole?.load(name) ?? .dense(restored(entry))
+    guard weight.digest() == entry.record.digest else {
+      throw RecipeError(
+        name, "does not come back as it was: the merged weight or the record was changed since",
+        remedy: "take the checkpoint that the adapter was merged into", kind: .badData)
+    }
+    return weight
+  }
+
+  private func restored(_ entry: Entry) throws -> Tensor {
+    let file = entry.file
+    func damaged() -> RecipeError {
+      RecipeError(
+        file.file.path, "does not fit \(entry.record.name)", remedy: "copy the checkpoint again, with its subdirectory", kind: .badData)
+    }
+    func part(_ part: MergeRecord.Part) throws -> Tensor? {
+      file.descriptor(part.rawValue) == nil ? nil : try file.tensor(part.rawValue)
+    }
+    if let weight = try part(.weight) { return weight }
+    guard let down = try part(.down), let up = try part(.up), let scaling = try part(.scaling)?.float32Values()?.first,
+      case .dense(let merged) = try entry.merged.load(), let wide = merged.asFloat32(), let counts = try part(.counts)
+    else { throw damaged() }
+    let fold = try AdapterFold(LowRankAdapter(down: down, up: up, scaling: scaling), of: entry.record.name, shape: merged.shape)
+    let factors = try part(.factors)
+    guard factors.map({ $0.dataType == .float64 && $0.shape == [merged.shape[0]] }) ?? true else { throw damaged() }
+    let rows = factors.map { $0.elements(as: Double.self) }
+    guard let back = fold.unmerged(from: wide, factors: rows, pool: pool).converted(to: merged.dataType),
+      let result = back.replacing(counts: counts, columns: try part(.columns), values: try part(.values))
+    else { throw damaged() }
+    return result
+  }
+}
+
+extension Tensor {
+  /// The same matrix with other elements in some places; nil where they do not fit it.
+  /// - Parameters:
+  ///   - counts: how many of each row, int32.
+  ///   - columns: their columns, row by row, int32.
+  ///   - values: of this tensor's type.
+  fileprivate func replacing(counts: Tensor, columns: Tensor?, values: Tensor?) -> Tensor? {
+    let (width, size) = (shape[1], dataType.bitWidth / 8)
+    guard counts.dataType == .int32, counts.shape == [shape[0]], columns.map({ $0.dataType == .int32 }) ?? true else { return nil }
+    let (rows, places) = (counts.elements(as: Int32.self), columns?.elements(as: Int32.self) ?? [])
+    guard rows.allSatisfy({ $0 >= 0 }), rows.reduce(0, { $0 + Int($1) }) == places.count,
+      places.allSatisfy({ $0 >= 0 && Int($0) < width }), places.isEmpty || values?.shape == [places.count],
+      values.map({ $0.dataType == dataType }) ?? true
+    else { return nil }
+    return Tensor(dataType: dataType, shape: shape) { target in
+      withUnsafeBytes { target.copyMemory(from: $0) }
+      values?.withUnsafeBytes { kept in
+        var next = 0
+        for (row, count) in rows.enumerated() {
+          for _ in 0..<count {
+            let start = (row * width + Int(places[next])) * size
+            for byte in 0..<size { target[start + byte] = kept[next * size + byte] }
+            next += 1
+          }
+        }
+      }
+    }
+  }
+
+  /// Of a type that has been checked.
+  fileprivate func elements<Element: BitwiseCopyable>(as type: Element.Type) -> [Element] {
+    let size = MemoryLayout<Element>.size
+    return withUnsafeBytes { bytes in (0..<shape.elementCount).map { bytes.loadUnaligned(fromByteOffset: $0 * size, as: type) } }
+  }
+}
+
+extension ModelBundle {
+  /// A merged checkpoint as it was before its adapter: every weight is bit by bit what it was, or an error says that it is not.
+  public func unmerged(threads: Int? = nil) throws -> ModelBundle {
+    var copy = self
+    let source = try RestoredWeights(MergeRecord(beside: self), of: self, pool: ThreadPool(threads: threads))
+    for id in graph.parameterIDs where source.describe(graph[id].name) != nil { try copy.graph.redirect(id, to: source) }
+    return copy
+  }
+}
