@@ -144,7 +144,9 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: "How the optimizer keeps its moments: float32, or int8.")
   var optimizerStates = StatePrecision.float32
 
-  @Option(help: "What products are computed in: float32, or bfloat16, which is faster where the processor has it.")
+  @Option(
+    help:
+      "What products are computed in: float32; bfloat16, which is faster where the processor has it; or float16, with a loss scale that adapts.")
   var precision = ProductPrecision.float32
 
   @Flag(help: "Keep all activations for the backward run: faster, for memory that grows with the layers.")

@@ -25,16 +25,29 @@ extension Interpreter {
       let rounded = fakeQuantized(rows == 0..<x.rows ? x : x.copy(rows: rows), scale: scale)
       return linear(rounded, rows: 0..<rounded.rows, weight, bias: bias, quantization: .none, into: output)
     }
+    if products == .float16, quantization == .none {
+      let (rounded, half) = (roundedToHalf(x, rows: rows), HalfWeight(weight, pool: pool))
+      return withExtendedLifetime(half) {
+        multiply(rounded, rows: 0..<rounded.rows, half.view, quantized: nil, few: false, bias: bias, into: output)
+      }
+    }
     let quantized = quantization == .none ? nil : quantizeRows(x, rows, groupSize: Int(weight.view.group_size), scale: scale)
-    var shape = weight.view
-    let scratch = Int(dso_matmul_scratch_bytes(&shape))
     let few = rows.count <= Self.fewRows && quantized == nil && products == .float32
+    multiply(x, rows: rows, weight.view, quantized: quantized, few: few, bias: bias, into: output)
+  }
+
+  /// - Parameter few: whether to stream the weights instead of packing them.
+  private func multiply(
+    _ x: Matrix, rows: Range<Int>, _ weight: dso_weights, quantized: QuantizedRows?, few: Bool, bias: [Float]?, into output: Matrix
+  ) {
+    var shape = weight
+    let scratch = Int(dso_matmul_scratch_bytes(&shape))
     let (rowPiece, columnPiece) = pieces(rows: rows.count, columns: output.columns, few: few)
     let rowPieces = (rows.count + rowPiece - 1) / rowPiece
     let columnPieces = (output.columns + columnPiece - 1) / columnPiece
     bias.withOptionalPointer { bias in
       pool.run(rowPieces * columnPieces, scratchBytes: scratch) { task, scratch in
-        var view = weight.view
+        var view = weight
         let first = task / columnPieces * rowPiece
         let count = Int64(min(rowPiece, rows.count - first))
         let begin = Int64(task % columnPieces * columnPiece)

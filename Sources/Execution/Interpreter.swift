@@ -10,6 +10,8 @@ public enum ProductPrecision: String, Sendable, Hashable, Codable, CaseIterable 
   case float32
   /// Nearly twice as fast where the processor multiplies it (AVX-512 BF16). For training: a run that measures uses float32.
   case bfloat16
+  /// Finer than bfloat16 within a small range, which training keeps to by scaling its loss (Micikevicius et al. 2018). No faster than float32 here.
+  case float16
 }
 
 /// The one interpreter of model graphs: calibration, evaluation and generation run blocks through it.

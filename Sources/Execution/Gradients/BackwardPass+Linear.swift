@@ -25,11 +25,19 @@ extension BackwardPass {
 
   /// dy · W
   private func multiply(_ gradient: Matrix, _ weight: LoadedParameter, into target: Matrix, accumulate: Bool) {
+    if interpreter.products == .float16 {
+      let (rounded, half) = (interpreter.roundedToHalf(gradient, rows: 0..<gradient.rows), HalfWeight(weight, pool: pool))
+      return withExtendedLifetime(half) { multiply(rounded, by: half.view, into: target, accumulate: accumulate) }
+    }
+    multiply(gradient, by: weight.view, into: target, accumulate: accumulate)
+  }
+
+  private func multiply(_ gradient: Matrix, by weight: dso_weights, into target: Matrix, accumulate: Bool) {
     let (rowPiece, columnPiece) = pieces(rows: gradient.rows, columns: target.columns)
     let columnPieces = (target.columns + columnPiece - 1) / columnPiece
     let tasks = (gradient.rows + rowPiece - 1) / rowPiece * columnPieces
     pool.run(tasks, scratchBytes: Int(dso_gradient_product_scratch_bytes())) { task, scratch in
-      var view = weight.view
+      var view = weight
       let row = task / columnPieces * rowPiece, column = task % columnPieces * columnPiece
       let product = interpreter.products == .bfloat16 ? dso_matmul_nn_bf16 : dso_matmul_nn_f32
       product(
@@ -40,14 +48,20 @@ extension BackwardPass {
 
   /// dyᵀ · x, cut by the rows of the result.
   private func multiplyTransposed(_ gradient: Matrix, _ input: Matrix, into target: Matrix, accumulate: Bool) {
+    var (gradient, input) = (gradient, input)
+    if interpreter.products == .float16 {
+      gradient = interpreter.roundedToHalf(gradient, rows: 0..<gradient.rows)
+      input = interpreter.roundedToHalf(input, rows: 0..<input.rows)
+    }
+    let (first, second) = (gradient, input)
     let wanted = pool.threads == 1 ? 1 : pool.threads * 2
     let piece = max(56, (target.rows + wanted - 1) / wanted)
     pool.run((target.rows + piece - 1) / piece, scratchBytes: Int(dso_gradient_product_scratch_bytes())) { task, scratch in
       let begin = task * piece
       let product = interpreter.products == .bfloat16 ? dso_matmul_tn_bf16 : dso_matmul_tn_f32
       product(
-        gradient.pointer, Int64(gradient.columns), Int64(begin), Int64(min(begin + piece, target.rows)), input.pointer,
-        Int64(input.columns), Int64(target.columns), Int64(gradient.rows), accumulate ? 1 : 0, target.pointer, Int64(target.columns),
+        first.pointer, Int64(first.columns), Int64(begin), Int64(min(begin + piece, target.rows)), second.pointer,
+        Int64(second.columns), Int64(target.columns), Int64(first.rows), accumulate ? 1 : 0, target.pointer, Int64(target.columns),
         scratch)
     }
   }

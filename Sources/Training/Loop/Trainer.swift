@@ -51,6 +51,8 @@ public final class Trainer {
   /// Steps that were made, skipped ones among them.
   public internal(set) var steps = 0
   var skippedInARow = 0
+  /// What losses are multiplied by on their way back; 1 but for float16.
+  var lossScale: LossScale
 
   /// Steps without a finite gradient, one after the other, that end a run.
   private static let patience = 10
@@ -61,6 +63,7 @@ public final class Trainer {
   ) throws {
     training = interpreter
     training.products = products
+    lossScale = LossScale(for: products)
     self.settings = settings
     self.interpreter = interpreter
     self.parametrization = parametrization
@@ -84,24 +87,27 @@ public final class Trainer {
     let total = batches.reduce(0) { $0 + $1.targetWeight }
     guard total > 0 else { throw TrainingError("batch", "has no predictions that count", kind: .badData) }
     var (loss, sums) = (0.0, [ParameterID: Matrix]())
+    let scale = Double(lossScale.value)
     for (index, batch) in batches.enumerated() {
       let result = try training.gradients(
         of: model, tokens: batch.tokens, sequences: batch.sequences, target: try target?(index, batch) ?? .tokens(batch.targets),
-        rowWeights: batch.weights.map { Float(Double($0) / total) }, wanting: parametrization.wanted, retention: retention, addingTo: sums)
+        rowWeights: batch.weights.map { Float(Double($0) / total * scale) }, wanting: parametrization.wanted, retention: retention, addingTo: sums)
       (loss, sums) = (loss + result.loss, result.parameters)
     }
     let gradients = try parametrization.gradients(from: sums, pool: interpreter.pool)
-    let norm = gradientNorm(gradients)
+    loss /= scale
+    let norm = gradientNorm(gradients) / scale
     let isFinite = loss.isFinite && norm.isFinite
     let rate = settings.schedule.rate(at: steps, of: settings.steps)
     if isFinite {
       optimizer.step(
-        gradients, learningRate: rate, factor: Self.clippingFactor(norm: norm, limit: settings.clip), pool: interpreter.pool)
+        gradients, learningRate: rate, factor: Self.clippingFactor(norm: norm, limit: settings.clip) / lossScale.value, pool: interpreter.pool)
       try parametrization.update(pool: interpreter.pool)
       skippedInARow = 0
-    } else {
+    } else if !lossScale.canFall {
       skippedInARow += 1
     }
+    lossScale.adapt(isFinite: isFinite)
     defer { steps += 1 }
     guard skippedInARow < Self.patience else {
       throw TrainingError(

@@ -22,6 +22,7 @@ public enum TrainingState {
     object["steps"] = .integer(Int64(trainer.steps))
     object["optimizerSteps"] = .integer(Int64(trainer.optimizer.steps))
     object["skippedInARow"] = .integer(Int64(trainer.skippedInARow))
+    object["lossScale"] = ["exponent": .integer(Int64(trainer.lossScale.exponent)), "steady": .integer(Int64(trainer.lossScale.steadySteps))]
     object["notes"] = .object(notes)
     try replace(directory, tensors: trainer.optimizer.state, document: object)
   }
@@ -68,12 +69,16 @@ public enum TrainingState {
         remedy: "repeat that run's flags, or start anew without --resume", kind: .usage)
     }
     guard let steps = object["steps"]?.integer, let made = object["optimizerSteps"]?.integer, steps >= made, made >= 0,
-      let skipped = object["skippedInARow"]?.integer, let notes = object["notes"]?.object
+      let skipped = object["skippedInARow"]?.integer, let notes = object["notes"]?.object,
+      let exponent = object["lossScale"]?["exponent"]?.integer, let steady = object["lossScale"]?["steady"]?.integer
     else { throw damaged("is incomplete") }
+    var scale = trainer.lossScale
+    guard scale.resume(exponent: exponent, steadySteps: steady) else { throw damaged("has a loss scale that cannot be") }
     try load(trainer.optimizer.state, from: found)
     trainer.optimizer.resume(at: made)
     trainer.steps = steps
     trainer.skippedInARow = skipped
+    trainer.lossScale = scale
     try trainer.parametrization.update(pool: trainer.interpreter.pool)
     return notes
   }
