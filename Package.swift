@@ -35,7 +35,7 @@ let modules: [Module] = [
       "Tensors", "StructuredData", "Diagnostics",
     ],
     external: [yams],
-    resources: [.copy("Demo")]),
+    resources: [.copy("Demo"), .copy("Presets")]),
   Module(
     name: "DeepSeekOptimize",
     imports: [
@@ -79,7 +79,8 @@ let tests: [Tests] = [
     fixtures: ["Fixtures"], scripts: ["make-goldens.py", "golden_models.py", "make-gradient-goldens.py"]),
   Tests(
     module: "Compression", imports: ["CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
-    fixtures: ["ErrorFeedbackFixtures"], scripts: ["make-error-feedback-golden.py"]),
+    fixtures: ["ErrorFeedbackFixtures", "LowRankFixtures", "NormalFloatFixtures"],
+    scripts: ["make-error-feedback-golden.py", "make-low-rank-golden.py", "make-normal-float-golden.py"]),
   Tests(
     module: "Training", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Formats", "StructuredData", "Diagnostics"],
     fixtures: ["TrainingFixtures"], scripts: ["make-training-goldens.py"]),

@@ -8,7 +8,7 @@ struct FinetuneDataOptions: ParsableArguments {
     name: .customLong("data"),
     help: ArgumentHelp(
       "What to train on: .txt, or .jsonl with a \"text\", a \"prompt\" and \"completion\", or \"messages\" a line.", valueName: "file"))
-  var file: String
+  var file: String?
 
   @Option(name: .customLong("eval"), help: ArgumentHelp("What to evaluate on, in the same forms.", valueName: "file"))
   var evaluation: String?
@@ -17,7 +17,7 @@ struct FinetuneDataOptions: ParsableArguments {
   var heldOut: Share?
 
   @Option(help: "The most tokens that an evaluation runs on. Default: 32768.")
-  var evalTokens = 32_768
+  var evalTokens: Int?
 
   @Option(help: "Tokens a row: longer texts are cut, shorter examples share rows. Default: 512, at most the model's maximum.")
   var sequenceLength: Int?
@@ -28,13 +28,17 @@ struct FinetuneDataOptions: ParsableArguments {
   @Flag(help: "In the first pass, train from what the model finds easy to what it finds hard.")
   var curriculum = false
 
-  var url: URL { URL(fileURLWithPath: file) }
+  func url() throws -> URL {
+    guard let file else { throw ValidationError("Missing expected argument '--data <file>'") }
+    return URL(fileURLWithPath: file)
+  }
+
   var evaluationURL: URL? { evaluation.map { URL(fileURLWithPath: $0) } }
 
   func validate() throws {
     if let heldOut, !(0..<1).contains(heldOut.value) { throw ValidationError("--held-out is not a share from 0 to below 1") }
     if let sequenceLength, sequenceLength < 2 { throw ValidationError("--sequence-length \(sequenceLength) is not at least 2") }
-    if evalTokens < 2 { throw ValidationError("--eval-tokens \(evalTokens) is not at least 2") }
+    if let evalTokens, evalTokens < 2 { throw ValidationError("--eval-tokens \(evalTokens) is not at least 2") }
     if heldOut != nil, evaluation != nil {
       throw ValidationError("--held-out takes examples from the data when no --eval is given: give one of them")
     }
@@ -44,16 +48,16 @@ struct FinetuneDataOptions: ParsableArguments {
   func apply(to settings: inout FinetuneSettings) {
     if let heldOut { settings.heldOut = heldOut.value }
     if let sequenceLength { settings.sequenceLength = sequenceLength }
-    settings.evaluationTokens = evalTokens
-    settings.shuffles = !keepsOrder
-    settings.curriculum = curriculum
+    if let evalTokens { settings.evaluationTokens = evalTokens }
+    if keepsOrder { (settings.shuffles, settings.curriculum) = (false, false) }
+    if curriculum { settings.curriculum = true }
   }
 }
 
 /// What adapters are like, and what they stand beside.
 struct AdapterOptions: ParsableArguments {
-  @Option(help: "lora: adapters beside a model that stays as it is; full: all parameters.")
-  var method = FinetuneSettings.Method.lora
+  @Option(help: "lora: adapters beside a model that stays as it is; full: all parameters. Default: lora.")
+  var method: FinetuneSettings.Method?
 
   @Option(help: "The rank of an adapter. Default: 16.")
   var rank: Int?
@@ -73,11 +77,21 @@ struct AdapterOptions: ParsableArguments {
   @Flag(help: "Train the lengths of the weights' rows on their own (DoRA).")
   var dora = false
 
+  @Option(
+    help: """
+      Where adapters start: zero (they change nothing), pissa (from the leading singular vectors of the weights), or loftq (from what \
+      quantizing the model takes from them; with --bits or --nf4). Default: zero.
+      """)
+  var start: LowRankAdaptation.Start?
+
   @Option(help: "How many times faster than A the factor B learns (LoRA+). Default: 1.")
   var loraPlus: Float?
 
   @Option(name: .customLong("bits"), help: "Quantize the model first, to 8, 6, 5, 4, 3 or 2 bits, and train beside that (QLoRA).")
   var bits: Int?
+
+  @Flag(help: "Quantize the model first to NF4, as bitsandbytes does, in groups of 64.")
+  var nf4 = false
 
   @Option(
     help:
@@ -91,22 +105,32 @@ struct AdapterOptions: ParsableArguments {
 
   func validate() throws {
     if let bits, ![8, 6, 5, 4, 3, 2].contains(bits) { throw ValidationError("--bits \(bits) is not 8, 6, 5, 4, 3 or 2") }
-    if groupSize != nil, bits == nil { throw ValidationError("--group-size needs --bits: without it nothing is quantized") }
+    if nf4, bits != nil { throw ValidationError("--nf4 and --bits each say what the model is quantized to: give one of them") }
+    if groupSize != nil, bits == nil, !nf4 {
+      throw ValidationError("--group-size needs --bits or --nf4: without them nothing is quantized")
+    }
     if let loraPlus, !(loraPlus.isFinite && loraPlus > 0) { throw ValidationError("--lora-plus \(loraPlus) is not above 0") }
-    let choosesAdapters = rslora || dora || !target.isEmpty || rank != nil || alpha != nil || loraPlus != nil || chosenFormat != nil
-    if method == .full, choosesAdapters { throw ValidationError("--method full has no adapters to choose") }
   }
 
-  func apply(to settings: inout FinetuneSettings) {
-    settings.method = method
-    settings.upRate = loraPlus ?? 1
-    settings.adaptation = LowRankAdaptation(
-      rank: rank ?? 16, alpha: alpha ?? 32, scaling: rslora ? .rankStabilized : .standard, magnitude: dora,
-      targets: target.map { $0 == "all" ? LowRankAdaptation.allLayers : ModulePattern($0) })
+  private var choosesAdapters: Bool {
+    rslora || dora || !target.isEmpty || rank != nil || alpha != nil || loraPlus != nil || start != nil || chosenFormat != nil
   }
 
-  /// What quantizes the model first.
-  var base: (any CompressionPass)? { bits.map { MinimumSquaredError(bits: $0, groupSize: groupSize ?? ($0 == 8 ? 0 : 64)) } }
+  func apply(to settings: inout FinetuneSettings) throws {
+    if let method { settings.method = method }
+    if settings.method == .full, choosesAdapters { throw ValidationError("--method full has no adapters to choose") }
+    if let loraPlus { settings.upRate = loraPlus }
+    if let rank { settings.adaptation.rank = rank }
+    if let alpha { settings.adaptation.alpha = alpha }
+    if rslora { settings.adaptation.scaling = .rankStabilized }
+    if dora { settings.adaptation.magnitude = true }
+    if !target.isEmpty {
+      settings.adaptation.targets = target.map { $0 == "all" ? LowRankAdaptation.allLayers : ModulePattern($0) }
+    }
+    if let start { settings.adaptation.start = start }
+    if nf4 { settings.base = .normalFloat(groupSize: groupSize) }
+    if let bits { settings.base = BaseQuantization(bits: bits, groupSize: groupSize) }
+  }
 }
 
 /// How it is trained.
@@ -114,14 +138,14 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: "The highest learning rate. Default: 2e-4 for adapters, 2e-5 for all parameters.")
   var learningRate: Float?
 
-  @Option(help: "How the learning rate falls: cosine, linear or constant.")
-  var schedule = LearningRateSchedule.Shape.cosine
+  @Option(help: "How the learning rate falls: cosine, linear or constant. Default: cosine.")
+  var schedule: LearningRateSchedule.Shape?
 
   @Option(help: "The share of the steps in which the learning rate rises. Default: 5%.")
   var warmup: Share?
 
-  @Option(help: "Cosines one behind the other: warm restarts.")
-  var cycles = 1
+  @Option(help: "Cosines one behind the other: warm restarts. Default: 1.")
+  var cycles: Int?
 
   @Option(help: "Passes over the data. Default: 1.")
   var epochs: Double?
@@ -129,25 +153,26 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: "Steps, instead of passes.")
   var steps: Int?
 
-  @Option(help: "Rows that go through the model together.")
-  var batchSize = 8
+  @Option(help: "Rows that go through the model together. Default: 8.")
+  var batchSize: Int?
 
-  @Option(help: "Batches whose gradients are added up for one step.")
-  var accumulate = 1
+  @Option(help: "Batches whose gradients are added up for one step. Default: 1.")
+  var accumulate: Int?
 
-  @Option(help: "What parameters decay by, times the learning rate.")
-  var weightDecay: Float = 0.01
+  @Option(help: "What parameters decay by, times the learning rate. Default: 0.01.")
+  var weightDecay: Float?
 
-  @Option(help: "The longest gradient; 0 for any.")
-  var clip: Float = 1
+  @Option(help: "The longest gradient; 0 for any. Default: 1.")
+  var clip: Float?
 
-  @Option(help: "How the optimizer keeps its moments: float32, or int8.")
-  var optimizerStates = StatePrecision.float32
+  @Option(help: "How the optimizer keeps its moments: float32, or int8. Default: float32.")
+  var optimizerStates: StatePrecision?
 
   @Option(
     help:
-      "What products are computed in: float32; bfloat16, which is faster where the processor has it; or float16, with a loss scale that adapts.")
-  var precision = ProductPrecision.float32
+      "What products are computed in: float32; bfloat16, which is faster where the processor has it; or float16, with a loss scale that adapts. Default: float32."
+  )
+  var precision: ProductPrecision?
 
   @Flag(help: "Keep all activations for the backward run: faster, for memory that grows with the layers.")
   var keepActivations = false
@@ -155,10 +180,10 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: "Steps between two evaluations. Default: a tenth of all.")
   var evalEvery: Int?
 
-  @Option(help: "Evaluations without a better one before training ends; 0 for never.")
-  var patience = 0
+  @Option(help: "Evaluations without a better one before training ends; 0 for never. Default: 0.")
+  var patience: Int?
 
-  @Option(help: "Steps between two saves of what --resume continues from.")
+  @Option(help: "Steps between two saves of what --resume continues from. Default: 50.")
   var saveEvery = 50
 
   func validate() throws {
@@ -167,38 +192,41 @@ struct TrainingOptions: ParsableArguments {
     if let steps, steps < 1 { throw ValidationError("--steps \(steps) is not at least 1") }
     if let epochs, !(epochs.isFinite && epochs > 0 && epochs < 1e6) { throw ValidationError("--epochs \(epochs) is not above 0") }
     if epochs != nil, steps != nil { throw ValidationError("--steps and --epochs each say how long to train: give one of them") }
-    if cycles > 1, schedule != .cosine { throw ValidationError("--cycles are of --schedule cosine, which is not chosen") }
-    if !(1...65536).contains(batchSize) { throw ValidationError("--batch-size \(batchSize) is not from 1 to 65536") }
-    if !(1...65536).contains(accumulate) { throw ValidationError("--accumulate \(accumulate) is not from 1 to 65536") }
-    if !(1...1000).contains(cycles) { throw ValidationError("--cycles \(cycles) is not from 1 to 1000") }
+    if let cycles, cycles > 1, let schedule, schedule != .cosine {
+      throw ValidationError("--cycles are of --schedule cosine, which is not chosen")
+    }
+    if let batchSize, !(1...65536).contains(batchSize) { throw ValidationError("--batch-size \(batchSize) is not from 1 to 65536") }
+    if let accumulate, !(1...65536).contains(accumulate) { throw ValidationError("--accumulate \(accumulate) is not from 1 to 65536") }
+    if let cycles, !(1...1000).contains(cycles) { throw ValidationError("--cycles \(cycles) is not from 1 to 1000") }
     if let evalEvery, evalEvery < 1 { throw ValidationError("--eval-every \(evalEvery) is not at least 1") }
     if saveEvery < 1 { throw ValidationError("--save-every \(saveEvery) is not at least 1") }
-    if patience < 0 { throw ValidationError("--patience \(patience) is below 0") }
-    if !(weightDecay.isFinite && weightDecay >= 0) { throw ValidationError("--weight-decay is below 0") }
-    if !(clip.isFinite && clip >= 0) { throw ValidationError("--clip is below 0") }
+    if let patience, patience < 0 { throw ValidationError("--patience \(patience) is below 0") }
+    if let weightDecay, !(weightDecay.isFinite && weightDecay >= 0) { throw ValidationError("--weight-decay is below 0") }
+    if let clip, !(clip.isFinite && clip >= 0) { throw ValidationError("--clip is below 0") }
   }
 
-  func apply(to settings: inout FinetuneSettings, method: FinetuneSettings.Method) {
-    settings.learningRate = learningRate ?? (method == .lora ? 2e-4 : 2e-5)
-    settings.schedule = schedule
-    settings.warmup = warmup?.value ?? 0.05
-    settings.cycles = cycles
-    settings.epochs = epochs ?? 1
-    settings.steps = steps ?? 0
-    settings.batchSize = batchSize
-    settings.accumulation = accumulate
-    settings.optimizer.weightDecay = weightDecay
-    settings.optimizer.states = optimizerStates
-    settings.clip = clip
-    settings.evaluationInterval = evalEvery ?? 0
-    settings.patience = patience
-    settings.precision = precision
-    settings.keepsActivations = keepActivations
+  func apply(to settings: inout FinetuneSettings) {
+    if let learningRate { settings.learningRate = learningRate }
+    if let schedule { settings.schedule = schedule }
+    if let warmup { settings.warmup = warmup.value }
+    if let cycles { settings.cycles = cycles }
+    if let epochs { (settings.epochs, settings.steps) = (epochs, 0) }
+    if let steps { settings.steps = steps }
+    if let batchSize { settings.batchSize = batchSize }
+    if let accumulate { settings.accumulation = accumulate }
+    if let weightDecay { settings.optimizer.weightDecay = weightDecay }
+    if let optimizerStates { settings.optimizer.states = optimizerStates }
+    if let clip { settings.clip = clip }
+    if let evalEvery { settings.evaluationInterval = evalEvery }
+    if let patience { settings.patience = patience }
+    if let precision { settings.precision = precision }
+    if keepActivations { settings.keepsActivations = true }
   }
 }
 
 extension FinetuneSettings.Method: ExpressibleByArgument {}
 extension LearningRateSchedule.Shape: ExpressibleByArgument {}
 extension ProductPrecision: ExpressibleByArgument {}
+extension LowRankAdaptation.Start: ExpressibleByArgument {}
 extension StatePrecision: ExpressibleByArgument {}
 extension AdapterFormat: ExpressibleByArgument {}

@@ -9,7 +9,8 @@ enum QuantizationAlgorithm: String, ExpressibleByArgument, CaseIterable {
   static let candidates: [QuantizationAlgorithm] = [.imatrix, .gptq, .yaqa]
 
   /// The pass with these targets.
-  func pass(_ targets: QuantizationTargets, trainingSteps: Int? = nil) -> any CompressionPass {
+  func pass(_ targets: QuantizationTargets, training form: QuantizationAwareTraining.Form? = nil, steps: Int? = nil) -> any CompressionPass
+  {
     switch self {
     case .rtn:
       var pass = RoundToNearest()
@@ -39,7 +40,8 @@ enum QuantizationAlgorithm: String, ExpressibleByArgument, CaseIterable {
     case .qat:
       var pass = QuantizationAwareTraining()
       pass.targets = targets
-      if let trainingSteps { pass.steps = trainingSteps }
+      if let form { pass.form = form }
+      if let steps { pass.steps = steps }
       return pass
     case .autoround:
       var pass = AutoRound()

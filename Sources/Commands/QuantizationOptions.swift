@@ -21,6 +21,14 @@ struct QuantizationOptions: ParsableArguments {
       """)
   var algorithm: QuantizationAlgorithm?
 
+  @Option(
+    name: .customLong("training"),
+    help: """
+      What --algorithm qat trains: weights (with their scales), scales (codes stay: less memory), or blockwise (rounding learned block by block, \
+      then scales). Default: weights.
+      """)
+  var trainingForm: QuantizationAwareTraining.Form?
+
   @Option(help: "Steps that --algorithm qat trains for, of 16 windows each. Default: 600.")
   var trainingSteps: Int?
 
@@ -67,7 +75,7 @@ struct QuantizationOptions: ParsableArguments {
   /// Whether any of these flags was given.
   var isSet: Bool {
     bits != nil || method != nil || groupSize != nil || algorithm != nil || activations != nil || activationOutliers != nil
-      || trainingSteps != nil || mixedPrecision.isSet
+      || trainingSteps != nil || trainingForm != nil || mixedPrecision.isSet
       || smooth != nil || rotate != nil || !overrides.isEmpty || !ignore.isEmpty || chosenFormat != nil
   }
 
@@ -79,6 +87,7 @@ struct QuantizationOptions: ParsableArguments {
     if mixedPrecision.isAutomatic, bits != nil {
       throw ValidationError("--mixed-precision auto chooses the bits: leave --bits out, or give some layers theirs with --override")
     }
+    if trainingForm != nil, algorithm != .qat { throw ValidationError("--training is for --algorithm qat, which is not given") }
     if trainingSteps != nil, algorithm != .qat { throw ValidationError("--training-steps is for --algorithm qat, which is not given") }
     if let trainingSteps, trainingSteps < 1 { throw ValidationError("--training-steps \(trainingSteps) is not at least 1") }
     if let groupSize, groupSize < 0 { throw ValidationError("--group-size \(groupSize) is negative") }
@@ -108,7 +117,7 @@ struct QuantizationOptions: ParsableArguments {
       passes.append(pass)
     }
     if let smooth { passes.append(SmoothQuant(alpha: smooth)) }
-    passes.append(algorithm.pass(targets, trainingSteps: trainingSteps))
+    passes.append(algorithm.pass(targets, training: trainingForm, steps: trainingSteps))
     guard targets.activations != .none else { return passes }
     if activationOutliers ?? (isCalibrated ? .keep : .quantize) == .keep { passes.append(ActivationOutliers()) }
     if targets.activations == .int8Static { passes.append(StaticActivationRanges()) }
@@ -118,6 +127,8 @@ struct QuantizationOptions: ParsableArguments {
   /// Whether the algorithm is found by trying.
   func isTried(isCalibrated: Bool) -> Bool { algorithm == nil && isCalibrated && targets.bits < 8 && !mixedPrecision.isAutomatic }
 }
+
+extension QuantizationAwareTraining.Form: ExpressibleByArgument {}
 
 /// `PATTERN=bits:8,group-size:64`.
 struct OverrideRule: ExpressibleByArgument {

@@ -21,6 +21,12 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Adapters") var adapters: AdapterOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
 
+  @Option(help: "Start from named settings (--list-recipes); flags change single ones.")
+  var recipe: String?
+
+  @Flag(help: "List the named settings and what they reached on the demo model, and stop.")
+  var listRecipes = false
+
   @Option(help: "Where every random choice derives from. Default: 0.")
   var seed: UInt64 = 0
 
@@ -34,21 +40,25 @@ struct TrainCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    if data.heldOut?.value == 0, training.patience > 0 || training.evalEvery != nil {
+    if data.heldOut?.value == 0, training.patience ?? 0 > 0 || training.evalEvery != nil {
       throw ValidationError("--held-out 0 leaves nothing to evaluate on, which --patience and --eval-every are about")
     }
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads \(threads) is not from 1 to 1024") }
   }
 
   func run() throws {
+    if listRecipes {
+      let table = PresetTable(try FinetunePreset.all())
+      Terminal.print(json ? table.json.text().trimmingCharacters(in: .newlines) : table.text)
+      return
+    }
     let bundle = try ModelBundle(opening: model.model)
     let settings = try makeSettings()
     var run = FinetuneRun(
-      model: bundle, named: model.model, data: data.url,
+      model: bundle, named: model.model, data: try data.url(),
       settings: settings, output: URL(fileURLWithPath: destination.output ?? "\(bundle.name)-\(settings.method.rawValue)"),
       threads: threads, progress: FinetuneProgressLine.handler(quiet: quiet))
     run.evaluation = data.evaluationURL
-    run.base = adapters.base
     run.adapterFormat = adapters.format
     run.overwrite = destination.overwrite
     run.resume = destination.resume
@@ -64,11 +74,13 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func makeSettings() throws -> FinetuneSettings {
-    var settings = FinetuneSettings()
+    var settings = try recipe.map { try FinetunePreset.named($0).settings } ?? FinetuneSettings()
+    // All parameters move at once: each by less.
+    if recipe == nil, adapters.method == .full { settings.learningRate = 2e-5 }
     settings.seed = seed
-    training.apply(to: &settings, method: adapters.method)
+    training.apply(to: &settings)
     data.apply(to: &settings)
-    adapters.apply(to: &settings)
+    try adapters.apply(to: &settings)
     return settings
   }
 }

@@ -59,6 +59,7 @@ public enum PassCatalog {
     MinimumSquaredError.self,
     HalfQuadratic.self,
     ImportanceMatrix.self,
+    NormalFloat.self,
     GPTQ.self,
     AutoRound.self,
     QuantizationAwareTraining.self,

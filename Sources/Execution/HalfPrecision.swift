@@ -23,8 +23,10 @@ final class HalfWeight: @unchecked Sendable {
   init(_ weight: LoadedParameter, pool: ThreadPool) {
     var view = weight.view
     let (rows, columns) = (Int(view.n), Int(view.k))
-    let memory = UnsafeMutablePointer<UInt16>.allocate(capacity: rows * columns)
+    let memory = UnsafeMutablePointer<UInt16>.allocate(capacity: rows * columns + 64)
     values = memory
+    // Kernels load whole vectors.
+    (memory + rows * columns).initialize(repeating: 0, count: 64)
     nonisolated(unsafe) let halves = memory
     pool.run(rows, scratchBytes: columns * 4) { row, scratch in
       let wide = scratch.assumingMemoryBound(to: Float.self)

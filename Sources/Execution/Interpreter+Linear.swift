@@ -20,8 +20,8 @@ extension Interpreter {
     into output: Matrix
   ) {
     let scale = quantization == .int8Static ? weight.inputScale : nil
-    if quantization != .none, weight.view.storage != DSO_STORAGE_QUANTIZED {
-      // A float weight in place of a quantized one: its inputs keep the values that int8 gives them.
+    if quantization != .none, weight.view.storage != DSO_STORAGE_QUANTIZED || weight.view.levels != nil {
+      // A float weight in place of a quantized one, or one whose codes are no integers: its inputs keep the values that int8 gives them.
       let rounded = fakeQuantized(rows == 0..<x.rows ? x : x.copy(rows: rows), scale: scale)
       return linear(rounded, rows: 0..<rounded.rows, weight, bias: bias, quantization: .none, into: output)
     }

@@ -97,7 +97,8 @@ public struct AlgorithmTrial: Sendable {
     let used = Array(selection.windows.prefix(plan.windows))
     // Beside the output: the system's temporary directory may be memory.
     let trial = TrialRun(
-      interpreter: interpreter, resources: run.resources, seed: run.recipe.seed, spill: run.settings.output.deletingLastPathComponent(), memoryLimit: limit)
+      interpreter: interpreter, resources: run.resources, seed: run.recipe.seed, spill: run.settings.output.deletingLastPathComponent(),
+      memoryLimit: limit)
     let reference = try run.reference()
     var outcomes: [Outcome] = []
     var problem: (any Error)?

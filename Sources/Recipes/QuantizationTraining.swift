@@ -54,13 +54,13 @@ struct QuantizationTraining {
     }
     let interpreter = run.interpreter
     let trial = TrialRun(
-      interpreter: interpreter, resources: run.resources, seed: run.recipe.seed, spill: output.partial, memoryLimit: run.settings.maximumMemory)
+      interpreter: interpreter, resources: run.resources, seed: run.recipe.seed, spill: output.partial,
+      memoryLimit: run.settings.maximumMemory)
     run.progress?(StageProgress(stage: "Finding a start", completed: 0, total: 1))
     let start = try trial.compress(
       graph, by: [pass.start], calibratedOn: Array(text.training.prefix(pass.startWindows)), blocks: graph.blocks.count)
     run.progress?(StageProgress(stage: "Finding a start", completed: 1, total: 1))
-    let parameters = try StepSizeParameters(
-      of: start, from: graph, scaleRate: pass.scaleRate, gainRate: pass.gainRate, pool: interpreter.pool)
+    let parameters = try pass.parameters(of: start, from: graph, pool: interpreter.pool)
     let schedule = LearningRateSchedule(.cosine, peak: pass.rate, warmup: max(1, pass.steps / 20))
     let settings = TrainerSettings(
       optimizer: AdamWSettings(beta2: 0.99, weightDecay: 0), schedule: schedule, steps: pass.steps, clip: 0)
@@ -76,7 +76,7 @@ struct QuantizationTraining {
     }
     func measured() throws -> Double {
       // Before the first step the codes are the start's own, which anchoring keeps.
-      let model = trainer.steps == 0 ? start : try weights(parameters).applied(to: start)
+      let model = trainer.steps == 0 ? start : try parameters.trained(for: graph, pool: interpreter.pool).applied(to: start)
       return try trial.divergence(of: model, from: graph, on: text.held) ?? .infinity
     }
     let teacher = try LoadedModel(graph)
@@ -111,7 +111,8 @@ struct QuantizationTraining {
     run.progress?(StageProgress(stage: "Training", completed: pass.steps, total: pass.steps))
     if let step = history.best?.step, step != trainer.steps { try trainer.loadVariables(from: best(step)) }
     return Result(
-      trained: history.best?.step == 0 ? started(start, parameters) : try weights(parameters), section: section(history, parameters, text),
+      trained: try history.best?.step == 0 ? started(start, parameters) : parameters.trained(for: graph, pool: interpreter.pool),
+      section: section(history, parameters, text),
       warnings: warnings(history, text))
   }
 
@@ -159,16 +160,8 @@ struct QuantizationTraining {
     return order.order(epoch: epoch)[place * pass.batchWindows..<(place + 1) * pass.batchWindows].map { windows[$0] }
   }
 
-  private func weights(_ parameters: StepSizeParameters) throws -> TrainedWeights {
-    var gains: [ParameterID: Tensor] = [:]
-    for (id, values) in parameters.gainValues() {
-      gains[id] = Tensor(values.values(ofRow: 0), shape: [values.columns]).converted(to: graph[id].nativeType ?? .float32)
-    }
-    return TrainedWeights(weights: try parameters.tensors(pool: run.interpreter.pool), gains: gains)
-  }
-
   /// The start as it was.
-  private func started(_ start: ModelGraph, _ parameters: StepSizeParameters) -> TrainedWeights {
+  private func started(_ start: ModelGraph, _ parameters: any QuantizedParameters) -> TrainedWeights {
     var weights: [ParameterID: (tensor: QuantizedTensor, clipped: Int)] = [:]
     for id in parameters.wanted {
       if case .quantized(let tensor)? = try? start[id].load() { weights[id] = (tensor, 0) }
@@ -184,7 +177,7 @@ struct QuantizationTraining {
   }
 
   private func section(
-    _ history: FinetuneHistory, _ parameters: StepSizeParameters, _ text: (training: [[Int32]], held: [[Int32]])
+    _ history: FinetuneHistory, _ parameters: any QuantizedParameters, _ text: (training: [[Int32]], held: [[Int32]])
   ) -> CompressionReport.Training {
     CompressionReport.Training(
       method: QuantizationAwareTraining.identifier, loss: CompressionReport.Training.divergence,

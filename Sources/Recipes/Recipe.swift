@@ -62,7 +62,8 @@ public struct Recipe: Sendable {
       let type = type(of: pass)
       if type.contract.comesFirst, index > 0 {
         throw RecipeError(
-          type.identifier, "cannot come behind \(Swift.type(of: passes[index - 1]).identifier): it changes the model that all passes are about",
+          type.identifier,
+          "cannot come behind \(Swift.type(of: passes[index - 1]).identifier): it changes the model that all passes are about",
           remedy: "list it first", kind: .badConfiguration)
       }
       if let clash = type.contract.forbids.intersection(established).first {

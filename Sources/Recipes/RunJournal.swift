@@ -217,6 +217,7 @@ extension PassRecord {
             "groupSize": .integer(Int64(groupSize)), "activations": .string(layer.scheme.activations.rawValue),
             "weights": .integer(Int64(layer.weights)), "clipped": .integer(Int64(layer.clipped)),
           ]
+          if layer.scheme.levels != .even { object["levels"] = .string(layer.scheme.levels.rawValue) }
           if let fallback = layer.fallback { object["fallback"] = .string(fallback) }
           return .object(object)
         }),
@@ -231,10 +232,12 @@ extension PassRecord {
     for layer in layers {
       guard let module = layer["module"]?.string, let bits = layer["bits"]?.integer, let symmetric = layer["symmetric"]?.bool,
         let groupSize = layer["groupSize"]?.integer, let activations = layer["activations"]?.string.flatMap(ActivationQuantization.init),
-        let weights = layer["weights"]?.integer, let clipped = layer["clipped"]?.integer
+        let weights = layer["weights"]?.integer, let clipped = layer["clipped"]?.integer,
+        let levels = CodeLevels(rawValue: layer["levels"]?.string ?? CodeLevels.even.rawValue)
       else { return nil }
       let scheme = QuantizationScheme(
-        bits: bits, symmetric: symmetric, granularity: groupSize == 0 ? .channel : .group(groupSize), activations: activations)
+        bits: bits, symmetric: symmetric, granularity: groupSize == 0 ? .channel : .group(groupSize), activations: activations,
+        levels: levels)
       self.layers.append(
         Layer(module: module, scheme: scheme, weights: weights, clipped: clipped, fallback: layer["fallback"]?.string))
     }

@@ -32,22 +32,33 @@ public struct QuantizationScheme: Sendable, Hashable {
   public var symmetric: Bool
   public var granularity: Granularity
   public var activations: ActivationQuantization
+  /// What codes stand for.
+  public var levels: CodeLevels
 
   public init(
-    bits: Int, symmetric: Bool = true, granularity: Granularity = .channel, activations: ActivationQuantization = .none
+    bits: Int, symmetric: Bool = true, granularity: Granularity = .channel, activations: ActivationQuantization = .none,
+    levels: CodeLevels = .even
   ) {
     self.bits = bits
     self.symmetric = symmetric
     self.granularity = granularity
     self.activations = activations
+    self.levels = levels
+  }
+
+  /// Whether width, zero points and activations are what its levels take; always for evenly spaced ones.
+  public var suitsLevels: Bool {
+    guard let bits = levels.bits else { return true }
+    // A zero point shifts integers and an integer product multiplies them: levels are neither.
+    return self.bits == bits && symmetric && activations == .none
   }
 
   /// The smallest and largest code: −2^(bits−1) and 2^(bits−1)−1.
   public var codeRange: ClosedRange<Int> { -(1 << (bits - 1))...(1 << (bits - 1)) - 1 }
 
-  /// Short name as the field writes it: `W4A16 g128`, `W8A8`, `W8A8 static`, `W4A16 g64 asymmetric`.
+  /// Short name as the field writes it: `W4A16 g128`, `W8A8`, `W8A8 static`, `W4A16 g64 asymmetric`, `NF4 g64`.
   public var name: String {
-    var text = "W\(bits)A\(activations == .none ? 16 : 8)"
+    var text = levels.name ?? "W\(bits)A\(activations == .none ? 16 : 8)"
     if case .group(let size) = granularity { text += " g\(size)" }
     if activations == .int8Static { text += " static" }
     return symmetric ? text : text + " asymmetric"

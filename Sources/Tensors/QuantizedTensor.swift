@@ -2,7 +2,8 @@ import CKernels
 
 /// A quantized weight matrix `[outputs, inputs]`, in the one canonical form that every writer re-encodes and every kernel reads.
 ///
-/// The weight is `(code − zeroPoint) · scale`, computed in float32, with codes in `scheme.codeRange`.
+/// The weight is `(code − zeroPoint) · scale`, computed in float32, with codes in `scheme.codeRange`; with levels that are not even it is
+/// `scheme.levels.values[u] · scale`, *u* being the code as it is stored.
 /// Codes are stored unsigned, `u = code + 2^(bits−1)`: code *i* of a row owns bits `[i·bits, (i+1)·bits)` of a little-endian bit stream
 /// that starts on a 32-bit word. This is the payload of compressed-tensors' `pack-quantized` and of MLX (formats.md 2 and 3), so both are
 /// written without touching a code.
@@ -28,11 +29,11 @@ public struct QuantizedTensor: Sendable {
   /// 32-bit words per row of codes.
   public var wordsPerRow: Int { Self.wordsPerRow(inputs: inputs, bits: scheme.bits) }
 
-  /// Nil unless every part has the type and extent that scheme and shape ask for.
+  /// Nil unless every part has the type and extent that scheme and shape ask for, and the scheme suits its levels.
   public init?(
     scheme: QuantizationScheme, shape: Shape, codes: Tensor, scales: Tensor, zeroPoints: Tensor?, inputScale: Float? = nil
   ) {
-    guard shape.rank == 2, shape[0] > 0, shape[1] > 0, (2...8).contains(scheme.bits) else { return nil }
+    guard shape.rank == 2, shape[0] > 0, shape[1] > 0, (2...8).contains(scheme.bits), scheme.suitsLevels else { return nil }
     if case .group(let size) = scheme.granularity, size <= 0 { return nil }
     let (outputs, inputs) = (shape[0], shape[1])
     let parts = Shape([outputs, Self.groupCount(inputs: inputs, scheme.granularity)])
@@ -82,7 +83,7 @@ public struct QuantizedTensor: Sendable {
     }
   }
 
-  /// Hands the parts to `body` in the form kernels take; valid during the call only.
+  /// Hands the parts to `body` in the form kernels take; valid during the call only, but for `levels`, which stay.
   public func withKernelView<Result>(_ body: (dso_weights) throws -> Result) rethrows -> Result {
     let scaleValues = scales.float32Values() ?? []
     return try codes.withUnsafeBytes { codes in
@@ -96,6 +97,7 @@ public struct QuantizedTensor: Sendable {
         view.bits = Int32(scheme.bits)
         view.group_size = Int64(groupSize)
         view.scales = scales.baseAddress
+        view.levels = scheme.levels.kernelTable
         guard let zeroPoints else { return try body(view) }
         return try zeroPoints.withUnsafeBytes { points in
           view.zero_points = points.bindMemory(to: Int8.self).baseAddress

@@ -17,6 +17,8 @@ extension KernelTests {
       + (2...8).flatMap { bits -> [WeightMatrix.Storage] in
         [.codes(bits: bits, groupSize: 32, asymmetric: false), .codes(bits: bits, groupSize: 30, asymmetric: true)]
       } + [.codes(bits: 4, groupSize: 128, asymmetric: true), .codes(bits: 8, groupSize: 1 << 20, asymmetric: false)]
+      + (2...8).map { .levels(bits: $0, groupSize: 32) }
+      + [.levels(bits: 4, groupSize: 128), .levels(bits: 4, groupSize: 30), .levels(bits: 4, groupSize: 1 << 20)]
 
     /// Every m and every n of the boundaries, odd k, k beyond one block, k below a group.
     static let shapes: [Shape] =
@@ -38,11 +40,7 @@ extension KernelTests {
 
       init(_ shape: Shape, _ storage: WeightMatrix.Storage, biased: Bool, using numbers: inout TestNumbers) {
         self.shape = shape
-        var storage = storage
-        if case .codes(let bits, let size, let asymmetric) = storage {
-          storage = .codes(bits: bits, groupSize: min(size, shape.k), asymmetric: asymmetric)
-        }
-        weights = WeightMatrix(storage, n: shape.n, k: shape.k, using: &numbers)
+        weights = WeightMatrix(storage.fitting(shape.k), n: shape.n, k: shape.k, using: &numbers)
         lda = shape.k + 3
         a = numbers.floats(shape.m * lda)
         rounded = a.map { UInt16($0.bitPattern >> 16) }
@@ -136,7 +134,11 @@ extension KernelTests {
     func cutsDoNotChangeBits(kind: Kind) {
       var numbers = TestNumbers(seed: 2)
       for shape in [Shape(m: 33, n: 70, k: 600), Shape(m: 16, n: 129, k: 65), Shape(m: 5, n: 31, k: 1031)] {
-        for storage in [WeightMatrix.Storage.float32, .bfloat16, .float16, .codes(bits: 4, groupSize: 32, asymmetric: true)] {
+        let storages: [WeightMatrix.Storage] = [
+          .float32, .bfloat16, .float16, .codes(bits: 4, groupSize: 32, asymmetric: true), .levels(bits: 4, groupSize: 1 << 20),
+          .levels(bits: 3, groupSize: 64),
+        ]
+        for storage in storages {
           let product = Case(shape, storage, biased: true, using: &numbers)
           for set in allSets {
             with(set) {

@@ -35,10 +35,7 @@ extension KernelTests {
       var numbers = TestNumbers(seed: 62)
       for (index, k) in (boundaries + [1030]).enumerated() {
         for (other, storage) in Products.storages.enumerated() where (index + other) % 3 == 0 {
-          var storage = storage
-          if case .codes(let bits, let size, let asymmetric) = storage {
-            storage = .codes(bits: bits, groupSize: min(size, k), asymmetric: asymmetric)
-          }
+          let storage = storage.fitting(k)
           let n = 4, ld = k + 1
           let w = WeightMatrix(storage, n: n, k: k, using: &numbers)
           for set in allSets {

@@ -62,8 +62,8 @@ extension KernelTests {
       }
     }
 
-    /// A scale that cannot be stored leaves the one in use.
-    @Test func scalesThatCannotBeStoredAreLeft() {
+    /// A scale beyond what is stored becomes the nearest that weights can be divided by.
+    @Test func scalesThatCannotBeStoredAreTheNearest() {
       let weights: [Float] = [0.5, -0.25], stored = GuardedArray<Float>([0.25, 0.125], canary: -77)
       let values = GuardedArray<Float>([0, 0], canary: -77)
       weights.withUnsafeBufferPointer { weights in
@@ -74,7 +74,31 @@ extension KernelTests {
           _ = dso_step_round(&row, values.pointer, nil)
         }
       }
-      #expect(stored.elements == [0.25, 0.125] && values.elements == [0.5, -0.25])
+      #expect(stored.elements == [0x1p-24, 65_504] && values.elements == [7 * 0x1p-24, 0])
+      for (type, least, most) in [
+        (DSO_SCALE_BF16, Float(0x1p-126), Float(0x1.fep127)), (DSO_SCALE_F32, 0x1p-126, Float.greatestFiniteMagnitude),
+      ] {
+        var results = [Float](repeating: 0, count: 4)
+        dso_store_scales([-0.0, -.infinity, 1.001, 3e38], 4, type, &results)
+        #expect(results == [-least, -most, type == DSO_SCALE_F32 ? 1.001 : 1, type == DSO_SCALE_F32 ? 3e38 : 0x1.c2p127])
+      }
+    }
+
+    /// Against sums in double.
+    @Test func slopesOfFixedCodes() {
+      for (count, size, zeros) in [(1, 1, false), (33, 16, true), (200, 64, false), (130, 200, true)] {
+        let groups = (count + size - 1) / size
+        let codes = (0..<count).map { UInt8($0 * 7 % 16) }
+        let gradient = (0..<count).map { Float(sin(Double($0))) }
+        let points = (0..<groups).map { Int8($0 % 5 - 2) }
+        var slopes = [Float](repeating: .nan, count: groups)
+        dso_code_slopes(codes, gradient, Int64(count), Int64(size), 4, zeros ? points : nil, &slopes)
+        for group in 0..<groups {
+          let range = group * size..<min(count, group * size + size)
+          let terms = range.map { Double(gradient[$0]) * (Double(codes[$0]) - 8 - (zeros ? Double(points[group]) : 0)) }
+          #expect(abs(Double(slopes[group]) - terms.reduce(0, +)) <= 1e-6 * (1 + terms.reduce(0) { $0 + abs($1) }), "\(count) \(group)")
+        }
+      }
     }
   }
 }

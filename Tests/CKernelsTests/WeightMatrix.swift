@@ -8,6 +8,17 @@ final class WeightMatrix {
   enum Storage {
     case float32, bfloat16, float16
     case codes(bits: Int, groupSize: Int, asymmetric: Bool)
+    /// Codes into a table of levels that follow no rule.
+    case levels(bits: Int, groupSize: Int)
+
+    /// The same with groups no longer than a row.
+    func fitting(_ k: Int) -> Storage {
+      switch self {
+      case .codes(let bits, let size, let asymmetric): .codes(bits: bits, groupSize: min(size, k), asymmetric: asymmetric)
+      case .levels(let bits, let size): .levels(bits: bits, groupSize: min(size, k))
+      default: self
+      }
+    }
   }
 
   init(_ storage: Storage, n: Int, k: Int, using numbers: inout TestNumbers) {
@@ -36,7 +47,7 @@ final class WeightMatrix {
       view.storage = DSO_STORAGE_F16
       view.row_bytes = Int64(2 * k)
       view.data = UnsafeRawPointer(keep((0..<n * k).map { _ in UInt16.random(in: 0...UInt16.max, using: &numbers) & 0xbfff }))
-    case .codes(let bits, let groupSize, let asymmetric):
+    case .levels(let bits, let groupSize), .codes(let bits, let groupSize, _):
       view.storage = DSO_STORAGE_QUANTIZED
       view.bits = Int32(bits)
       view.group_size = Int64(groupSize)
@@ -45,7 +56,8 @@ final class WeightMatrix {
       view.row_bytes = Int64(rowBytes)
       view.data = UnsafeRawPointer(keep((0..<n * rowBytes).map { _ in UInt8.random(in: 0...255, using: &numbers) }))
       view.scales = UnsafePointer(keep(numbers.floats(groups, 0.001...0.02)))
-      if asymmetric {
+      if case .levels = storage { view.levels = UnsafePointer(keep(numbers.floats(1 << bits, -1...1))) }
+      if case .codes(_, _, asymmetric: true) = storage {
         let half = 1 << (bits - 1)
         view.zero_points = UnsafePointer(keep((0..<groups).map { _ in Int8(Int.random(in: -half...half - 1, using: &numbers)) }))
       }
@@ -82,7 +94,10 @@ final class WeightMatrix {
     case DSO_STORAGE_BF16:
       return Float(bitPattern: UInt32(view.data.loadUnaligned(fromByteOffset: at + 2 * column, as: UInt16.self)) << 16)
     case DSO_STORAGE_F16: return Self.float(half: view.data.loadUnaligned(fromByteOffset: at + 2 * column, as: UInt16.self))
-    default: return Float(code(row, column) - zeroPoint(row, column)) * view.scales[group(row, column)]
+    default:
+      let scale = view.scales[group(row, column)]
+      if let levels = view.levels { return levels[code(row, column) + (1 << (view.bits - 1))] * scale }
+      return Float(code(row, column) - zeroPoint(row, column)) * scale
     }
   }
 

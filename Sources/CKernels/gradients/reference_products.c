@@ -18,7 +18,7 @@ static float weight_at(const dso_weights *w, int64_t row, int64_t column) {
   }
   int64_t at = row * dso_group_count(w) + column / w->group_size;
   int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[at] : 0);
-  return (float)((int)dso_stored_code(data, column, w->bits) - offset) * w->scales[at];
+  return dso_code_value(w, dso_stored_code(data, column, w->bits), offset, w->scales[at]);
 }
 
 static float rounded(float x) { return dso_f32_of_bf16(dso_bf16_of_f32(x)); }

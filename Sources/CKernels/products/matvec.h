@@ -5,19 +5,20 @@
 #include "../conversions/scalar.h"
 #include "../quantization/unpack.h"
 
-/// How LANES weights are read; all but bytes are read at an element index.
-typedef enum { READ_F32, READ_BF16, READ_F16, READ_BYTES } reading;
+/// How LANES weights are read; all but bytes are read at an element index. Levels: four-bit codes, a byte each, into a table of 16.
+typedef enum { READ_F32, READ_BF16, READ_F16, READ_BYTES, READ_LEVELS } reading;
 
-INLINE VF read_weights(reading kind, const uint8_t *from, int64_t i) {
+INLINE VF read_weights(reading kind, const uint8_t *from, int64_t i, const float *levels) {
   switch (kind) {
     case READ_F32: return vf_load((const float *)(const void *)(from + 4 * i));
     case READ_BF16: return vf_load_bf16(from + 2 * i);
     case READ_F16: return vf_load_f16(from + 2 * i);
     case READ_BYTES: return vf_of_vi(vi_load_u8(from + i));
+    case READ_LEVELS: return vf_look_up(vt_load(levels), vi_load_u8(from + i));
   }
 }
 
-INLINE float read_weight(reading kind, const uint8_t *from, int64_t i) {
+INLINE float read_weight(reading kind, const uint8_t *from, int64_t i, const float *levels) {
   float wide;
   uint16_t half;
   switch (kind) {
@@ -25,6 +26,7 @@ INLINE float read_weight(reading kind, const uint8_t *from, int64_t i) {
     case READ_BF16: memcpy(&half, from + 2 * i, sizeof half); return dso_f32_of_bf16(half);
     case READ_F16: memcpy(&half, from + 2 * i, sizeof half); return dso_f32_of_f16(half);
     case READ_BYTES: return (float)from[i];
+    case READ_LEVELS: return levels[from[i]];
   }
 }
 
@@ -37,8 +39,8 @@ enum {
 };
 
 /// totals[r] and rests[r] += scale * sum of (weight - offset) * a over `count` elements, a[r] = a + r*lda.
-INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t count, float offset, float scale, const float *a,
-                       int64_t lda, VF *totals, float *rests) {
+INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t count, const float *levels, float offset, float scale,
+                       const float *a, int64_t lda, VF *totals, float *rests) {
   VF acc[STREAM_PARTS][STREAM_ROWS], offsets = vf_set(offset);
   for (int p = 0; p < STREAM_PARTS; p++)
     for (int r = 0; r < rows; r++) acc[p][r] = vf_zero();
@@ -46,14 +48,14 @@ INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t c
   for (; i + STREAM_PARTS * LANES <= count; i += STREAM_PARTS * LANES) {
 #pragma clang loop unroll(full)
     for (int p = 0; p < STREAM_PARTS; p++) {
-      VF w = read_weights(kind, weights, i + p * LANES);
+      VF w = read_weights(kind, weights, i + p * LANES, levels);
       if (kind == READ_BYTES) w = vf_sub(w, offsets);
 #pragma clang loop unroll(full)
       for (int r = 0; r < rows; r++) acc[p][r] = vf_fma(w, vf_load(a + r * lda + i + p * LANES), acc[p][r]);
     }
   }
   for (; i + LANES <= count; i += LANES) {
-    VF w = read_weights(kind, weights, i);
+    VF w = read_weights(kind, weights, i, levels);
     if (kind == READ_BYTES) w = vf_sub(w, offsets);
     for (int r = 0; r < rows; r++) acc[0][r] = vf_fma(w, vf_load(a + r * lda + i), acc[0][r]);
   }
@@ -62,7 +64,7 @@ INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t c
     totals[r] = vf_fma(acc[0][r], vf_set(scale), totals[r]);
   }
   for (; i < count; i++) {
-    float w = (read_weight(kind, weights, i) - offset) * scale;
+    float w = (read_weight(kind, weights, i, levels) - offset) * scale;
     for (int r = 0; r < rows; r++) rests[r] += w * a[r * lda + i];
   }
 }
@@ -80,8 +82,8 @@ typedef struct {
 
 #ifdef STREAMS_NIBBLES
 static void order_activations(const float *a, int64_t lda, int64_t rows, int64_t k, float *to);
-INLINE int64_t stream_nibbles(int rows, const uint8_t *codes, int64_t count, int offset, float scale, const float *ordered, int64_t pitch,
-                              VF *totals);
+INLINE int64_t stream_nibbles(int rows, const uint8_t *codes, int64_t count, const float *levels, int offset, float scale,
+                              const float *ordered, int64_t pitch, VF *totals);
 #endif
 
 INLINE void stream_quantized_row(int rows, const stream *s, int64_t row, VF *totals, float *rests) {
@@ -94,17 +96,25 @@ INLINE void stream_quantized_row(int rows, const stream *s, int64_t row, VF *tot
     int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[row * groups + g] : 0);
     float scale = w->scales[row * groups + g];
     int64_t i = g * w->group_size, end = dso_min_i64(w->k, i + w->group_size);
-    if (w->bits == 8) {
-      stream_run(READ_BYTES, rows, data + i, end - i, (float)offset, scale, s->a + i, s->lda, totals, rests);
+    if (w->bits == 8 && !w->levels) {
+      stream_run(READ_BYTES, rows, data + i, end - i, NULL, (float)offset, scale, s->a + i, s->lda, totals, rests);
       continue;
     }
 #ifdef STREAMS_NIBBLES
-    if (s->ordered) i += stream_nibbles(rows, data + i / 2, end - i, offset, scale, s->ordered + i, w->k, totals);
+    if (s->ordered) i += stream_nibbles(rows, data + i / 2, end - i, w->levels, offset, scale, s->ordered + i, w->k, totals);
 #endif
     while (i < end) {
       int64_t count = dso_min_i64(CHUNK, end - i);
       unpack_run(data, w->k, w->bits, i, count, codes);
-      stream_run(READ_BYTES, rows, codes, count, (float)offset, scale, s->a + i, s->lda, totals, rests);
+      if (w->levels && w->bits == 4) {
+        stream_run(READ_LEVELS, rows, codes, count, w->levels, 0, scale, s->a + i, s->lda, totals, rests);
+      } else if (w->levels) {
+        float values[CHUNK];
+        for (int64_t at = 0; at < count; at++) values[at] = w->levels[codes[at]];
+        stream_run(READ_F32, rows, (const uint8_t *)values, count, NULL, 0, scale, s->a + i, s->lda, totals, rests);
+      } else {
+        stream_run(READ_BYTES, rows, codes, count, NULL, (float)offset, scale, s->a + i, s->lda, totals, rests);
+      }
       i += count;
     }
   }
@@ -118,9 +128,9 @@ INLINE void stream_rows(int rows, const stream *s, int64_t n_begin, int64_t n_en
     for (int r = 0; r < rows; r++) totals[r] = vf_zero(), rests[r] = 0;
     const uint8_t *data = dso_weight_row(w, j);
     switch (w->storage) {
-      case DSO_STORAGE_F32: stream_run(READ_F32, rows, data, w->k, 0, 1, s->a, s->lda, totals, rests); break;
-      case DSO_STORAGE_BF16: stream_run(READ_BF16, rows, data, w->k, 0, 1, s->a, s->lda, totals, rests); break;
-      case DSO_STORAGE_F16: stream_run(READ_F16, rows, data, w->k, 0, 1, s->a, s->lda, totals, rests); break;
+      case DSO_STORAGE_F32: stream_run(READ_F32, rows, data, w->k, NULL, 0, 1, s->a, s->lda, totals, rests); break;
+      case DSO_STORAGE_BF16: stream_run(READ_BF16, rows, data, w->k, NULL, 0, 1, s->a, s->lda, totals, rests); break;
+      case DSO_STORAGE_F16: stream_run(READ_F16, rows, data, w->k, NULL, 0, 1, s->a, s->lda, totals, rests); break;
       case DSO_STORAGE_QUANTIZED: stream_quantized_row(rows, s, j, totals, rests); break;
     }
     for (int r = 0; r < rows; r++) s->c[r * s->ldc + j] = vf_sum(totals[r]) + rests[r] + (s->bias ? s->bias[j] : 0);

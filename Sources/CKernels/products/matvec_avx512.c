@@ -1,4 +1,4 @@
-/// Products of few rows for AVX-512. Four-bit codes become floats by one table look-up, which also takes the offset off.
+/// Products of few rows for AVX-512. Four-bit codes become floats by one table look-up: of their levels, or of what the offset leaves.
 #if defined(__x86_64__)
 #include "../vectors/avx512.h"
 
@@ -14,9 +14,10 @@ static void order_activations(const float *a, int64_t lda, int64_t rows, int64_t
 }
 
 /// As stream_run, for the whole runs of 128 codes in a group. Returns how many codes that were.
-INLINE int64_t stream_nibbles(int rows, const uint8_t *codes, int64_t count, int offset, float scale, const float *ordered, int64_t pitch,
-                              VF *totals) {
+INLINE int64_t stream_nibbles(int rows, const uint8_t *codes, int64_t count, const float *levels, int offset, float scale,
+                              const float *ordered, int64_t pitch, VF *totals) {
   VF values = vf_sub(_mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), vf_set((float)offset));
+  if (levels) values = vt_load(levels);
   VF acc[STREAM_PARTS][STREAM_ROWS];
   for (int p = 0; p < STREAM_PARTS; p++)
     for (int r = 0; r < rows; r++) acc[p][r] = vf_zero();
@@ -26,7 +27,7 @@ INLINE int64_t stream_nibbles(int rows, const uint8_t *codes, int64_t count, int
 #pragma clang loop unroll(full)
     for (int s = 0; s < 8; s++) {
       // The look-up reads the low four bits of each word only.
-      VF w = _mm512_permutexvar_ps(_mm512_srli_epi32(words, (unsigned)(4 * s)), values);
+      VF w = vf_look_up(values, _mm512_srli_epi32(words, (unsigned)(4 * s)));
 #pragma clang loop unroll(full)
       for (int r = 0; r < rows; r++) {
         VF *sum = &acc[s % STREAM_PARTS][r];

@@ -18,6 +18,11 @@ static inline int64_t dso_group_count(const dso_weights *w) { return w->k <= 0 ?
 
 static inline const uint8_t *dso_weight_row(const dso_weights *w, int64_t row) { return (const uint8_t *)w->data + row * w->row_bytes; }
 
+/// The weight that a stored code stands for. offset: 2^(bits-1) + the group's zero point.
+static inline float dso_code_value(const dso_weights *w, uint32_t code, int offset, float scale) {
+  return (w->levels ? w->levels[code] : (float)((int)code - offset)) * scale;
+}
+
 static inline int64_t dso_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 #endif

@@ -12,6 +12,17 @@ INLINE void scale_codes(const uint8_t *codes, int64_t count, int offset, float s
   for (; i < count; i++) out[i] = (float)((int)codes[i] - offset) * scale;
 }
 
+/// levels[code] * scale: the same bits as the portable variant.
+INLINE void scale_levels(const uint8_t *codes, int64_t count, const float *levels, int bits, float scale, float *out) {
+  int64_t i = 0;
+  if (bits == 4) {
+    VT table = vt_load(levels);
+    VF scales = vf_set(scale);
+    for (; i + LANES <= count; i += LANES) vf_store(out + i, vf_mul(vf_look_up(table, vi_load_u8(codes + i)), scales));
+  }
+  for (; i < count; i++) out[i] = levels[codes[i]] * scale;
+}
+
 /// Elements begin..<begin+count of a quantized row as floats. `codes` holds `count` bytes.
 INLINE void dequantize_run(const dso_weights *w, int64_t row, int64_t begin, int64_t count, uint8_t *codes, float *out) {
   const uint8_t *data = dso_weight_row(w, row);
@@ -24,7 +35,11 @@ INLINE void dequantize_run(const dso_weights *w, int64_t row, int64_t begin, int
   for (int64_t i = 0; i < count;) {
     int64_t g = (begin + i) / w->group_size, end = dso_min_i64(count, (g + 1) * w->group_size - begin);
     int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[row * groups + g] : 0);
-    scale_codes(codes + i, end - i, offset, w->scales[row * groups + g], out + i);
+    if (w->levels) {
+      scale_levels(codes + i, end - i, w->levels, w->bits, w->scales[row * groups + g], out + i);
+    } else {
+      scale_codes(codes + i, end - i, offset, w->scales[row * groups + g], out + i);
+    }
     i = end;
   }
 }

@@ -33,7 +33,7 @@ static void dequantize_row(const dso_weights *w, int64_t row, float *out) {
     float scale = w->scales[row * groups + g];
     int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[row * groups + g] : 0);
     int64_t end = dso_min_i64(w->k, (g + 1) * w->group_size);
-    for (int64_t i = g * w->group_size; i < end; i++) out[i] = (float)((int)dso_stored_code(data, i, w->bits) - offset) * scale;
+    for (int64_t i = g * w->group_size; i < end; i++) out[i] = dso_code_value(w, dso_stored_code(data, i, w->bits), offset, scale);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "../gridsearch/block.h"
 #include "../gridsearch/group.h"
 #include "../include/StepSizes.h"
+#include "stored.h"
 
 typedef struct {
   VF scale, low, high, least, most;
@@ -27,8 +28,7 @@ INLINE VF where_beyond(const step_grid *g, VF steps, VF yes, VF no) {
 int64_t DSO_KERNEL(step_round)(const dso_step_row *r, float *values, uint8_t *codes) {
   int64_t clamped = 0;
   for (int64_t start = 0, group = 0; start < r->count; start += r->group_size, group++) {
-    float scale = dso_stored_scale(r->scales[group], r->type);
-    if (scale != 0 && fabsf(scale) < INFINITY) r->stored[group] = scale;
+    r->stored[group] = dso_scale_in_use(r->scales[group], r->type);
     step_grid g = load_steps(r, group);
     int64_t end = start + r->group_size < r->count ? start + r->group_size : r->count;
     float shift = (float)(1 << (r->bits - 1)) + (r->zeros ? r->zeros[group] : 0);

@@ -83,6 +83,16 @@ INLINE VF vf_ldexp(VF a, VF n) {
   return _mm256_mul_ps(_mm256_mul_ps(a, vf_power(half)), vf_power(_mm256_sub_epi32(whole, half)));
 }
 
+/// A table of 16 floats, looked up by the low four bits of every lane: the permutation takes three of them, the fourth chooses its half.
+typedef struct {
+  __m256 low, high;
+} VT;
+INLINE VT vt_load(const float *p) { return (VT){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+INLINE VF vf_look_up(VT table, VI i) {
+  VF low = _mm256_permutevar8x32_ps(table.low, i), high = _mm256_permutevar8x32_ps(table.high, i);
+  return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
+}
+
 INLINE VI vi_load_u8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(p)); }
 INLINE VI vi_load_s8(const void *p) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64(p)); }
 INLINE void vi_store_8(void *p, VI v) {

@@ -62,6 +62,11 @@ INLINE VF vf_of_vi(VI a) { return _mm512_cvtepi32_ps(a); }
 INLINE VF vf_cast(VI a) { return _mm512_castsi512_ps(a); }
 INLINE VI vi_cast(VF a) { return _mm512_castps_si512(a); }
 
+/// A table of 16 floats, looked up by the low four bits of every lane.
+typedef __m512 VT;
+INLINE VT vt_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE VF vf_look_up(VT table, VI i) { return _mm512_permutexvar_ps(i, table); }
+
 INLINE VI vi_load_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }
 INLINE VI vi_load_s8(const void *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(p)); }
 INLINE void vi_store_8(void *p, VI v) { _mm_storeu_si128(p, _mm512_cvtepi32_epi8(v)); }

@@ -76,6 +76,18 @@ INLINE VF vf_ldexp(VF a, VF n) {
   return vmulq_f32(vmulq_f32(a, vf_power(half)), vf_power(vsubq_s32(whole, half)));
 }
 
+/// A table of 16 floats, looked up by the low four bits of every lane: as 64 bytes, four neighbouring ones for a lane.
+typedef uint8x16x4_t VT;
+INLINE VT vt_load(const float *p) {
+  return (VT){{vreinterpretq_u8_f32(vld1q_f32(p)), vreinterpretq_u8_f32(vld1q_f32(p + 4)), vreinterpretq_u8_f32(vld1q_f32(p + 8)),
+               vreinterpretq_u8_f32(vld1q_f32(p + 12))}};
+}
+INLINE VF vf_look_up(VT table, VI i) {
+  uint32x4_t first = vandq_u32(vreinterpretq_u32_s32(i), vdupq_n_u32(15));
+  uint32x4_t bytes = vmlaq_u32(vdupq_n_u32(0x03020100), first, vdupq_n_u32(0x04040404));
+  return vreinterpretq_f32_u8(vqtbl4q_u8(table, vreinterpretq_u8_u32(bytes)));
+}
+
 INLINE VI vi_load_u8(const void *p) {
   uint32_t four;
   memcpy(&four, p, sizeof four);

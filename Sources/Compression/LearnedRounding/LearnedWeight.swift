@@ -26,12 +26,13 @@ final class LearnedWeight {
 
   /// - Parameters:
   ///   - weight: the original weight.
-  ///   - start: where training starts.
+  ///   - start: where training starts: evenly spaced codes.
   ///   - margin: how far inside its code's cell every weight starts, in steps of the grid, for starts that did not round to nearest; nil to
   ///     leave the weight as it is.
   init(
     _ id: ParameterID, named name: String, weight: WeightRows, start: QuantizedTensor, margin: Float?, pool: ThreadPool
   ) throws(CompressionError) {
+    try start.scheme.checkEven(named: name)
     let (rows, columns) = (weight.rows, weight.columns)
     guard start.outputs == rows, start.inputs == columns, let scales = start.scales.float32Values() else {
       throw CompressionError(name, "does not fit what training starts from", kind: .badData)

@@ -1,5 +1,4 @@
 import Diagnostics
-import Execution
 import ModelGraph
 import Tensors
 
@@ -13,21 +12,34 @@ public struct LowRankAdaptation: Codable, Sendable, Hashable {
     case rankStabilized = "rank-stabilized"
   }
 
+  /// Where factors start. All but the zero start leave the model's weights changed: what is trained belongs to the changed ones.
+  public enum Start: String, Codable, Sendable, Hashable, CaseIterable {
+    /// A is random, B zero: the model starts as it was, its weights too.
+    case zero
+    /// The leading singular vectors of the weight, which keeps the rest in float32 (PiSSA, Meng et al. 2024): the model starts as it was.
+    case principal = "pissa"
+    /// What quantizing the weight loses, as far as the rank allows (LoftQ, Li et al. 2023): the model starts close to what it was.
+    case quantizationResidual = "loftq"
+  }
+
   public var rank: Int
   public var alpha: Float
   public var scaling: Scaling
   /// Whether the lengths of the weight's rows are trained on their own (DoRA, Liu et al. 2024).
   public var magnitude: Bool
+  public var start: Start
   /// The layers; empty for the projections of queries, keys and values.
   public var targets: [ModulePattern]
 
   public init(
-    rank: Int = 16, alpha: Float = 32, scaling: Scaling = .standard, magnitude: Bool = false, targets: [ModulePattern] = []
+    rank: Int = 16, alpha: Float = 32, scaling: Scaling = .standard, magnitude: Bool = false, start: Start = .zero,
+    targets: [ModulePattern] = []
   ) {
     self.rank = rank
     self.alpha = alpha
     self.scaling = scaling
     self.magnitude = magnitude
+    self.start = start
     self.targets = targets
   }
 
@@ -66,32 +78,7 @@ public struct LowRankAdaptation: Codable, Sendable, Hashable {
     return layers
   }
 
-  private func usage(_ subject: String, _ problem: String, _ remedy: String = "") -> CompressionError {
+  func usage(_ subject: String, _ problem: String, _ remedy: String = "") -> CompressionError {
     CompressionError(subject, problem, remedy: remedy, kind: .usage)
-  }
-
-  /// Attaches adapters to a model, so that it computes what it computed before: A is drawn evenly within ±1/√inputs, B is zero.
-  /// - Parameter seed: of what is drawn; a layer's numbers depend on its place among the adapted ones, not on the others.
-  public func attach(to graph: inout ModelGraph, seed: UInt64, pool: ThreadPool) throws -> [AttachedAdapter] {
-    var adapters: [String: LowRankAdapter] = [:]
-    for (index, layer) in try layers(of: graph).enumerated() {
-      try Interruption.check()
-      let parameter = graph[layer.weight]
-      let (outputs, inputs) = (parameter.shape[0], parameter.shape[1])
-      let down = Matrix(rows: rank, columns: inputs)
-      let up = Matrix(rows: outputs, columns: rank)
-      var random = SeededRandom(seed: SeededRandom.value(seed: seed, index: UInt64(index)))
-      let bound = 1 / Double(inputs).squareRoot()
-      for place in 0..<rank * inputs { down.pointer[place] = Float((2 * random.nextUnit() - 1) * bound) }
-      var lengths: Tensor?
-      if magnitude {
-        let norms = Matrix(rows: 1, columns: outputs)
-        try AdaptedWeight(parameter, down: down, up: up, scaling: factor).norms(into: norms, pool: pool)
-        lengths = Tensor(norms.values(ofRow: 0), shape: [outputs])
-      }
-      adapters[layer.module] = LowRankAdapter(
-        down: down.tensor([rank, inputs]), up: up.tensor([outputs, rank]), scaling: factor, magnitude: lengths)
-    }
-    return try graph.attach(adapters)
   }
 }

@@ -31,7 +31,8 @@ package struct MergedWeights: WeightSource {
 
   package func load(_ name: String) throws -> Weight {
     let entry = try entry(name)
-    guard let base = try entry.origin.load().float32(), let merged = entry.fold.merged(into: base, pool: pool).weight.converted(to: entry.type)
+    guard let base = try entry.origin.load().float32(),
+      let merged = entry.fold.merged(into: base, pool: pool).weight.converted(to: entry.type)
     else { throw CompressionError(name, "is not a type that an adapter can be merged into", kind: .badData) }
     return .dense(merged)
   }

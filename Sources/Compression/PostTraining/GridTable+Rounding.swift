@@ -58,6 +58,7 @@ extension GridTable {
   ///
   /// - Parameter packed: int32 `[rows, words]`, as `QuantizedTensor` holds them.
   func assemble(packed: Tensor, named name: String) throws(CompressionError) -> QuantizedTensor {
+    try scheme.checkEven(named: name)
     let parts = Shape([rows, groups])
     guard let scales = Tensor(scales, shape: parts).converted(to: scaleType),
       let tensor = QuantizedTensor(

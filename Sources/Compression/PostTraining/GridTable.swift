@@ -93,6 +93,7 @@ struct GridTable: Sendable {
     _ weight: WeightRows, named name: String, scheme: QuantizationScheme, scaleType: DataType, pool: ThreadPool, scratchBytes: Int,
     choose: (Group, UnsafeMutableRawPointer) -> (scale: Float, zeroPoint: Int)
   ) throws(CompressionError) {
+    try scheme.checkEven(named: name)
     let (rows, columns) = (weight.rows, weight.columns)
     let groupSize = scheme.granularity.groupSize(inputs: columns)
     let groups = QuantizedTensor.groupCount(inputs: columns, scheme.granularity)
@@ -154,6 +155,16 @@ extension [Float]? {
     case .some(let values): values.withUnsafeBufferPointer { body($0.baseAddress) }
     case .none: body(nil)
     }
+  }
+}
+
+extension QuantizationScheme {
+  /// What grids ask of a scheme: their codes are evenly spaced.
+  func checkEven(named name: String) throws(CompressionError) {
+    guard let levels = levels.name else { return }
+    throw CompressionError(
+      name, "is \(self.name): this method needs evenly spaced codes, \(levels) has a table of levels",
+      remedy: "start from the weights before they were \(levels), or use the pass \(NormalFloat.identifier) by itself", kind: .usage)
   }
 }
 

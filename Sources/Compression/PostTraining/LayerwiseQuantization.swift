@@ -8,6 +8,9 @@ import Tensors
 public protocol LayerwiseQuantization: CompressionPass {
   var targets: QuantizationTargets { get }
 
+  /// The scheme of every weight that is to be quantized: what the targets say, unless a pass knows more.
+  func schemes(for graph: ModelGraph) throws(CompressionError) -> [ParameterID: QuantizationScheme]
+
   /// - Parameters:
   ///   - weight: `[outputs, inputs]`, floating point.
   ///   - name: the weight's name, for errors.
@@ -37,12 +40,16 @@ extension LayerwiseQuantization {
     PassContract(establishes: [.quantizedWeights], forbids: [.quantizedWeights])
   }
 
+  public func schemes(for graph: ModelGraph) throws(CompressionError) -> [ParameterID: QuantizationScheme] {
+    try targets.schemes(for: graph)
+  }
+
   public func validate(for graph: ModelGraph) throws(CompressionError) {
-    _ = try targets.schemes(for: graph)
+    _ = try schemes(for: graph)
   }
 
   public func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass {
-    LayerwiseWorker(pass: self, schemes: try targets.schemes(for: graph))
+    LayerwiseWorker(pass: self, schemes: try schemes(for: graph))
   }
 }
 

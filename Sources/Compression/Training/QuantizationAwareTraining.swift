@@ -12,13 +12,25 @@ public struct QuantizationAwareTraining: CompressionPass {
   public static let identifier = "qat"
   public static let contract = PassContract(establishes: [.quantizedWeights], forbids: [.quantizedWeights, .smoothedFeatures])
 
+  /// What is trained.
+  public enum Form: String, Codable, Sendable, Hashable, CaseIterable {
+    /// Weights, step sizes and the gains of norms (LSQ).
+    case weights
+    /// Step sizes and gains; codes stay as the start has them. Its optimizer needs memory for these alone.
+    case scales
+    /// The same behind a start whose rounding and ranges were learned block by block (EfficientQAT, Chen et al. 2024).
+    case blockwise
+  }
+
   /// Which layers become what.
   public var targets = QuantizationTargets()
+  /// What is trained.
+  public var form = Form.weights
   /// Steps of the optimizer.
   public var steps = 600
   /// Windows of a step.
   public var batchWindows = 16
-  /// How far a weight may move in a step, in steps of its grid; 0 for what suits the width.
+  /// How far a weight, or a scale that is trained alone, may move in a step, in steps of its grid; 0 for what suits the width.
   public var learningRate: Float = 0
   /// The learning rate of step sizes, as a share of that of weights.
   public var scaleRate: Float = 0.1
@@ -41,21 +53,35 @@ public struct QuantizationAwareTraining: CompressionPass {
   public var needs: Set<PassNeed> { [.training] }
 
   /// What training starts from.
-  public var start: GPTQ {
+  public var start: any CompressionPass {
+    guard form != .blockwise else {
+      var pass = AutoRound()
+      pass.targets = targets
+      return pass
+    }
     var pass = GPTQ()
     pass.targets = targets
     pass.outputSensitivity = true
     return pass
   }
 
+  /// The variables of a model that `start` has quantized.
+  package func parameters(of start: ModelGraph, from source: ModelGraph, pool: ThreadPool) throws -> any QuantizedParameters {
+    switch form {
+    case .weights: try StepSizeParameters(of: start, from: source, scaleRate: scaleRate, gainRate: gainRate, pool: pool)
+    case .scales, .blockwise: try ScaleParameters(of: start, from: source, gainRate: gainRate)
+    }
+  }
+
   /// The peak of the learning rate.
   public var rate: Float {
     if learningRate > 0 { return learningRate }
+    if form != .weights { return 0.002 }
     return targets.bits <= 2 ? 0.001 : targets.bits == 3 ? 0.0005 : 0.00025
   }
 
   private enum CodingKeys: String, CodingKey {
-    case steps, precision
+    case form, steps, precision
     case batchWindows = "batch-windows"
     case learningRate = "learning-rate"
     case scaleRate = "scale-rate"
@@ -66,6 +92,7 @@ public struct QuantizationAwareTraining: CompressionPass {
   public init(from decoder: any Decoder) throws {
     targets = try QuantizationTargets(from: decoder)
     let values = try decoder.container(keyedBy: CodingKeys.self)
+    form = try values.decode(Form.self, forKey: .form)
     steps = try values.decode(Int.self, forKey: .steps)
     precision = try values.decode(ProductPrecision.self, forKey: .precision)
     batchWindows = try values.decode(Int.self, forKey: .batchWindows)
@@ -78,6 +105,7 @@ public struct QuantizationAwareTraining: CompressionPass {
   public func encode(to encoder: any Encoder) throws {
     try targets.encode(to: encoder)
     var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(form, forKey: .form)
     try values.encode(steps, forKey: .steps)
     try values.encode(precision, forKey: .precision)
     try values.encode(batchWindows, forKey: .batchWindows)

@@ -10,7 +10,7 @@ import Training
 ///
 /// Rounding passes gradients straight through, to weights inside the range of the codes. Rates are in steps of a matrix's grids on average: a rate
 /// of 0.01 moves a weight by about a hundredth of a step.
-public final class StepSizeParameters: Parametrization {
+public final class StepSizeParameters: QuantizedParameters {
   public let variables: [Variable]
   public let values: [ParameterID: Matrix]
   public let wanted: Set<ParameterID>
@@ -37,7 +37,7 @@ public final class StepSizeParameters: Parametrization {
   }
 
   /// - Parameters:
-  ///   - graph: the model in which training starts: some of its weights quantized.
+  ///   - graph: the model in which training starts: some of its weights quantized, to evenly spaced codes.
   ///   - source: the same model before.
   ///   - scaleRate: what the learning rate of step sizes is as a share of that of weights.
   ///   - gainRate: the same for gains of norms; 0 to leave them.
@@ -75,6 +75,7 @@ public final class StepSizeParameters: Parametrization {
     _ id: ParameterID, _ start: QuantizedTensor, of source: ModelGraph, margin: Float, pool: ThreadPool
   ) throws -> Quantized {
     let name = source[id].name
+    try start.scheme.checkEven(named: name)
     let weights = try Matrix(source[id])
     let (count, groups) = (weights.rows, start.groups)
     guard start.outputs == count, start.inputs == weights.columns, let found = start.scales.float32Values() else {
@@ -101,7 +102,7 @@ public final class StepSizeParameters: Parametrization {
   }
 
   /// Of the groups that hold anything but zeros.
-  private static func meanStep(_ tensor: QuantizedTensor) -> Float {
+  static func meanStep(_ tensor: QuantizedTensor) -> Float {
     let steps = (tensor.scales.float32Values() ?? []).filter { $0 != 0 }
     return steps.isEmpty ? 1 : Float(steps.reduce(0.0) { $0 + Double(abs($1)) } / Double(steps.count))
   }
@@ -135,17 +136,13 @@ public final class StepSizeParameters: Parametrization {
     return variables.map { found[$0.name] }
   }
 
-  /// What the weights are now, as they will be stored, and how many were clamped by more than rounding.
   public func tensors(pool: ThreadPool) throws(CompressionError) -> [ParameterID: (tensor: QuantizedTensor, clipped: Int)] {
     var result: [ParameterID: (tensor: QuantizedTensor, clipped: Int)] = [:]
     for weight in rows { result[weight.id] = try weight.tensor(pool: pool) }
     return result
   }
 
-  /// The gains of norms as they are now.
-  public func gainValues() -> [ParameterID: Matrix] {
-    Dictionary(uniqueKeysWithValues: gains.compactMap { gain in values[gain.id].map { (gain.id, $0) } })
-  }
+  public var gainIDs: [ParameterID] { gains.map(\.id) }
 }
 
 extension StepSizeParameters.Quantized {

@@ -33,6 +33,10 @@ public enum CompressedTensorsFormat: String, Sendable, Hashable, CaseIterable {
     func refused(_ problem: String, _ remedy: String) -> CheckpointError {
       CheckpointError(kind: .usage, subject: "compressed-tensors", problem: problem, remedy: remedy)
     }
+    if let levels = scheme.levels.name {
+      throw refused(
+        "compressed-tensors cannot hold \(levels)", "write the values with --format safetensors, or quantize to evenly spaced codes")
+    }
     guard (2...8).contains(scheme.bits) else {
       throw refused("it cannot hold \(scheme.bits)-bit codes", "use \(scheme.bits < 2 ? 2 : 8) bits")
     }

@@ -18,7 +18,7 @@ struct FinetuneResult {
 
   func write(since start: ContinuousClock.Instant) throws -> CompressionReport {
     switch run.settings.method {
-    case .lora: try writeAdapter()
+    case .lora: try FinetunedAdapter(run: run, subject: subject, place: place).write()
     case .full: try writeModel()
     }
     var report = try makeReport()
@@ -30,42 +30,6 @@ struct FinetuneResult {
     try loop.clear()
     try place.commit()
     return report
-  }
-
-  private func writeAdapter() throws {
-    let adaptation = run.settings.adaptation
-    let values = subject.parametrization.values
-    var modules: [AdapterModule] = []
-    for adapter in subject.adapters {
-      func tensor(_ id: ParameterID) throws -> Tensor {
-        guard let matrix = values[id] else { throw TrainingError(adapter.module, "was not trained", kind: .badData) }
-        return matrix.tensor(subject.graph[id].shape)
-      }
-      guard
-        let module = AdapterModule(
-          name: adapter.module, a: try tensor(adapter.down), b: try tensor(adapter.up), magnitude: try adapter.magnitude.map(tensor),
-          scaling: adaptation.scaling == .standard
-            ? Double(adaptation.alpha) / Double(adaptation.rank) : Double(adaptation.alpha) / Double(adaptation.rank).squareRoot())
-      else { throw TrainingError(adapter.module, "cannot be saved as an adapter", kind: .badData) }
-      modules.append(module)
-    }
-    let configuration = AdapterConfiguration(
-      rank: adaptation.rank, alpha: Double(adaptation.alpha), isRankStabilized: adaptation.scaling == .rankStabilized,
-      isWeightDecomposed: adaptation.magnitude, baseModel: run.modelName)
-    let checkpoint = try AdapterCheckpoint(configuration: configuration, modules: modules)
-    let layers = subject.base.blocks.flatMap { subject.base.linears(of: $0).map(\.node.scope) }
-    try checkpoint.write(to: place.partial, format: run.adapterFormat, modelModules: layers)
-    // What loaders will see is what was trained.
-    let again = try AdapterCheckpoint(place.partial)
-    for (written, read) in zip(checkpoint.modules, again.modules) {
-      guard written.name == read.name, hasBytes(written.a, read.a), hasBytes(written.b, read.b), written.scaling == read.scaling else {
-        throw TrainingError(written.name, "was not read again as it was written", remedy: "check the disk", kind: .inputOutput)
-      }
-    }
-  }
-
-  private func hasBytes(_ a: Tensor, _ b: Tensor) -> Bool {
-    a.withUnsafeBytes { first in b.withUnsafeBytes { first.elementsEqual($0) } }
   }
 
   /// Every parameter in the type that the checkpoint had it in.
@@ -97,10 +61,12 @@ struct FinetuneResult {
     if history.best?.step == 0, !history.evaluations.isEmpty {
       warnings.append("no evaluation was better than the one before the first step: what was written is the model as it was")
     }
-    if let base = run.base {
+    if let base = run.settings.base?.pass {
       warnings.append(
-        "the adapter was trained beside the model quantized by \(type(of: base).identifier) (the options are in the recipe): quantize the model "
-          + "the same way to run both together; beside the unquantized one its losses are others")
+        FinetunedAdapter.hasOwnBase(run.settings)
+          ? "the adapter belongs to the model in \(FinetunedAdapter.baseName), which it was trained beside: beside another one it means nothing"
+          : "the adapter was trained beside the model quantized by \(type(of: base).identifier) (the options are in the recipe): quantize the "
+            + "model the same way to run both together; beside the unquantized one its losses are others")
     }
     if data.heldOut.isEmpty { warnings.append("nothing was held out: whether the model got better was not measured") }
     let training = CompressionReport.Training(
@@ -124,7 +90,7 @@ struct FinetuneResult {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     var steps: [JSONValue] = []
-    if let base = run.base {
+    if let base = run.settings.base?.pass {
       var options = base.options
       options["pass"] = .string(type(of: base).identifier)
       steps.append(.object(options))

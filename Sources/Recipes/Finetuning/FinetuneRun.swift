@@ -17,8 +17,6 @@ public struct FinetuneRun {
   public let data: URL
   /// Text or records to evaluate on; nil to hold out a share of the data.
   public var evaluation: URL?
-  /// What quantizes the model before it is adapted (QLoRA, Dettmers et al. 2023); nil to take it as it is.
-  public var base: (any CompressionPass)?
   public let settings: FinetuneSettings
   public var adapterFormat = AdapterFormat.peft
   public let output: URL
@@ -80,7 +78,7 @@ public struct FinetuneRun {
         "--sequence-length \(settings.sequenceLength)", "is more than the model's \(model.graph.maximumPositions)", kind: .usage)
     }
     if settings.method == .full {
-      if base != nil { throw RecipeError("--method full", "cannot train a model that is quantized first", kind: .usage) }
+      if settings.base != nil { throw RecipeError("--method full", "cannot train a model that is quantized first", kind: .usage) }
       if let parameter = model.graph.parameters.first(where: \.isQuantized) {
         throw RecipeError(
           "--method full", "cannot train \(parameter.name), which is quantized",
@@ -130,7 +128,6 @@ public struct FinetuneRun {
     }
     if let evaluation { digest.update("\(try FileDigest.hexadecimal(of: evaluation))\n") }
     digest.update(String(decoding: try encoder.encode(settings), as: UTF8.self))
-    if let base { digest.update(JSONValue.object(base.options).text(pretty: false)) }
     return digest.hexadecimal()
   }
 }

@@ -13,6 +13,8 @@ public struct FinetuneSettings: Codable, Sendable, Hashable {
   }
 
   public var method = Method.lora
+  /// What the model is quantized to before it is adapted (QLoRA, Dettmers et al. 2023); nil to take it as it is.
+  public var base: BaseQuantization?
   public var adaptation = LowRankAdaptation()
   /// How many times faster than A the factor B learns.
   public var upRate: Float = 1

@@ -9,7 +9,7 @@ import Training
 
 /// What is trained: the model with its adapters, or with all its parameters copied.
 struct FinetuneSubject {
-  /// The model as training begins: quantized where asked.
+  /// The model as training begins, without adapters: quantized where asked, and without what a start has moved into them.
   let base: ModelGraph
   /// The model that runs: with adapters.
   let graph: ModelGraph
@@ -17,22 +17,43 @@ struct FinetuneSubject {
   let parametrization: any Parametrization
 
   init(_ run: FinetuneRun) throws {
-    var graph = run.model.graph
-    if let pass = run.base { graph = try Self.quantized(graph, by: pass, run) }
-    base = graph
-    switch run.settings.method {
+    let (settings, pool) = (run.settings, run.interpreter.pool)
+    let source = try settings.base.map { try Recipe(passes: [$0.pass]).prepare(run.model.graph, using: PassResources(pool: pool)) }
+    var graph = source ?? run.model.graph
+    let parameterCount = graph.parameterIDs.count
+    let isResidual = settings.adaptation.start == .principal
+    // What is left beside the leading singular vectors is what is quantized (QPiSSA); otherwise the weights are.
+    if let pass = settings.base?.pass, !isResidual { graph = try Self.quantized(graph, by: pass, run) }
+    switch settings.method {
     case .lora:
-      adapters = try run.settings.adaptation.attach(to: &graph, seed: run.settings.seed, pool: run.interpreter.pool)
-      parametrization = try AdapterParameters(adapters, of: graph, upRate: run.settings.upRate)
+      var quantizer: LayerQuantizer?
+      if settings.adaptation.start == .quantizationResidual, let pass = settings.base?.pass, let source {
+        quantizer = try Self.quantizer(pass, of: source, run)
+      }
+      adapters = try settings.adaptation.attach(to: &graph, seed: settings.seed, pool: pool, quantizer: quantizer)
+      if let pass = settings.base?.pass, isResidual { graph = try Self.quantized(graph, by: pass, run) }
+      parametrization = try AdapterParameters(adapters, of: graph, upRate: settings.upRate)
     case .full:
       adapters = []
       parametrization = try DirectParameters(graph.parameterIDs, of: graph)
     }
-    self.graph = graph
+    var base = source ?? run.model.graph
+    // Adapters were added behind the model's own parameters, which a start may have changed.
+    for id in graph.parameterIDs.prefix(parameterCount) {
+      if case .memory(let weight) = graph[id].storage { try base.replace(id, with: weight) }
+    }
+    (self.base, self.graph) = (base, graph)
+  }
+
+  /// The pass's rule for one layer at a time.
+  private static func quantizer(
+    _ pass: some LayerwiseQuantization, of graph: ModelGraph, _ run: FinetuneRun
+  ) throws -> LayerQuantizer {
+    try LayerQuantizer(pass, of: graph, in: PassContext(interpreter: run.interpreter, seed: run.settings.seed))
   }
 
   private static func quantized(_ source: ModelGraph, by pass: any CompressionPass, _ run: FinetuneRun) throws -> ModelGraph {
-    var graph = try Recipe(passes: [pass]).prepare(source, using: PassResources(pool: run.interpreter.pool))
+    var graph = source
     let context = PassContext(interpreter: run.interpreter, seed: run.settings.seed)
     var workers = try [pass].begin(on: graph, in: context).workers
     for block in graph.blocks {

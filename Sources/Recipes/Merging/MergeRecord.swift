@@ -1,4 +1,3 @@
-import CKernels
 import Compression
 import Diagnostics
 import Execution
@@ -96,8 +95,10 @@ struct MergeRecord {
     guard let back = fold.unmerged(from: now, factors: factors, pool: pool).converted(to: stored.dataType) else {
       throw RecipeError(name, "cannot be kept for a later unmerge", kind: .badData)
     }
-    if let differences = DifferingElements(of: stored, from: back) {
-      parts += differences.parts
+    let kept = DifferingElements(of: stored, from: back)
+    if kept.byteCount < stored.byteCount {
+      parts.append((.counts, kept.counts))
+      if let columns = kept.columns, let values = kept.values { parts += [(.columns, columns), (.values, values)] }
     } else {
       parts.append((.weight, stored))
     }
@@ -111,7 +112,8 @@ struct MergeRecord {
     let file = directory.appendingPathComponent(Self.documentName)
     guard FileManager.default.fileExists(atPath: file.path) else {
       throw RecipeError(
-        model.directory.path, "has no \(Self.directoryName)/\(Self.documentName): no adapter was merged into it here, or it was removed since",
+        model.directory.path,
+        "has no \(Self.directoryName)/\(Self.documentName): no adapter was merged into it here, or it was removed since",
         remedy: "take the checkpoint that the adapter was merged into", kind: .missingInput)
     }
     let document = try JSONFile.read(file)
@@ -124,41 +126,5 @@ struct MergeRecord {
       else { throw RecipeError(file.path, "is incomplete", remedy: "copy the checkpoint again, with its subdirectory", kind: .badData) }
       return Entry(name: name, file: part, digest: digest)
     }
-  }
-}
-
-/// Where two tensors of the same type and shape differ, and what the first has there.
-private struct DifferingElements {
-  let parts: [(MergeRecord.Part, Tensor)]
-
-  /// Nil when it is less to keep the tensor itself.
-  init?(of tensor: Tensor, from other: Tensor) {
-    let (rows, columns, size) = (tensor.shape[0], tensor.shape[1], tensor.dataType.bitWidth / 8)
-    var counts: [Int32] = []
-    var places: [Int32] = []
-    var values: [UInt8] = []
-    var found = [Int32](repeating: 0, count: columns)
-    tensor.withUnsafeBytes { first in
-      other.withUnsafeBytes { second in
-        guard let a = first.baseAddress, let b = second.baseAddress else { return }
-        for row in 0..<rows {
-          let start = row * columns * size
-          let count = Int(dso_differing_columns(a + start, b + start, Int64(columns), Int64(size), &found))
-          counts.append(Int32(count))
-          places += found[..<count]
-          for column in found[..<count] { values += first[(start + Int(column) * size)..<(start + Int(column) * size + size)] }
-        }
-      }
-    }
-    guard places.count * (size + MemoryLayout<Int32>.size) < rows * columns * size else { return nil }
-    func integers(_ values: [Int32]) -> Tensor {
-      values.withUnsafeBytes { bytes in Tensor(dataType: .int32, shape: [values.count]) { $0.copyMemory(from: bytes) } }
-    }
-    var parts: [(MergeRecord.Part, Tensor)] = [(.counts, integers(counts))]
-    if !places.isEmpty {
-      let kept = values.withUnsafeBytes { bytes in Tensor(dataType: tensor.dataType, shape: [places.count]) { $0.copyMemory(from: bytes) } }
-      parts += [(.columns, integers(places)), (.values, kept)]
-    }
-    self.parts = parts
   }
 }

@@ -75,47 +75,11 @@ struct RestoredWeights: WeightSource {
     let fold = try AdapterFold(LowRankAdapter(down: down, up: up, scaling: scaling), of: entry.record.name, shape: merged.shape)
     let factors = try part(.factors)
     guard factors.map({ $0.dataType == .float64 && $0.shape == [merged.shape[0]] }) ?? true else { throw damaged() }
-    let rows = factors.map { $0.elements(as: Double.self) }
+    let rows = factors.map { $0.loadedElements(as: Double.self) }
     guard let back = fold.unmerged(from: wide, factors: rows, pool: pool).converted(to: merged.dataType),
-      let result = back.replacing(counts: counts, columns: try part(.columns), values: try part(.values))
+      let result = DifferingElements(counts: counts, columns: try part(.columns), values: try part(.values)).replacing(in: back)
     else { throw damaged() }
     return result
-  }
-}
-
-extension Tensor {
-  /// The same matrix with other elements in some places; nil where they do not fit it.
-  /// - Parameters:
-  ///   - counts: how many of each row, int32.
-  ///   - columns: their columns, row by row, int32.
-  ///   - values: of this tensor's type.
-  fileprivate func replacing(counts: Tensor, columns: Tensor?, values: Tensor?) -> Tensor? {
-    let (width, size) = (shape[1], dataType.bitWidth / 8)
-    guard counts.dataType == .int32, counts.shape == [shape[0]], columns.map({ $0.dataType == .int32 }) ?? true else { return nil }
-    let (rows, places) = (counts.elements(as: Int32.self), columns?.elements(as: Int32.self) ?? [])
-    guard rows.allSatisfy({ $0 >= 0 }), rows.reduce(0, { $0 + Int($1) }) == places.count,
-      places.allSatisfy({ $0 >= 0 && Int($0) < width }), places.isEmpty || values?.shape == [places.count],
-      values.map({ $0.dataType == dataType }) ?? true
-    else { return nil }
-    return Tensor(dataType: dataType, shape: shape) { target in
-      withUnsafeBytes { target.copyMemory(from: $0) }
-      values?.withUnsafeBytes { kept in
-        var next = 0
-        for (row, count) in rows.enumerated() {
-          for _ in 0..<count {
-            let start = (row * width + Int(places[next])) * size
-            for byte in 0..<size { target[start + byte] = kept[next * size + byte] }
-            next += 1
-          }
-        }
-      }
-    }
-  }
-
-  /// Of a type that has been checked.
-  fileprivate func elements<Element: BitwiseCopyable>(as type: Element.Type) -> [Element] {
-    let size = MemoryLayout<Element>.size
-    return withUnsafeBytes { bytes in (0..<shape.elementCount).map { bytes.loadUnaligned(fromByteOffset: $0 * size, as: type) } }
   }
 }
 

@@ -30,7 +30,8 @@ struct LossScale: Equatable {
 
   /// Takes up what was saved; false when it is none of the values that it can have.
   mutating func resume(exponent: Int, steadySteps: Int) -> Bool {
-    guard (0...64).contains(exponent), (0..<Self.growthInterval).contains(steadySteps), isDynamic || (exponent == 0 && steadySteps == 0) else {
+    guard (0...64).contains(exponent), (0..<Self.growthInterval).contains(steadySteps), isDynamic || (exponent == 0 && steadySteps == 0)
+    else {
       return false
     }
     (value, self.steadySteps) = (Float(sign: .plus, exponent: exponent, significand: 1), steadySteps)

@@ -91,7 +91,8 @@ public final class Trainer {
     for (index, batch) in batches.enumerated() {
       let result = try training.gradients(
         of: model, tokens: batch.tokens, sequences: batch.sequences, target: try target?(index, batch) ?? .tokens(batch.targets),
-        rowWeights: batch.weights.map { Float(Double($0) / total * scale) }, wanting: parametrization.wanted, retention: retention, addingTo: sums)
+        rowWeights: batch.weights.map { Float(Double($0) / total * scale) }, wanting: parametrization.wanted, retention: retention,
+        addingTo: sums)
       (loss, sums) = (loss + result.loss, result.parameters)
     }
     let gradients = try parametrization.gradients(from: sums, pool: interpreter.pool)
@@ -101,7 +102,8 @@ public final class Trainer {
     let rate = settings.schedule.rate(at: steps, of: settings.steps)
     if isFinite {
       optimizer.step(
-        gradients, learningRate: rate, factor: Self.clippingFactor(norm: norm, limit: settings.clip) / lossScale.value, pool: interpreter.pool)
+        gradients, learningRate: rate, factor: Self.clippingFactor(norm: norm, limit: settings.clip) / lossScale.value,
+        pool: interpreter.pool)
       try parametrization.update(pool: interpreter.pool)
       skippedInARow = 0
     } else if !lossScale.canFall {

@@ -22,7 +22,9 @@ public enum TrainingState {
     object["steps"] = .integer(Int64(trainer.steps))
     object["optimizerSteps"] = .integer(Int64(trainer.optimizer.steps))
     object["skippedInARow"] = .integer(Int64(trainer.skippedInARow))
-    object["lossScale"] = ["exponent": .integer(Int64(trainer.lossScale.exponent)), "steady": .integer(Int64(trainer.lossScale.steadySteps))]
+    object["lossScale"] = [
+      "exponent": .integer(Int64(trainer.lossScale.exponent)), "steady": .integer(Int64(trainer.lossScale.steadySteps)),
+    ]
     object["notes"] = .object(notes)
     try replace(directory, tensors: trainer.optimizer.state, document: object)
   }

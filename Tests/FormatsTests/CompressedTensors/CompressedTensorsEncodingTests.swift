@@ -85,6 +85,18 @@ import Testing
     }
   }
 
+  @Test func refusesLevels() throws {
+    let scheme = QuantizationScheme(bits: 4, granularity: .group(64), levels: .normalFloat4)
+    let tensor = try #require(
+      QuantizedTensor(
+        scheme: scheme, shape: [1, 64], codes: Tensor(dataType: .int32, shape: [1, 8]) { _ in },
+        scales: Tensor([1], shape: [1, 1]), zeroPoints: nil))
+    for format in [nil, CompressedTensorsFormat.packQuantized, .intQuantized] {
+      let error = #expect(throws: CheckpointError.self) { try CompressedTensorsEncoding.encode(tensor, module: "a.b", format: format) }
+      #expect(error?.kind == .usage && error?.subject == "a.b.weight" && error?.problem == "compressed-tensors cannot hold NF4")
+    }
+  }
+
   @Test(arguments: [Shape([8]), Shape([0, 8]), Shape([8, -1]), Shape([8, .max])]) func refusesShapes(shape: Shape) {
     #expect(throws: CheckpointError.self) {
       try CompressedTensorsEncoding.descriptors(module: "m", scheme: QuantizationScheme(bits: 8), shape: shape, scaleType: .float32)

@@ -1,0 +1,89 @@
+import Execution
+import Foundation
+import ModelGraph
+
+extension DoubleReference {
+  /// x · Wᵀ
+  static func product(_ x: Grid, _ weight: Grid) -> Grid {
+    var result = Grid(rows: x.rows, columns: weight.rows)
+    for row in 0..<x.rows {
+      for column in 0..<weight.rows {
+        var sum = 0.0
+        for inner in 0..<x.columns { sum += x[row, inner] * weight[column, inner] }
+        result[row, column] = sum
+      }
+    }
+    return result
+  }
+
+  /// Every run of `width` values divided by the root of the mean of its squares, and times the gain.
+  static func rmsNorm(_ x: Grid, _ gain: Grid, epsilon: Double, width: Int) -> Grid {
+    var result = x
+    for start in stride(from: 0, to: x.values.count, by: width) {
+      let meanSquare = x.values[start..<start + width].reduce(0) { $0 + $1 * $1 } / Double(width)
+      for offset in 0..<width {
+        result.values[start + offset] = x.values[start + offset] / (meanSquare + epsilon).squareRoot() * gain.values[offset]
+      }
+    }
+    return result
+  }
+
+  static func activation(_ kind: Activation, _ x: Double) -> Double {
+    switch kind {
+    case .silu: x / (1 + exp(-x))
+    case .geluTanh: x * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x))) / 2
+    case .geluErf: x * (1 + erf(x / 2.0.squareRoot())) / 2
+    case .relu: max(x, 0)
+    }
+  }
+
+  /// Softmax attention: a token sees itself and the tokens before it in its own sequence, within the window.
+  func attend(_ queries: Grid, _ keys: Grid, _ values: Grid, _ attention: Attention) -> Grid {
+    let (width, valueWidth) = (attention.headDimension, attention.valueDimension)
+    var result = Grid(rows: queries.rows, columns: attention.queryHeads * valueWidth)
+    for rows in sequenceRows {
+      for (row, head) in rows.flatMap({ row in (0..<attention.queryHeads).map { (row, $0) } }) {
+        let shared = head * attention.keyValueHeads / attention.queryHeads
+        let oldest = attention.slidingWindow.map { max(rows.lowerBound, row - $0 + 1) } ?? rows.lowerBound
+        let scores = (oldest...row).map { seen in
+          var sum = 0.0
+          for index in 0..<width { sum += queries[row, head * width + index] * keys[seen, shared * width + index] }
+          return sum * Double(attention.scale)
+        }
+        let highest = scores.max() ?? 0
+        let shares = scores.map { exp($0 - highest) }
+        let total = shares.reduce(0, +)
+        for (seen, share) in zip(oldest...row, shares) {
+          for index in 0..<valueWidth {
+            result[row, head * valueWidth + index] += share / total * values[seen, shared * valueWidth + index]
+          }
+        }
+      }
+    }
+    return result
+  }
+
+  /// The rows of each sequence.
+  var sequenceRows: [Range<Int>] {
+    var start = 0
+    return sequences.lengths.map { length in
+      defer { start += length }
+      return start..<start + length
+    }
+  }
+
+  /// What rounding to int8 codes adds: with this scale, or with one per row that takes the largest magnitude to 127.5. Which code a value
+  /// falls to is decided in float32, as the format says.
+  static func int8Rounding(of x: Grid, scale fixed: Float?) -> Grid {
+    var result = Grid(rows: x.rows, columns: x.columns)
+    for row in 0..<x.rows {
+      let largest = Float(x.row(row).map(abs).max() ?? 0)
+      let scale = fixed ?? (largest > 0 ? largest / 127.5 : 1)
+      for column in 0..<x.columns {
+        let code = min(max((Float(x[row, column]) / scale).rounded(.toNearestOrEven), -128), 127)
+        result[row, column] = Double(code) * Double(scale) - x[row, column]
+      }
+    }
+    return result
+  }
+}

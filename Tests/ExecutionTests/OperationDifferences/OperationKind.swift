@@ -1,0 +1,34 @@
+import Execution
+import ModelGraph
+
+/// The cases of `Operation` without what they carry. No default: a new operation has to be listed here, and is then asked for a check.
+enum OperationKind: String, CaseIterable, Sendable {
+  case embedding, linear, rmsNorm, rotary, attention, gatedActivation, add, scale, magnitude
+
+  init(_ operation: Operation) {
+    switch operation {
+    case .embedding: self = .embedding
+    case .linear: self = .linear
+    case .rmsNorm: self = .rmsNorm
+    case .rotary: self = .rotary
+    case .attention: self = .attention
+    case .gatedActivation: self = .gatedActivation
+    case .add: self = .add
+    case .scale: self = .scale
+    case .magnitude: self = .magnitude
+    }
+  }
+}
+
+/// The cases of `LossTarget`, likewise.
+enum LossKind: String, CaseIterable, Sendable {
+  case tokens, drawn, teacher
+
+  init(_ target: LossTarget) {
+    switch target {
+    case .tokens: self = .tokens
+    case .drawn: self = .drawn
+    case .teacher: self = .teacher
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import Foundation
+import ModelGraph
+import Tensors
+
+/// A graph of an embedding, a few operations and a head, whose random parameters come into being as they are asked for.
+struct TinyGraph {
+  private(set) var builder: GraphBuilder
+  private let source = SampleSource()
+  private var widths: [ValueID: Int] = [:]
+  private let vocabulary: Int
+
+  init(vocabulary: Int) {
+    self.vocabulary = vocabulary
+    builder = GraphBuilder(family: "tiny", vocabularySize: vocabulary, maximumPositions: 512, weights: source)
+  }
+
+  mutating func embedding(width: Int, as form: StoredForm = .dense(.float32)) throws -> ValueID {
+    source.add("embed.weight", [vocabulary, width], form)
+    let value = try builder.embedding(builder.input, "embed", width: width)
+    builder.endBlock(.embedding, "embed")
+    return noted(value, width)
+  }
+
+  mutating func linear(
+    _ x: ValueID, _ name: String, outputs: Int, as form: StoredForm = .dense(.float32), bias: Bool = false, size: Double = 0.5
+  ) throws -> ValueID {
+    source.add(name + ".weight", [outputs, width(x)], form, size: size)
+    if bias { source.add(name + ".bias", [outputs]) }
+    return noted(try builder.linear(x, name, outputs: outputs, role: .mlpUp, bias: bias), outputs)
+  }
+
+  mutating func rmsNorm(_ x: ValueID, _ name: String, epsilon: Double, perHead: Int? = nil) throws -> ValueID {
+    source.add(name + ".weight", [perHead ?? width(x)])
+    return noted(try builder.rmsNorm(x, name, epsilon: epsilon, perHead: perHead), width(x))
+  }
+
+  mutating func rotary(_ x: ValueID, _ rotary: RotaryEmbedding) -> ValueID { noted(builder.rotary(x, rotary, scope: "rotary"), width(x)) }
+
+  mutating func attention(_ queries: ValueID, _ keys: ValueID, _ values: ValueID, _ attention: Attention) -> ValueID {
+    noted(
+      builder.attention(queries: queries, keys: keys, values: values, attention, scope: "attention"),
+      attention.queryHeads * attention.valueDimension)
+  }
+
+  mutating func gatedActivation(_ gate: ValueID, _ up: ValueID, _ activation: Activation) -> ValueID {
+    noted(builder.gatedActivation(gate: gate, up: up, activation, scope: "activation"), width(gate))
+  }
+
+  mutating func add(_ left: ValueID, _ right: ValueID) -> ValueID { noted(builder.add(left, right, scope: "sum"), width(left)) }
+
+  mutating func endLayer() { builder.endBlock(.layer(0), "layer") }
+
+  /// The logits: by a weight of their own, or by the embedding's.
+  mutating func head(_ x: ValueID, bias: Bool = false, tied: Bool = false) throws -> ValueID {
+    if tied { return noted(try builder.linear(x, "head", outputs: vocabulary, tiedTo: "embed.weight"), vocabulary) }
+    return try linear(x, "head", outputs: vocabulary, bias: bias)
+  }
+
+  consuming func finish(_ logits: ValueID) throws -> ModelGraph {
+    builder.endBlock(.head, "head")
+    return try builder.finish(output: logits)
+  }
+
+  private func width(_ value: ValueID) -> Int { widths[value] ?? 0 }
+
+  private mutating func noted(_ value: ValueID, _ width: Int) -> ValueID {
+    widths[value] = width
+    return value
+  }
+}
+
+extension ModelGraph {
+  /// A random adapter on the layer of that name; behind a magnitude one length of a row is 0.
+  mutating func attachSample(to module: String, rank: Int, scaling: Float, magnitude: Bool) throws {
+    guard let shape = (parameters.first { $0.name == module + ".weight" })?.shape else { return }
+    func sample(_ shape: Shape, seed: UInt64) -> Tensor {
+      StoredForm.dense(.float32).sample(shape, seed: seed, size: 0.5)?.float32() ?? Tensor([], shape: [0])
+    }
+    let attached = try attach([
+      module: LowRankAdapter(
+        down: sample([rank, shape[1]], seed: 91), up: sample([shape[0], rank], seed: 92), scaling: scaling,
+        magnitude: magnitude ? sample([shape[0]], seed: 93) : nil)
+    ])
+    for case let norm? in attached.map(\.norm) {
+      let lengths = sample([shape[0]], seed: 94).float32Values() ?? []
+      try replace(norm, with: .dense(Tensor(lengths.enumerated().map { $0 == 2 ? 0 : $1 }, shape: [shape[0]])))
+    }
+  }
+}
+
+/// Parameters by name, each random in its own way.
+private final class SampleSource: WeightSource, @unchecked Sendable {
+  private let lock = NSLock()
+  private var weights: [String: Weight] = [:]
+
+  var names: [String] { lock.withLock { weights.keys.sorted() } }
+
+  func add(_ name: String, _ shape: Shape, _ form: StoredForm = .dense(.float32), size: Double = 0.5) {
+    let seed = name.utf8.reduce(UInt64(17)) { $0 &* 31 &+ UInt64($1) }
+    lock.withLock { weights[name] = form.sample(shape, seed: seed, size: size) }
+  }
+
+  func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)? {
+    switch lock.withLock({ weights[name] }) {
+    case .dense(let tensor): (tensor.shape, .dense(tensor.dataType))
+    case .quantized(let tensor): (tensor.shape, .quantized(tensor.scheme))
+    case nil: nil
+    }
+  }
+
+  func load(_ name: String) throws -> Weight {
+    guard let weight = lock.withLock({ weights[name] }) else { throw GraphError(tensor: name, "is not in the sample") }
+    return weight
+  }
+}
