@@ -89,14 +89,16 @@ extension KernelTests {
       for (count, size, zeros) in [(1, 1, false), (33, 16, true), (200, 64, false), (130, 200, true)] {
         let groups = (count + size - 1) / size
         let codes = (0..<count).map { UInt8($0 * 7 % 16) }
-        let gradient = (0..<count).map { Float(sin(Double($0))) }
+        let gradient = (0..<count).map { Float($0 * 37 % 101) / 50 - 1 }
         let points = (0..<groups).map { Int8($0 % 5 - 2) }
         var slopes = [Float](repeating: .nan, count: groups)
         dso_code_slopes(codes, gradient, Int64(count), Int64(size), 4, zeros ? points : nil, &slopes)
         for group in 0..<groups {
           let range = group * size..<min(count, group * size + size)
-          let terms = range.map { Double(gradient[$0]) * (Double(codes[$0]) - 8 - (zeros ? Double(points[group]) : 0)) }
-          #expect(abs(Double(slopes[group]) - terms.reduce(0, +)) <= 1e-6 * (1 + terms.reduce(0) { $0 + abs($1) }), "\(count) \(group)")
+          let offset = 8 + (zeros ? Double(points[group]) : 0)
+          let terms = range.map { (place: Int) -> Double in Double(gradient[place]) * (Double(codes[place]) - offset) }
+          let sum = terms.reduce(0, +), size = terms.reduce(0) { $0 + abs($1) }
+          #expect(abs(Double(slopes[group]) - sum) <= 1e-6 * (1 + size), "\(count) \(group)")
         }
       }
     }

@@ -49,10 +49,12 @@ import Testing
     return (try #require(training.evaluations.first).loss, kept.loss)
   }
 
-  @Test(arguments: ["plain", "magnitude", "rank-stabilized, int8 states", "bfloat16, kept activations", "quantized base", "curriculum"])
+  @Test(arguments: [
+    "plain", "magnitude", "rank-stabilized, int8 states", "bfloat16, kept activations", "float16", "quantized base", "NF4 base",
+    "curriculum",
+  ])
   func adaptersLearn(_ kind: String) throws {
     var settings = settings
-    var base: (any CompressionPass)?
     switch kind {
     case "magnitude": settings.adaptation.magnitude = true
     case "rank-stabilized, int8 states":
@@ -61,11 +63,13 @@ import Testing
     case "bfloat16, kept activations":
       settings.precision = .bfloat16
       settings.keepsActivations = true
-    case "quantized base": base = MinimumSquaredError(bits: 4, groupSize: 32)
+    case "float16": settings.precision = .float16
+    case "quantized base": settings.base = BaseQuantization(bits: 4, groupSize: 32)
+    case "NF4 base": settings.base = .normalFloat()
     case "curriculum": settings.curriculum = true
     default: break
     }
-    let report = try run(settings, to: "out", change: { $0.base = base })
+    let report = try run(settings, to: "out")
     let (before, kept) = try losses(report)
     #expect(kept < 0.7 * before, "\(before) to \(kept)")
     let adapter = try AdapterCheckpoint(URL(fileURLWithPath: directory.path("out")))
@@ -80,6 +84,50 @@ import Testing
     _ = try run(settings, to: "one", threads: 1)
     _ = try run(settings, to: "three", threads: 3)
     #expect(try bytes("one") == bytes("three"))
+  }
+
+  /// Every start, alone and beside a quantized model: training begins where it should, and what was written is what was trained.
+  @Test(arguments: LowRankAdaptation.Start.allCases, [nil, BaseQuantization(bits: 3, groupSize: 32), .normalFloat()])
+  func everyStartIsWhatIsRead(_ start: LowRankAdaptation.Start, _ base: BaseQuantization?) throws {
+    guard start != .quantizationResidual || base != nil else { return }
+    var settings = settings
+    (settings.adaptation.start, settings.base, settings.steps, settings.heldOut) = (start, base, 6, 0.2)
+    settings.evaluationInterval = 6
+    let report = try run(settings, to: "out")
+    let output = URL(fileURLWithPath: directory.path("out"))
+    let hasOwnBase = start != .zero && base != nil
+    #expect(FileManager.default.fileExists(atPath: output.appendingPathComponent("base").path) == hasOwnBase)
+    let adapter = try AdapterCheckpoint(output)
+    #expect(adapter.configuration.rank == (start == .principal && base == nil ? 8 : 4))
+    let model = try ModelBundle(opening: hasOwnBase ? output.appendingPathComponent("base").path : "demo")
+    #expect(adapter.configuration.baseModel == (hasOwnBase ? output.appendingPathComponent("base").path : "demo"))
+    // Beside a base that anyone can make, the losses are those of training.
+    guard base == nil || hasOwnBase else { return }
+    let pool = ThreadPool(threads: 2)
+    let adapted = try model.adapted(by: output, pool: pool)
+    let text = "The colour of box 3 is blue like the 2 seas"
+    let (tokens, logits) = try adapted.logits(of: text, tokens: 64, pool: pool)
+    let other = try ModelBundle(opening: "demo").logits(of: text, tokens: 64, pool: pool).logits
+    func loss(_ logits: Matrix) -> Double {
+      (0..<tokens.count - 1).reduce(0) { sum, row in
+        let values = logits.values(ofRow: row).map(Double.init), peak = values.max() ?? 0
+        return sum + log(values.reduce(0) { $0 + exp($1 - peak) }) + peak - values[Int(tokens[row + 1])]
+      } / Double(tokens.count - 1)
+    }
+    let training = try losses(report)
+    #expect(training.kept < training.before && loss(logits) < 0.97 * loss(other), "\(loss(logits)) \(loss(other))")
+  }
+
+  @Test func presetsAreSettings() throws {
+    let presets = try FinetunePreset.all()
+    #expect(presets.count >= 6 && Set(presets.map(\.name)).count == presets.count)
+    for preset in presets {
+      let measured = try #require(preset.measured, "\(preset.name)")
+      #expect(
+        measured.learningRate == preset.settings.learningRate && measured.perplexityAfter < measured.perplexityBefore, "\(preset.name)")
+      #expect(preset.settings.method == .full || !preset.settings.adaptation.targets.isEmpty || preset.settings.adaptation.rank > 0)
+    }
+    #expect(throws: RecipeError.self) { try FinetunePreset.named("none of them") }
   }
 
   private struct Killed: Error {}
@@ -101,6 +149,23 @@ import Testing
     #expect(try bytes("cut") == bytes("whole"))
     #expect(resumed.training?.losses == whole.training?.losses && resumed.training?.evaluations == whole.training?.evaluations)
     #expect(resumed.training?.bestStep == whole.training?.bestStep)
+  }
+
+  /// The loss scale is part of the state: a run in which it falls ends the same.
+  @Test func lossScalesAreResumed() throws {
+    var settings = settings
+    (settings.precision, settings.steps, settings.evaluationInterval) = (.float16, 12, 12)
+    // Weights this large push gradients over the range of float16 again and again.
+    (settings.learningRate, settings.warmup, settings.clip) = (0.3, 0, 0)
+    let whole = try run(settings, to: "whole")
+    #expect(throws: (any Error).self) {
+      try run(
+        settings, to: "cut", resume: true,
+        progress: { event in if case .step(let step, _, _, _) = event, step.index == 6 { throw Killed() } })
+    }
+    let resumed = try run(settings, to: "cut", resume: true)
+    #expect(try bytes("cut") == bytes("whole"))
+    #expect(resumed.training?.losses == whole.training?.losses)
   }
 
   @Test func anotherRunsStateIsRefused() throws {
@@ -151,7 +216,11 @@ import Testing
     #expect(throws: RecipeError.self) { try run(settings, to: "out") }
     settings = self.settings
     settings.method = .full
-    #expect(throws: RecipeError.self) { try run(settings, to: "out", change: { $0.base = RoundToNearest(bits: 4, groupSize: 32) }) }
+    settings.base = BaseQuantization(bits: 4, groupSize: 32)
+    #expect(throws: RecipeError.self) { try run(settings, to: "out") }
+    settings = self.settings
+    settings.adaptation.start = .quantizationResidual
+    #expect(throws: CompressionError.self) { try run(settings, to: "out") }
     #expect(!FileManager.default.fileExists(atPath: directory.path("out")))
   }
 }

@@ -69,6 +69,29 @@ import Testing
     #expect(report.training?.bestStep != nil)
   }
 
+  /// Scales alone: the divergence falls below that of the start, on text that neither saw.
+  @Test(arguments: [QuantizationAwareTraining.Form.scales, .blockwise]) func scalesAloneHelp(_ form: QuantizationAwareTraining.Form) throws
+  {
+    let report = try run(
+      [
+        pass {
+          ($0.form, $0.learningRate) = (form, 0.01)
+          if form == .blockwise { $0.steps = 16 }
+        }
+      ], to: "trained")
+    let training = try #require(report.training)
+    let (first, best) = (
+      try #require(training.evaluations.first), try #require(training.evaluations.first { $0.step == training.bestStep })
+    )
+    #expect(best.step > 0 && best.loss < 0.97 * first.loss, "\(first.loss) to \(best.loss)")
+    // Scales of 28 weights, and the gains of norms.
+    let model = try ModelBundle(opening: "demo").graph
+    let gains = model.parameters.reduce(0) { $0 + ($1.role == .normGain ? $1.shape.elementCount : 0) }
+    let weights = model.blocks.dropLast().flatMap { model.linears(of: $0) }.reduce(0) { $0 + model[$1.weight].shape.elementCount }
+    #expect(training.trainableParameters == weights / 64 + gains)
+    #expect(try ModelBundle(opening: directory.path("trained")).graph.parameters.count { $0.isQuantized } == 28)
+  }
+
   /// What does not help is not kept: the checkpoint is the start's.
   @Test func aResultThatIsWorseIsNotKept() throws {
     _ = try run([pass().start], to: "start")

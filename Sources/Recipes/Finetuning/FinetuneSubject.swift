@@ -59,6 +59,8 @@ struct FinetuneSubject {
     for block in graph.blocks {
       try Interruption.check()
       for index in workers.indices { try workers[index].apply(to: block, of: &graph, in: context) }
+      // What was read stays mapped otherwise: the whole model, beside the quantized one.
+      for id in source.parameters(of: block) { source[id].releasePages() }
     }
     return graph
   }
