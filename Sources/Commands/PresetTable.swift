@@ -4,8 +4,8 @@ import Foundation
 /// What `--list-recipes` prints.
 struct PresetTable {
   let presets: [FinetunePreset]
-
-  init(_ presets: [FinetunePreset]) { self.presets = presets }
+  /// Of the model that they were measured on.
+  let parameters: Int
 
   private static let heads = ["recipe", "rate", "steps", "trained", "perplexity", "", "tokens/s", "memory"]
 
@@ -13,14 +13,11 @@ struct PresetTable {
     guard let measured = preset.measured else { return [preset.name, "", "", "", "not measured", "", "", ""] }
     return [
       preset.name, String(format: "%.0e", measured.learningRate), "\(measured.steps)",
-      String(format: "%.3g %%", 100 * Double(measured.trainableParameters) / Double(Self.demoParameters)),
+      String(format: "%.3g %%", 100 * Double(measured.trainableParameters) / Double(max(1, parameters))),
       String(format: "%.1f", measured.perplexityBefore), String(format: "%.1f", measured.perplexityAfter),
       String(format: "%.0f", measured.tokensPerSecond), String(format: "%.0f MB", Double(measured.peakMemoryBytes) / 1e6),
     ]
   }
-
-  /// Of the demo model.
-  private static let demoParameters = 1_050_752
 
   var text: String {
     let rows = [Self.heads] + presets.map(cells)

@@ -48,7 +48,7 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     if listRecipes {
-      let table = PresetTable(try FinetunePreset.all())
+      let table = PresetTable(presets: try FinetunePreset.all(), parameters: try ModelBundle(opening: DemoModel.name).graph.parameterCount)
       Terminal.print(json ? table.json.text().trimmingCharacters(in: .newlines) : table.text)
       return
     }

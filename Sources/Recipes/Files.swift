@@ -70,6 +70,15 @@ package enum TextFile {
 
 /// SHA-256 of files, read in pieces.
 enum FileDigest {
+  /// Of the lines `<digest>  <name>` of several files, in the order of the names.
+  static func hexadecimal(ofFiles files: [URL]) throws -> String {
+    var digest = ContentDigest()
+    for file in files.sorted(by: { $0.lastPathComponent < $1.lastPathComponent }) {
+      digest.update("\(try hexadecimal(of: file))  \(file.lastPathComponent)\n")
+    }
+    return digest.hexadecimal()
+  }
+
   static func hexadecimal(of file: URL) throws -> String {
     guard let handle = try? FileHandle(forReadingFrom: file) else {
       throw RecipeError(file.path, "cannot be read", kind: .inputOutput)

@@ -122,12 +122,7 @@ public struct ModelBundle: Sendable {
   /// Identity of the weights: the SHA-256 of the file, or, of several, of the lines `<digest>  <name>` in the order of the names.
   public func contentDigest() throws -> String {
     let files = checkpoint.files.filter { $0.pathExtension != "json" }
-    if files.count == 1 { return try FileDigest.hexadecimal(of: files[0]) }
-    var digest = ContentDigest()
-    for file in files.sorted(by: { $0.lastPathComponent < $1.lastPathComponent }) {
-      digest.update("\(try FileDigest.hexadecimal(of: file))  \(file.lastPathComponent)\n")
-    }
-    return digest.hexadecimal()
+    return files.count == 1 ? try FileDigest.hexadecimal(of: files[0]) : try FileDigest.hexadecimal(ofFiles: files)
   }
 }
 

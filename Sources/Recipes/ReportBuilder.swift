@@ -26,7 +26,8 @@ struct ReportBuilder {
       model: .init(name: run.model.name, family: run.model.graph.family, parameters: run.model.graph.parameterCount))
     report.recipe = run.recipe.listing
     report.inputs = .init(
-      modelSHA256: try run.model.contentDigest(), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest)
+      modelSHA256: try run.model.contentDigest(), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest,
+      adapterSHA256: run.recipe.adapterFiles.isEmpty ? nil : try FileDigest.hexadecimal(ofFiles: run.recipe.adapterFiles))
     report.calibration = calibration.map { .init($0, trials: run.settings.trials) }
     report.size = size()
     report.outputs = try outputs()

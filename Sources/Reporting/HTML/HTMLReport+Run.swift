@@ -51,6 +51,7 @@ extension ReportPage {
       let hashes = [
         ("Model", inputs.modelSHA256), ("Calibration text", inputs.calibrationSHA256), ("Evaluation text", inputs.evalSHA256),
         ("Training data", inputs.dataSHA256),
+        ("Adapter", inputs.adapterSHA256),
       ]
       var table = HTMLTable("Inputs, SHA-256", first: "Input", ["digest"], text: ["digest"])
       for (name, hash) in hashes { if let hash { table.row(name, [hash]) } }

@@ -32,14 +32,18 @@ extension CompressionReport {
     public var evalSHA256: String?
     /// What was trained on. An extension of schema 1.
     public var dataSHA256: String?
+    /// The adapter that was merged: of the lines `<digest>  <name>` of its files. An extension of schema 1.
+    public var adapterSHA256: String?
 
     public init(
-      modelSHA256: String? = nil, calibrationSHA256: String? = nil, evalSHA256: String? = nil, dataSHA256: String? = nil
+      modelSHA256: String? = nil, calibrationSHA256: String? = nil, evalSHA256: String? = nil, dataSHA256: String? = nil,
+      adapterSHA256: String? = nil
     ) {
       self.modelSHA256 = modelSHA256
       self.calibrationSHA256 = calibrationSHA256
       self.evalSHA256 = evalSHA256
       self.dataSHA256 = dataSHA256
+      self.adapterSHA256 = adapterSHA256
     }
   }
 
@@ -85,7 +89,8 @@ extension CompressionReport.Inputs: ReportSection {
   init(reader: ReportReader) throws(ReportError) {
     self.init(
       modelSHA256: try reader.string("modelSHA256"), calibrationSHA256: try reader.string("calibrationSHA256"),
-      evalSHA256: try reader.string("evalSHA256"), dataSHA256: try reader.string("dataSHA256"))
+      evalSHA256: try reader.string("evalSHA256"), dataSHA256: try reader.string("dataSHA256"),
+      adapterSHA256: try reader.string("adapterSHA256"))
   }
 
   func write(to writer: inout ReportWriter) {
@@ -93,6 +98,7 @@ extension CompressionReport.Inputs: ReportSection {
     writer.set("calibrationSHA256", calibrationSHA256)
     writer.set("evalSHA256", evalSHA256)
     writer.set("dataSHA256", dataSHA256)
+    writer.set("adapterSHA256", adapterSHA256)
   }
 }
 
