@@ -76,7 +76,7 @@ public struct QuantizationAwareTraining: CompressionPass {
   /// The peak of the learning rate.
   public var rate: Float {
     if learningRate > 0 { return learningRate }
-    if form != .weights { return 0.002 }
+    if form != .weights { return targets.bits <= 2 ? 0.015 : targets.bits == 3 ? 0.008 : 0.004 }
     return targets.bits <= 2 ? 0.001 : targets.bits == 3 ? 0.0005 : 0.00025
   }
 
