@@ -106,9 +106,6 @@ struct AdapterOptions: ParsableArguments {
   func validate() throws {
     if let bits, ![8, 6, 5, 4, 3, 2].contains(bits) { throw ValidationError("--bits \(bits) is not 8, 6, 5, 4, 3 or 2") }
     if nf4, bits != nil { throw ValidationError("--nf4 and --bits each say what the model is quantized to: give one of them") }
-    if groupSize != nil, bits == nil, !nf4 {
-      throw ValidationError("--group-size needs --bits or --nf4: without them nothing is quantized")
-    }
     if let loraPlus, !(loraPlus.isFinite && loraPlus > 0) { throw ValidationError("--lora-plus \(loraPlus) is not above 0") }
   }
 
@@ -130,6 +127,12 @@ struct AdapterOptions: ParsableArguments {
     if let start { settings.adaptation.start = start }
     if nf4 { settings.base = .normalFloat(groupSize: groupSize) }
     if let bits { settings.base = BaseQuantization(bits: bits, groupSize: groupSize) }
+    if let groupSize, bits == nil, !nf4 {
+      guard settings.base != nil else {
+        throw ValidationError("--group-size needs --bits or --nf4: without them nothing is quantized")
+      }
+      settings.base?.groupSize = groupSize
+    }
   }
 }
 
@@ -192,9 +195,6 @@ struct TrainingOptions: ParsableArguments {
     if let steps, steps < 1 { throw ValidationError("--steps \(steps) is not at least 1") }
     if let epochs, !(epochs.isFinite && epochs > 0 && epochs < 1e6) { throw ValidationError("--epochs \(epochs) is not above 0") }
     if epochs != nil, steps != nil { throw ValidationError("--steps and --epochs each say how long to train: give one of them") }
-    if let cycles, cycles > 1, let schedule, schedule != .cosine {
-      throw ValidationError("--cycles are of --schedule cosine, which is not chosen")
-    }
     if let batchSize, !(1...65536).contains(batchSize) { throw ValidationError("--batch-size \(batchSize) is not from 1 to 65536") }
     if let accumulate, !(1...65536).contains(accumulate) { throw ValidationError("--accumulate \(accumulate) is not from 1 to 65536") }
     if let cycles, !(1...1000).contains(cycles) { throw ValidationError("--cycles \(cycles) is not from 1 to 1000") }

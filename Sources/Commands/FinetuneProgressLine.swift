@@ -19,8 +19,17 @@ final class FinetuneProgressLine: @unchecked Sendable {
     lock.lock()
     defer { lock.unlock() }
     switch event {
+    case .starting(let layer, let layers):
+      let now = clock.now
+      if let lastDrawn, lastDrawn.duration(to: now) < (isTerminal ? .milliseconds(80) : .seconds(5)) { return }
+      lastDrawn = now
+      let text = "finding where adapters start: layer \(layer + 1) of \(layers)"
+      if isTerminal { Terminal.write("\r\u{1B}[K\(text)", to: STDERR_FILENO) } else { Terminal.printError(text) }
+      isOpen = isTerminal
     case .started(let parameters, let examples, let heldOut, let steps, let resumedAt):
       let resumed = resumedAt > 0 ? ", going on from step \(resumedAt)" : ""
+      if isOpen { Terminal.write("\r\u{1B}[K", to: STDERR_FILENO) }
+      isOpen = false
       let held = heldOut > 0 ? ", \(heldOut) rows held out" : ""
       Terminal.printError("training \(parameters) parameters on \(examples) rows\(held), \(steps) steps\(resumed)")
     case .step(let step, let steps, let rate, let left):

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DeepSeekOptimize
+import Foundation
 
 /// `deepseek-finetune merge`.
 struct MergeCommand: ParsableCommand {
@@ -9,7 +10,7 @@ struct MergeCommand: ParsableCommand {
     discussion: """
       The sum is rounded once to the type of the weights. A quantized model stays quantized: the adapted layers are quantized again, and the \
       report says how far that is from the model with the adapter beside it. What `unmerge` needs to give back the original, bit by bit, lies in \
-      OUTPUT/unmerge.
+      OUTPUT/unmerge, where the output is in the container of the model.
 
       EXAMPLES
         deepseek-finetune merge --model M --adapter A --output merged
@@ -30,32 +31,8 @@ struct MergeCommand: ParsableCommand {
 
   func run() throws {
     let bundle = try ModelBundle(opening: model.model)
-    let recipe = Recipe(passes: [AdapterMerging(adapter: adapter)], format: format)
+    let recipe = Recipe(passes: [AdapterMerging(adapter: URL(fileURLWithPath: adapter).path)], format: format)
     let run = runOptions.run(bundle, recipe, defaultOutput: "\(bundle.name)-merged")
-    try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
-  }
-}
-
-/// `deepseek-finetune unmerge`.
-struct UnmergeCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "unmerge",
-    abstract: "Take a merged adapter out again: the original weights, bit by bit, or an error.",
-    discussion: """
-      EXAMPLES
-        deepseek-finetune unmerge --model merged --output M-again
-      """)
-
-  @Option(help: ArgumentHelp("A checkpoint that `merge` wrote, with its subdirectory unmerge.", valueName: "model"))
-  var model: String
-
-  @OptionGroup var runOptions: RunOptions
-
-  func validate() throws { try runOptions.checkDivergenceGate(isBudget: false) }
-
-  func run() throws {
-    let bundle = try ModelBundle(opening: model).unmerged(threads: runOptions.resources.threads)
-    let run = runOptions.run(bundle, Recipe(passes: []), defaultOutput: "\(bundle.name)-unmerged")
     try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
   }
 }

@@ -24,7 +24,7 @@ struct QuantizationOptions: ParsableArguments {
   @Option(
     name: .customLong("training"),
     help: """
-      What --algorithm qat trains: weights (with their scales), scales (codes stay: less memory), or blockwise (rounding learned block by block, \
+      What --algorithm qat trains: weights (with their scales), scales (codes stay: 8 bytes a weight instead of 20), or blockwise (rounding learned block by block, \
       then scales). Default: weights.
       """)
   var trainingForm: QuantizationAwareTraining.Form?

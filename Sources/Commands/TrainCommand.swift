@@ -21,7 +21,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Adapters") var adapters: AdapterOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
 
-  @Option(help: "Start from named settings (--list-recipes); flags change single ones.")
+  @Option(help: "Start from named settings (--list-recipes); flags change single ones, and what a recipe switches on stays on.")
   var recipe: String?
 
   @Flag(help: "List the named settings and what they reached on the demo model, and stop.")
@@ -40,6 +40,7 @@ struct TrainCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
+    if !listRecipes { _ = try data.url() }
     if data.heldOut?.value == 0, training.patience ?? 0 > 0 || training.evalEvery != nil {
       throw ValidationError("--held-out 0 leaves nothing to evaluate on, which --patience and --eval-every are about")
     }
@@ -76,11 +77,14 @@ struct TrainCommand: ParsableCommand {
   private func makeSettings() throws -> FinetuneSettings {
     var settings = try recipe.map { try FinetunePreset.named($0).settings } ?? FinetuneSettings()
     // All parameters move at once: each by less.
-    if recipe == nil, adapters.method == .full { settings.learningRate = 2e-5 }
+    if settings.method != .full, adapters.method == .full { settings.learningRate = 2e-5 }
     settings.seed = seed
     training.apply(to: &settings)
     data.apply(to: &settings)
     try adapters.apply(to: &settings)
+    if settings.cycles > 1, settings.schedule != .cosine {
+      throw ValidationError("--cycles are of --schedule cosine, which is not chosen")
+    }
     return settings
   }
 }

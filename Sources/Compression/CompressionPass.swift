@@ -112,6 +112,8 @@ public struct PassContext {
   public internal(set) var calibration: BlockCalibration?
   /// What the passes before this one will store parameters as; known when a pass begins.
   public package(set) var planned: [ParameterID: WeightStorage] = [:]
+  /// Whether quantized weights stay quantized in the output; in one that cannot hold codes they would cost accuracy for nothing.
+  public package(set) var keepsCodes = true
   /// What int8 inputs do to every layer; nil when no pass of the run asked, and as long as nothing was read yet.
   public var inputErrors: InputErrors?
   /// What training came to; nil when no pass of the run asked, and as long as nothing was trained yet.
@@ -145,7 +147,10 @@ extension [any CompressionPass] {
       context.planned.merge(worker.plan) { _, later in later }
       workers.append(worker)
     }
-    let missing = context.planned.keys.sorted { $0.index < $1.index }.first { context.planned[$0]?.inputs == .int8Static }
+    // Where the model has static ranges already, they stay.
+    let missing = context.planned.keys.sorted { $0.index < $1.index }.first {
+      context.planned[$0]?.inputs == .int8Static && graph.inputQuantization[$0] != .int8Static
+    }
     if let missing, !contains(where: { $0 is StaticActivationRanges }) {
       throw CompressionError(
         graph[missing].module, "is to have static activations, and no pass finds their range",

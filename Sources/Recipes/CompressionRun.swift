@@ -89,6 +89,7 @@ public struct CompressionRun {
   private func prepare(_ graph: ModelGraph, inputErrors: InputErrors? = nil) throws -> Preparation {
     var context = PassContext(interpreter: interpreter, seed: recipe.seed)
     context.inputErrors = inputErrors
+    context.keepsCodes = recipe.format.keepsQuantizedWeights
     let (workers, plan) = try recipe.passes.begin(on: graph, in: context)
     return Preparation(
       layout: try OutputLayout(model: model, graph: graph, plan: plan, format: recipe.format), workers: workers, graph: graph)
@@ -165,12 +166,17 @@ public struct CompressionRun {
     try compare(written, with: digests)
     // What comes after a merge, or another container, leaves nothing that it could be taken out of.
     if recipe.passes.count == 1, recipe.passes[0] is AdapterMerging, recipe.format == .compressedTensors {
-      try MergeRecord.write(of: graph, beside: written, in: output, pool: interpreter.pool)
+      try MergeRecord.write(of: graph, beside: written, digests: digests, in: output, pool: interpreter.pool)
+    }
+    try model.originalDigests?.check(digests)
+    var caveats = configuration.caveats
+    if !recipe.adapterFiles.isEmpty, !FileManager.default.fileExists(atPath: output.file(MergeRecord.directoryName).path) {
+      caveats.append("the adapter cannot be taken out again: that takes `merge` alone, into safetensors")
     }
     return Quantized(
       output: output, journal: journal, prepared: graph, written: written, records: workers.map(\.record),
       calibration: calibration?.selection, training: training?.section,
-      caveats: configuration.caveats + (training?.warnings ?? []) + journal.warnings)
+      caveats: caveats + (training?.warnings ?? []) + journal.warnings)
   }
 
   /// Measures the checkpoint, writes the report, and gives the output its name.
@@ -228,13 +234,13 @@ public struct CompressionRun {
 
   /// What the output must not replace.
   private var inputs: [URL] {
-    [model.directory] + model.checkpoint.files + (settings.evaluation.map { [$0.text] } ?? [])
+    [model.directory] + model.checkpoint.files + recipe.adapterFiles + (settings.evaluation.map { [$0.text] } ?? [])
       + (recipe.calibration.map { [$0.file] } ?? [])
   }
 
   private var recipeHeader: String {
     """
-    # \(Tool.name) \(Tool.version). The same checkpoint again:
+    # \(Tool.name) \(Tool.version). \(model.originalDigests == nil ? "The same checkpoint again" : "An adapter was taken out by unmerge; then"):
     #   deepseek-quant --recipe recipe.yaml --model MODEL --output OUTPUT\(recipe.isCalibrated ? " --calibration TEXT" : "")
 
     """

@@ -17,6 +17,8 @@ public struct ModelBundle: Sendable {
   /// Parameters by their logical names, quantized ones as one.
   public let weights: any WeightSource
   public internal(set) var graph: ModelGraph
+  /// What weights must be when an adapter is taken out of the model; nil otherwise.
+  var originalDigests: OriginalDigests?
   /// Keys of config.json that nothing read.
   public let unreadKeys: [String]
 

@@ -65,13 +65,18 @@ final class OutputDirectory {
         url.path, "cannot be replaced: \(input.path) is in it and still needed", remedy: "choose another --output", kind: .cannotCreate)
     }
     let items = (try? files.contentsOfDirectory(at: final, includingPropertiesForKeys: [.isDirectoryKey])) ?? []
-    let holdsDirectories = items.contains { (try? $0.resourceValues(forKeys: [.isDirectoryKey]).isDirectory) ?? false }
-    guard attributes[.type] as? FileAttributeType == .typeDirectory, !holdsDirectories else {
+    let directories = items.filter { (try? $0.resourceValues(forKeys: [.isDirectoryKey]).isDirectory) ?? false }
+    let isReport = items.contains { $0.lastPathComponent == "report.json" }
+    let holdsOthers = directories.contains { !isReport || !parts.contains($0.lastPathComponent) }
+    guard attributes[.type] as? FileAttributeType == .typeDirectory, !holdsOthers else {
       throw RecipeError(
         url.path, "is not an output of an earlier run, which --overwrite would replace", remedy: "choose another --output",
         kind: .cannotCreate)
     }
   }
+
+  /// The directories that outputs hold beside their files.
+  private static let parts = [MergeRecord.directoryName, FinetunedAdapter.baseName]
 
   private static func realPath(_ url: URL) -> String { url.resolvingSymlinksInPath().standardizedFileURL.path }
 
@@ -108,6 +113,16 @@ final class OutputDirectory {
 
   /// A file of the output.
   func file(_ name: String) -> URL { partial.appendingPathComponent(name) }
+
+  /// A directory in the output, new and empty.
+  func makeDirectory(_ name: String) throws -> URL {
+    let directory = file(name)
+    try? FileManager.default.removeItem(at: directory)
+    do { try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false) } catch {
+      throw RecipeError(directory.path, "cannot be created", remedy: "check the disk and its permissions", kind: .cannotCreate)
+    }
+    return directory
+  }
 
   /// Writes a small file and waits until it is on the disk.
   func write(_ text: String, to name: String) throws {

@@ -172,6 +172,7 @@ struct QuantizationTraining {
   private func identity(_ text: (training: [[Int32]], held: [[Int32]])) throws -> String {
     var digest = ContentDigest()
     digest.update("\(Tool.version)\n\(run.recipe.yaml())\n\(try run.model.contentDigest())\n")
+    for file in run.recipe.adapterFiles { digest.update("\(try FileDigest.hexadecimal(of: file))\n") }
     for window in text.training + text.held { window.withUnsafeBytes { digest.update($0) } }
     return digest.hexadecimal()
   }

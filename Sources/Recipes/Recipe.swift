@@ -45,7 +45,8 @@ public struct Recipe: Sendable {
   /// Whether text takes part in it.
   var isCalibrated: Bool { calibration != nil && !needs.isEmpty }
 
-  /// Checks the order of the passes by their contracts, then each against the graph as the ones before it prepare it. Reads no weight.
+  /// Checks the order of the passes by their contracts, then each against the graph as the ones before it prepare it. Reads no weight but
+  /// the scales of quantized ones that an adapter is merged into.
   /// - Returns: the model that passes begin on.
   func prepare(_ source: ModelGraph, using resources: PassResources) throws -> ModelGraph {
     var graph = source

@@ -95,6 +95,7 @@ final class RunJournal {
       window.withUnsafeBytes { digest.update($0) }
     }
     digest.update("\(Tool.version)\n\(run.recipe.yaml())\n\(run.model.configuration.text(pretty: false))\n")
+    digest.update("\(run.model.originalDigests?.identity ?? "")\n")
     for file in run.model.checkpoint.files + run.recipe.adapterFiles {
       let attributes = try? FileManager.default.attributesOfItem(atPath: file.path)
       let changed = (attributes?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0

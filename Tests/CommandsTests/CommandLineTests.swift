@@ -103,11 +103,47 @@ import Testing
     ["--data", "d.jsonl", "--schedule", "linear", "--cycles", "2"], ["--data", "d.jsonl", "--held-out", "0", "--patience", "2"],
     ["--data", "d.jsonl", "--held-out", "0.1", "--eval", "d.jsonl"], ["--data", "d.jsonl", "--no-shuffle", "--curriculum"],
     ["--data", "d.jsonl", "--sequence-length", "100000"], ["--data", "d.jsonl", "--learning-rate", "-1"],
+    ["--data", "d.jsonl", "--recipe", "none"], ["--data", "d.jsonl", "--nf4", "--bits", "4"], ["--data", "d.jsonl", "--start", "loftq"],
+    ["--data", "d.jsonl", "--recipe", "qlora", "--method", "full"], ["merge", "--model", "demo"], ["unmerge"], ["merge", "--bits", "4"],
   ])
   func wrongFineTuningEndsWith64(_ arguments: [String]) throws {
     try (0..<40).map { "{\"text\": \"line \($0) of a few\"}\n" }.joined()
       .write(to: directory.appendingPathComponent("d.jsonl"), atomically: true, encoding: .utf8)
     expectRefusal(try runList(["deepseek-finetune"] + arguments), 64, leaving: ["d.jsonl"])
+  }
+
+  /// Training is what the command does without a subcommand; merging and unmerging give the model back.
+  @Test func adaptersAreTrainedMergedAndTakenOut() throws {
+    let demo = try copyDemo(to: "model")
+    try (0..<40).map { "{\"text\": \"line \($0) of a text\"}\n" }.joined().write(
+      to: directory.appendingPathComponent("data.jsonl"), atomically: true, encoding: .utf8)
+    func succeed(_ arguments: String...) throws -> Outcome {
+      let outcome = try runList(arguments)
+      #expect(outcome.status == 0, "\(outcome.error)")
+      return outcome
+    }
+    let common = ["--data", "data.jsonl", "--steps", "2", "--sequence-length", "32", "--batch-size", "2", "--quiet"]
+    for (name, flags) in [
+      ("a", ["--recipe", "lora-all"]), ("b", ["--nf4", "--start", "loftq"]), ("c", ["--start", "pissa", "--precision", "float16"]),
+    ] {
+      let outcome = try runList(["deepseek-finetune", "--model", "model", "--output", name] + flags + common)
+      #expect(outcome.status == 0, "\(outcome.error)")
+    }
+    #expect(FileManager.default.fileExists(atPath: directory.appendingPathComponent("b/base/model.safetensors").path))
+    _ = try succeed("deepseek-finetune", "merge", "--model", "model", "--adapter", "a", "--output", "merged", "--no-eval", "--quiet")
+    _ = try succeed("deepseek-optimize", "finetune", "unmerge", "--model", "merged", "--output", "back", "--no-eval", "--quiet")
+    let (before, after) = (demo.appendingPathComponent("model.safetensors"), directory.appendingPathComponent("back/model.safetensors"))
+    #expect(try Data(contentsOf: before) == Data(contentsOf: after))
+    // What the output's recipe says works from anywhere.
+    let recipe = try String(contentsOf: directory.appendingPathComponent("merged/recipe.yaml"), encoding: .utf8)
+    #expect(recipe.contains(directory.appendingPathComponent("a").lastPathComponent) && recipe.contains("adapter: \"/"))
+    #expect(try succeed("deepseek-finetune", "--list-recipes").output.contains("lora-all"))
+    #expect(try JSONValue(parsing: succeed("deepseek-finetune", "--list-recipes", "--json").output).array?.isEmpty == false)
+    let full = try succeed(
+      "deepseek-finetune", "--recipe", "lora", "--method", "full", "--data", "data.jsonl", "--steps", "1", "--sequence-length", "32",
+      "--output", "f",
+      "--json", "--quiet")
+    #expect(full.output.contains("2e-05") || full.output.contains("0.00002"), "\(full.output.prefix(2000))")
   }
 
   @Test func wrongTrainingDataEndsWith65And66() throws {

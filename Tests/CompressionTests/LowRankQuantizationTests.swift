@@ -159,6 +159,27 @@ import Testing
     #expect(error?.kind == .usage)
   }
 
+  /// What the singular vectors leave is quantized: as the pass would quantize it, and nearer to the weight than quantizing the weight.
+  @Test func principalStartsCanBeQuantized() throws {
+    let fixture = LowRankFixture()
+    let base = try fixture.decoder.graph()
+    let pass = MinimumSquaredError(bits: 2, groupSize: 8)
+    var (dense, quantized) = (base, base)
+    let plain = try LowRankFixture.adaptation(.principal).attach(to: &dense, seed: 3, pool: fixture.pool)
+    let adapters = try LowRankFixture.adaptation(.principal).attach(
+      to: &quantized, seed: 3, pool: fixture.pool, quantizer: fixture.quantizer(pass, of: base))
+    #expect(plain.map(\.module) == adapters.map(\.module))
+    let quantizer = try fixture.quantizer(pass, of: base)
+    for adapter in adapters {
+      guard case .quantized(let found) = try quantized[adapter.weight].load() else {
+        Issue.record("\(adapter.module) is not quantized")
+        continue
+      }
+      let expected = try #require(try quantizer.quantize(Matrix(dense[adapter.weight]), for: adapter.weight)).tensor
+      #expect(Weight.quantized(found).digest() == Weight.quantized(expected).digest())
+    }
+  }
+
   @Test func whatMakesNoSenseIsRefused() throws {
     let fixture = LowRankFixture()
     let base = try fixture.decoder.graph()
@@ -174,9 +195,7 @@ import Testing
       #expect(graph.nodes.count == source.nodes.count && graph.parameters.count == source.parameters.count)
     }
     try refuse(LowRankFixture.adaptation(.quantizationResidual), base, "how weights are quantized")
-    for start in [LowRankAdaptation.Start.zero, .principal] {
-      try refuse(LowRankFixture.adaptation(start), base, "does not quantize", fixture.quantizer(pass, of: base))
-    }
+    try refuse(LowRankFixture.adaptation(.zero), base, "does not quantize", fixture.quantizer(pass, of: base))
     var tied = fixture.decoder
     tied.isTied = true
     try refuse(LowRankFixture.adaptation(.principal, targets: ["head"]), try tied.graph(), "shares its weight")

@@ -34,6 +34,10 @@ for bits, group in widths:
         rows.append((f"{algorithm} {bits} g{group}", base + ["--algorithm", algorithm]))
     for algorithm in ["imatrix", "awq", "gptq", "yaqa", "autoround"]:
         rows.append((f"{algorithm} {bits} g{group}", base + ["--algorithm", algorithm] + calibrated))
+    trained = base + ["--algorithm", "qat"] + calibrated
+    rows.append((f"qat {bits} g{group}", trained))
+    rows.append((f"qat scales {bits} g{group}", trained + ["--training", "scales", "--training-steps", "300"]))
+    rows.append((f"qat blockwise {bits} g{group}", trained + ["--training", "blockwise", "--training-steps", "300"]))
     rows.append((f"rotate + gptq {bits} g{group}", base + ["--rotate", "hadamard", "--algorithm", "gptq"] + calibrated))
     rows.append((f"rotate + yaqa {bits} g{group}", base + ["--rotate", "hadamard", "--algorithm", "yaqa"] + calibrated))
     rows.append((f"smooth 0.5 + gptq {bits} g{group}", base + ["--smooth", "0.5", "--algorithm", "gptq"] + calibrated))

@@ -134,9 +134,116 @@ import Testing
       try Data("{}".utf8).write(to: url("merged/" + name))
       #expect(throws: (any Error).self) { try run(ModelBundle(opening: directory.path("merged")).unmerged(), [], to: "restored") }
     }
+    // A record that leaves a weight out, one of nothing, and one whose files were exchanged.
+    for change in [Change.dropped, .emptied, .exchanged] {
+      try? FileManager.default.removeItem(at: url("merged"))
+      _ = try run(model, [AdapterMerging(adapter: directory.path("adapter"))], to: "merged")
+      let file = url("merged/unmerge/record.json")
+      var record = try #require(try JSONValue(parsing: String(contentsOf: file, encoding: .utf8)).object)
+      var weights = try #require(record["weights"]?.array)
+      let merged = weights.indices.filter { weights[$0]["file"] != nil }
+      switch change {
+      case .dropped: weights[merged[0]] = .object(["name": weights[merged[0]]["name"] ?? "", "sha256": weights[merged[0]]["sha256"] ?? ""])
+      case .emptied: weights = []
+      case .exchanged:
+        func entry(_ a: Int, _ b: Int) -> JSONValue {
+          .object(["name": weights[a]["name"] ?? "", "sha256": weights[a]["sha256"] ?? "", "file": weights[b]["file"] ?? ""])
+        }
+        (weights[merged[0]], weights[merged[1]]) = (entry(merged[0], merged[1]), entry(merged[1], merged[0]))
+      }
+      record["weights"] = .array(weights)
+      try JSONValue.object(record).text().write(to: file, atomically: true, encoding: .utf8)
+      #expect(throws: (any Error).self) { try run(ModelBundle(opening: directory.path("merged")).unmerged(), [], to: "restored") }
+    }
     try FileManager.default.removeItem(at: url("merged/unmerge"))
     let missing = #expect(throws: RecipeError.self) { try ModelBundle(opening: directory.path("merged")).unmerged() }
     #expect(missing?.kind == .missingInput)
+  }
+
+  private enum Change { case dropped, emptied, exchanged }
+
+  /// A weight that no adapter touched, changed since: named, and nothing written.
+  @Test func otherWeightsAreHeldToWhatTheyWere() throws {
+    let model = try ModelBundle(opening: "demo")
+    try makeAdapter("adapter", of: model)
+    _ = try run(model, [AdapterMerging(adapter: directory.path("adapter"))], to: "merged")
+    let file = url("merged/model.safetensors")
+    var content = try Data(contentsOf: file)
+    content[try #require(try offset(of: "model.embed_tokens.weight", in: content)) + 7] ^= 1
+    try content.write(to: file)
+    let error = #expect(throws: RecipeError.self) { try run(ModelBundle(opening: directory.path("merged")).unmerged(), [], to: "restored") }
+    #expect(error?.subject == "model.embed_tokens.weight")
+    #expect(!FileManager.default.fileExists(atPath: directory.path("restored")))
+  }
+
+  /// Merging again over the output replaces it, with its record; over its own adapter it is refused.
+  @Test func outputsAreReplacedAndInputsAreNot() throws {
+    let model = try ModelBundle(opening: "demo")
+    try makeAdapter("adapter", of: model)
+    func merge(_ name: String) throws {
+      var settings = RunSettings(output: url(name))
+      (settings.evaluation, settings.overwrite) = (nil, true)
+      _ = try CompressionRun(
+        model: model, recipe: Recipe(passes: [AdapterMerging(adapter: directory.path("adapter"))]), settings: settings
+      ).execute()
+    }
+    try merge("merged")
+    try merge("merged")
+    let error = #expect(throws: RecipeError.self) { try merge("adapter") }
+    #expect(error?.kind == .cannotCreate && (try? AdapterCheckpoint(url("adapter"))) != nil)
+    // A directory that is no part of an output protects what is in it.
+    try FileManager.default.createDirectory(at: url("merged/mine"), withIntermediateDirectories: false)
+    #expect(throws: RecipeError.self) { try merge("merged") }
+  }
+
+  /// Factors that are no numbers, or sums beyond the weight's type: nothing is written.
+  @Test(arguments: [Float.nan, .infinity, 1e38]) func valuesThatAreNoNumbersAreRefused(_ value: Float) throws {
+    let model = try ModelBundle(opening: "demo")
+    try makeAdapter("adapter", of: model)
+    let file = url("adapter/adapter_model.safetensors")
+    var content = try Data(contentsOf: file)
+    let name = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
+    let start = try #require(try offset(of: name, in: content))
+    for byte in 0..<4 { content[start + byte] = UInt8(truncatingIfNeeded: value.bitPattern >> (8 * byte)) }
+    try content.write(to: file)
+    if value.isFinite {
+      let settings = url("adapter/adapter_config.json")
+      let text = try String(contentsOf: settings, encoding: .utf8)
+      let changed = text.replacingOccurrences(of: "\"lora_alpha\": ", with: "\"lora_alpha\": 100000000")
+      #expect(changed != text)
+      try changed.write(to: settings, atomically: true, encoding: .utf8)
+    }
+    let error = #expect(throws: CompressionError.self) { try run(model, [AdapterMerging(adapter: directory.path("adapter"))], to: "out") }
+    #expect(error?.kind == .badData && error?.subject.hasPrefix("model.layers.0.self_attn.q_proj") == true)
+    #expect(!FileManager.default.fileExists(atPath: directory.path("out")))
+  }
+
+  /// Ranges of inputs that calibration has fixed stay with the layer; a container without codes gets the sum as it is.
+  @Test func staticInputsStayAndPlainValuesAreNotRounded() throws {
+    let calibration = CalibrationPlan(text: "demo", samples: 8, sequenceLength: 64)
+    var pass = RoundToNearest(bits: 8)
+    pass.targets.activations = .int8Static
+    var settings = RunSettings(output: url("static"))
+    settings.evaluation = nil
+    _ = try CompressionRun(
+      model: ModelBundle(opening: "demo"), recipe: Recipe(passes: [pass, StaticActivationRanges()], calibration: calibration),
+      settings: settings
+    ).execute()
+    let base = try ModelBundle(opening: directory.path("static"))
+    try makeAdapter("adapter", of: base)
+    let merge = AdapterMerging(adapter: directory.path("adapter"))
+    _ = try run(base, [merge], to: "merged")
+    let merged = try ModelBundle(opening: directory.path("merged"))
+    for id in base.graph.parameterIDs {
+      guard case .quantized(let before) = try base.graph[id].load(), case .quantized(let after) = try merged.graph[id].load() else {
+        continue
+      }
+      #expect(before.inputScale == after.inputScale)
+    }
+    _ = try run(ModelBundle(opening: "demo"), [RoundToNearest(bits: 4, groupSize: 32)], to: "four")
+    let report = try run(ModelBundle(opening: directory.path("four")), [merge], to: "plain", format: .safetensors)
+    #expect(try #require(report.accuracy?.klDivergence?.mean) < 1e-8)
+    #expect(report.warnings.contains { $0.contains("cannot be taken out") })
   }
 
   /// Where a tensor's bytes begin in a safetensors file.

@@ -23,7 +23,7 @@ typedef struct {
 } dso_step_row;
 
 /// Writes stored scales, and with them the represented weights and (unless NULL) the codes plus 2^(bits-1). Returns how many weights were
-/// clamped by more than rounding. A scale beyond the stored type is stored as the nearest that weights can be divided by. Every instruction
+/// clamped by more than rounding. A scale beyond the stored type (none is NaN) is stored as the nearest that weights can be divided by. Every instruction
 /// set gives the same bits.
 int64_t dso_step_round(const dso_step_row *row, float *values, uint8_t *codes);
 

@@ -23,6 +23,10 @@ package struct AdapterFold: Sendable {
     guard let down = adapter.down.asFloat32(), let up = adapter.up.asFloat32(), shape.rank == 2, down.shape.rank == 2, up.shape.rank == 2,
       up.shape[0] == shape[0], down.shape[1] == shape[1], down.shape[0] == up.shape[1], magnitude.map({ $0.count == shape[0] }) ?? true
     else { throw Self.misfit(module, shape) }
+    let values = [down.float32Values(), up.float32Values(), magnitude, [adapter.scaling]].compactMap { $0 }
+    guard values.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
+      throw CompressionError(module, "has an adapter with values that are no numbers", remedy: "train the adapter again", kind: .badData)
+    }
     (self.down, self.up, scaling, self.magnitude) = (down, up, adapter.scaling, magnitude)
   }
 

@@ -18,7 +18,9 @@ public struct AdapterMerging: CompressionPass {
   public init(adapter: String) { self.adapter = adapter }
 
   public func validate(for graph: ModelGraph) throws(CompressionError) {
-    if adapter.isEmpty { throw CompressionError("\(Self.identifier): adapter", "is not given", kind: .badConfiguration) }
+    if adapter.isEmpty {
+      throw CompressionError("\(Self.identifier): adapter", "is not given", remedy: "name the adapter's directory", kind: .badConfiguration)
+    }
   }
 
   public func prepare(_ graph: ModelGraph, using resources: PassResources) throws -> ModelGraph {
@@ -48,35 +50,44 @@ public struct AdapterMerging: CompressionPass {
   }
 
   public func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass {
-    var schemes: [ParameterID: QuantizationScheme] = [:]
+    guard context.keepsCodes else { return Worker(layers: [:]) }
+    var layers: [ParameterID: Parameter] = [:]
     for (_, id) in graph.blocks.flatMap({ graph.linears(of: $0) }) {
       guard case .stored(let source) = graph[id].storage, let merged = source as? MergedWeights,
-        case .quantized(let scheme)? = (try? merged.parts(of: graph[id].name))?.origin.weightStorage
+        let origin = (try? merged.parts(of: graph[id].name))?.origin, origin.isQuantized
       else { continue }
-      schemes[id] = scheme
+      layers[id] = origin
     }
-    return Worker(schemes: schemes)
+    return Worker(layers: layers)
   }
 
   /// Quantizes again what was quantized.
   private struct Worker: BlockPass {
-    let schemes: [ParameterID: QuantizationScheme]
+    /// As they were before the adapter.
+    let layers: [ParameterID: Parameter]
     var record = PassRecord(pass: AdapterMerging.identifier)
-    var plan: [ParameterID: WeightStorage] { schemes.mapValues { .quantized($0) } }
+    var plan: [ParameterID: WeightStorage] { layers.compactMapValues(\.weightStorage) }
 
-    init(schemes: [ParameterID: QuantizationScheme]) { self.schemes = schemes }
+    init(layers: [ParameterID: Parameter]) { self.layers = layers }
 
     mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws {
       for (node, id) in graph.linears(of: block) {
-        guard let scheme = schemes[id] else { continue }
+        guard let origin = layers[id], case .quantized(let scheme)? = origin.weightStorage else { continue }
         let rows = WeightRows.tensor(try graph.denseWeight(id, of: node.scope))
         let name = graph[id].name
         let result = try GridTable(
           searching: rows, named: name, scheme: scheme, scaleType: graph[id].scaleType ?? .float32, pool: context.pool
         ).quantize(rows, named: name, pool: context.pool)
+        var tensor = result.tensor
+        // What enters the layer hardly moves: the range of its inputs stays.
+        if scheme.activations == .int8Static, case .quantized(let before) = try origin.load(),
+          let same = tensor.quantizingInputs(as: .int8Static, scale: before.inputScale)
+        {
+          tensor = same
+        }
         record.layers.append(
           PassRecord.Layer(module: node.scope, scheme: scheme, weights: graph[id].shape.elementCount, clipped: result.clipped))
-        try graph.replace(id, with: .quantized(result.tensor))
+        try graph.replace(id, with: .quantized(tensor))
       }
     }
   }

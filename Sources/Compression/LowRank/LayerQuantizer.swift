@@ -23,6 +23,9 @@ public struct LayerQuantizer {
     }
   }
 
+  /// Whether the pass quantizes that parameter.
+  func covers(_ id: ParameterID) -> Bool { schemes[id] != nil }
+
   /// Quantizes a matrix as what the parameter will be stored as.
   ///
   /// - Parameter weight: `[outputs, inputs]`, finite.

@@ -1,3 +1,4 @@
+import CKernels
 import Diagnostics
 import Execution
 import ModelGraph
@@ -7,21 +8,26 @@ extension LowRankAdaptation {
   /// Attaches adapters to a model and puts what their start leaves of the weights in the weights' place. The start of every factor stays in
   /// the graph, as the value of its parameter.
   ///
-  /// With the zero and the principal start the model computes what it computed before, to float accuracy. The principal start turns every
-  /// adapted weight, whatever it was stored as, into float32 in memory. A quantization's residual is that of the weight in `quantizer`'s
-  /// model, whatever the graph holds already; a layer that the quantizer leaves alone has none and starts at zero.
+  /// With the zero start, and with the principal one without a quantizer, the model computes what it computed before, to float accuracy. The
+  /// principal start turns every adapted weight, whatever it was stored as, into float32 in memory, or quantizes what it leaves at once. With
+  /// a quantizer the weights are those of its model, whatever the graph holds already; a layer that it leaves alone starts at zero.
   ///
   /// - Parameters:
   ///   - graph: left as it was when this throws.
   ///   - seed: of what is drawn; a layer's numbers depend on its place among the adapted ones, not on the others.
-  ///   - quantizer: what makes codes of weights; with `quantizationResidual`, and only there.
+  ///   - quantizer: what makes codes of weights: `quantizationResidual` needs one, `principal` may have one.
+  ///   - progress: told how many layers are done, and of how many.
   /// - Throws: what ``layers(of:)`` refuses; a start that does not go with the quantizer; a weight that other nodes use as well or whose
   ///   inputs are quantized, where it would be replaced.
   public func attach(
-    to graph: inout ModelGraph, seed: UInt64, pool: ThreadPool, quantizer: LayerQuantizer? = nil
+    to graph: inout ModelGraph, seed: UInt64, pool: ThreadPool, quantizer: LayerQuantizer? = nil,
+    progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
   ) throws -> [AttachedAdapter] {
-    guard start == .quantizationResidual || quantizer == nil else {
+    guard start != .zero || quantizer == nil else {
       throw usage("the start \"\(start.rawValue)\"", "does not quantize", "use the start \"\(Start.quantizationResidual.rawValue)\"")
+    }
+    if start == .quantizationResidual, quantizer == nil {
+      throw usage("the start \"\(start.rawValue)\"", "needs to know how weights are quantized", "say how many bits they are to have")
     }
     let layers = try layers(of: graph)
     if start != .zero { try checkReplaceable(layers, of: graph) }
@@ -29,6 +35,7 @@ extension LowRankAdaptation {
     var adapters: [String: LowRankAdapter] = [:]
     for (index, layer) in layers.enumerated() {
       try Interruption.check()
+      if start != .zero { try progress(index, layers.count) }
       let factors = try factors(layer, of: graph, seed: SeededRandom.value(seed: seed, index: UInt64(index)), quantizer, pool)
       if let weight = factors.weight { try adapted.replace(layer.weight, with: weight) }
       let parameter = adapted[layer.weight]
@@ -52,21 +59,29 @@ extension LowRankAdaptation {
   ) throws -> LowRankStart {
     let parameter = graph[layer.weight]
     let zero = { LowRankStart(rank: rank, outputs: parameter.shape[0], inputs: parameter.shape[1], seed: seed) }
+    guard start != .zero else { return zero() }
+    guard let original = quantizer.map({ $0.source.parameter(layer.weight, like: parameter) }) ?? parameter else {
+      throw usage(layer.module, "is not a layer of the model that is to be quantized")
+    }
+    if let quantizer, !quantizer.covers(layer.weight) { return zero() }
+    defer {
+      // What was read and what was let go would otherwise stay with the process, layer after layer.
+      original.releasePages()
+      dso_give_back_memory()
+    }
     switch start {
     case .zero: return zero()
     case .principal:
-      return try LowRankStart(
-        principalPartOf: Matrix(parameter), named: parameter.name, rank: rank, scaling: factor, seed: seed, pool: pool)
+      var found = try LowRankStart(
+        principalPartOf: Matrix(original), named: parameter.name, rank: rank, scaling: factor, seed: seed, pool: pool)
+      if let quantizer, let codes = try found.residual.flatMap({ try quantizer.quantize($0, for: layer.weight) }) {
+        found.weight = .quantized(codes.tensor)
+      }
+      return found
     case .quantizationResidual:
-      guard let quantizer else {
-        throw usage("the start \"\(start.rawValue)\"", "needs to know how weights are quantized", "say how many bits they are to have")
-      }
-      guard let original = quantizer.source.parameter(layer.weight, like: parameter) else {
-        throw usage(layer.module, "is not a layer of the model that is to be quantized")
-      }
       let found = try LowRankStart.quantizing(
         Matrix(original), named: parameter.name, rank: rank, scaling: factor, seed: seed, pool: pool
-      ) { try quantizer.quantize($0, for: layer.weight)?.tensor }
+      ) { try quantizer?.quantize($0, for: layer.weight)?.tensor }
       return found ?? zero()
     }
   }

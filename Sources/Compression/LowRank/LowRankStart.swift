@@ -12,6 +12,8 @@ struct LowRankStart {
   let up: Matrix
   /// What takes the weight's place; nil to leave it.
   var weight: Weight?
+  /// The same before it was stored, of a principal start.
+  private(set) var residual: Matrix?
   /// ‖W − Q − γ·B·A‖ / ‖W‖ where W was quantized; 0 elsewhere.
   var error = 0.0
 
@@ -30,6 +32,7 @@ struct LowRankStart {
     try self.init(leading: weight, named: name, rank: rank, scaling: scaling, seed: seed, pool: pool)
     let residual = weight.copy(rows: 0..<weight.rows)
     subtract(from: residual, scaling: scaling, pool: pool)
+    self.residual = residual
     self.weight = .dense(residual.tensor([weight.rows, weight.columns]))
   }
 

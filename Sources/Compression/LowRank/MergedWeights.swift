@@ -1,3 +1,4 @@
+import CKernels
 import Diagnostics
 import Execution
 import ModelGraph
@@ -33,7 +34,20 @@ package struct MergedWeights: WeightSource {
     let entry = try entry(name)
     guard let base = try entry.origin.load().float32(),
       let merged = entry.fold.merged(into: base, pool: pool).weight.converted(to: entry.type)
-    else { throw CompressionError(name, "is not a type that an adapter can be merged into", kind: .badData) }
+    else {
+      throw CompressionError(
+        name, "is not a type that an adapter can be merged into", remedy: "store it as F32, F16 or BF16", kind: .badData)
+    }
+    var (low, high, odd) = (Float(0), Float(0), Int64(0))
+    merged.asFloat32()?.withUnsafeBytes { bytes in
+      guard let values = bytes.bindMemory(to: Float.self).baseAddress else { return }
+      dso_min_max(values, Int64(merged.shape.elementCount), &low, &high, &odd)
+    }
+    guard odd == 0 else {
+      throw CompressionError(
+        name, "has \(odd) values beyond \(entry.type.rawValue) once its adapter is merged",
+        remedy: "check the adapter's scaling, or run it beside the model", kind: .badData)
+    }
     return .dense(merged)
   }
 
@@ -44,7 +58,10 @@ package struct MergedWeights: WeightSource {
   }
 
   private func entry(_ name: String) throws(CompressionError) -> Entry {
-    guard let entry = entries[TensorName(name)] else { throw CompressionError(name, "has no adapter", kind: .badData) }
+    guard let entry = entries[TensorName(name)] else {
+      throw CompressionError(
+        name, "has no adapter", remedy: "merge the adapter into the model it was made for", kind: .badData)
+    }
     return entry
   }
 }

@@ -16,7 +16,7 @@ public struct QuantizationAwareTraining: CompressionPass {
   public enum Form: String, Codable, Sendable, Hashable, CaseIterable {
     /// Weights, step sizes and the gains of norms (LSQ).
     case weights
-    /// Step sizes and gains; codes stay as the start has them. Its optimizer needs memory for these alone.
+    /// Step sizes and gains; codes stay as the start has them. Holds some 8 bytes a weight that is quantized: its values and their gradient.
     case scales
     /// The same behind a start whose rounding and ranges were learned block by block (EfficientQAT, Chen et al. 2024).
     case blockwise
@@ -81,7 +81,8 @@ public struct QuantizationAwareTraining: CompressionPass {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case form, steps, precision
+    case steps, precision
+    case form = "training"
     case batchWindows = "batch-windows"
     case learningRate = "learning-rate"
     case scaleRate = "scale-rate"
@@ -124,6 +125,9 @@ public struct QuantizationAwareTraining: CompressionPass {
     try check((1...4096).contains(batchWindows), "batch-windows", "\(batchWindows) is not from 1 to 4096")
     try check((1...1_000_000).contains(startWindows), "start-windows", "\(startWindows) is not from 1 to 1000000")
     try check(learningRate.isFinite && (0...1).contains(learningRate), "learning-rate", "\(learningRate) is not from 0 to 1")
+    try check(
+      form == .weights || scaleRate == Self().scaleRate, "scale-rate",
+      "is for `training: weights`; scales that are trained alone follow learning-rate")
     try check(scaleRate.isFinite && scaleRate >= 0, "scale-rate", "\(scaleRate) is below 0")
     try check(gainRate.isFinite && gainRate >= 0, "gain-rate", "\(gainRate) is below 0")
   }

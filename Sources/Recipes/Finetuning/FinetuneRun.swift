@@ -78,7 +78,11 @@ public struct FinetuneRun {
         "--sequence-length \(settings.sequenceLength)", "is more than the model's \(model.graph.maximumPositions)", kind: .usage)
     }
     if settings.method == .full {
-      if settings.base != nil { throw RecipeError("--method full", "cannot train a model that is quantized first", kind: .usage) }
+      if settings.base != nil {
+        throw RecipeError(
+          "--method full", "cannot train a model that is quantized first", remedy: "leave out --bits, --nf4 and recipes that quantize",
+          kind: .usage)
+      }
       if let parameter = model.graph.parameters.first(where: \.isQuantized) {
         throw RecipeError(
           "--method full", "cannot train \(parameter.name), which is quantized",
@@ -134,6 +138,8 @@ public struct FinetuneRun {
 
 /// What a run tells on the way.
 public enum FinetuneEvent: Sendable {
+  /// Where adapters start is being found, layer by layer.
+  case starting(layer: Int, layers: Int)
   /// What is about to be trained.
   case started(parameters: Int, examples: Int, heldOut: Int, steps: Int, resumedAt: Int)
   case step(TrainingStep, steps: Int, tokensPerSecond: Double, secondsLeft: Double)

@@ -21,17 +21,17 @@ struct FinetuneSubject {
     let source = try settings.base.map { try Recipe(passes: [$0.pass]).prepare(run.model.graph, using: PassResources(pool: pool)) }
     var graph = source ?? run.model.graph
     let parameterCount = graph.parameterIDs.count
-    let isResidual = settings.adaptation.start == .principal
-    // What is left beside the leading singular vectors is what is quantized (QPiSSA); otherwise the weights are.
-    if let pass = settings.base?.pass, !isResidual { graph = try Self.quantized(graph, by: pass, run) }
+    if let pass = settings.base?.pass { graph = try Self.quantized(graph, by: pass, run) }
     switch settings.method {
     case .lora:
       var quantizer: LayerQuantizer?
-      if settings.adaptation.start == .quantizationResidual, let pass = settings.base?.pass, let source {
+      // Quantized again are the layers whose weights a start changes, one by one.
+      if settings.adaptation.start != .zero, let pass = settings.base?.pass, let source {
         quantizer = try Self.quantizer(pass, of: source, run)
       }
-      adapters = try settings.adaptation.attach(to: &graph, seed: settings.seed, pool: pool, quantizer: quantizer)
-      if let pass = settings.base?.pass, isResidual { graph = try Self.quantized(graph, by: pass, run) }
+      adapters = try settings.adaptation.attach(to: &graph, seed: settings.seed, pool: pool, quantizer: quantizer) { done, total in
+        try run.progress?(.starting(layer: done, layers: total))
+      }
       parametrization = try AdapterParameters(adapters, of: graph, upRate: settings.upRate)
     case .full:
       adapters = []

@@ -77,14 +77,13 @@ struct FinetunedAdapter {
     let format: OutputFormat = run.settings.base?.form == .normalFloat ? .safetensors : .compressedTensors
     let layout = try OutputLayout(model: run.model, graph: subject.base, plan: [:], format: format)
     let configuration = try OutputConfiguration(model: run.model, graph: subject.base, layout: layout)
-    let directory = place.file(Self.baseName)
-    try? FileManager.default.removeItem(at: directory)
-    do { try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false) } catch {
-      throw RecipeError(directory.path, "cannot be created", remedy: "check the disk and its permissions", kind: .cannotCreate)
-    }
+    let directory = try place.makeDirectory(Self.baseName)
+    var digests: [TensorName: String] = [:]
     let writer = try SafeTensorsWriter(directory: directory, tensors: layout.tensors)
     func write(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
+      try Interruption.check()
       for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
+      digests[TensorName(entry.name)] = layout.expected(weight, as: entry).digest()
     }
     for id in subject.base.parameterIDs {
       guard let entry = layout.parameters[id] else { continue }
@@ -95,6 +94,12 @@ struct FinetunedAdapter {
     try writer.finish()
     try place.write(configuration.json.text(), to: "\(Self.baseName)/config.json")
     for companion in try run.model.companions() { try place.write(companion.content, to: "\(Self.baseName)/\(companion.name)") }
-    _ = try ModelBundle(opening: directory.path)
+    let written = try ModelBundle(opening: directory.path).weights
+    for name in written.names {
+      guard try written.load(name).digest() == digests[TensorName(name)] else {
+        throw TrainingError(name, "was not read again as it was written", remedy: "check the disk", kind: .inputOutput)
+      }
+      written.release(name)
+    }
   }
 }

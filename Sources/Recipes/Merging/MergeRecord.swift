@@ -8,7 +8,7 @@ import StructuredData
 import Tensors
 
 /// What takes a merged adapter out of a checkpoint again, bit by bit: the adapter, and whatever of the original weights it and the merged ones do not
-/// tell. It lies beside the checkpoint, one file for each merged weight.
+/// tell. It lies beside the checkpoint, one file for each merged weight, with a digest of every weight as it was.
 ///
 /// A dense weight comes back by subtraction, which rounding leaves wrong in a few places; these are kept. A quantized weight is kept whole: codes say
 /// nothing of the codes before.
@@ -17,17 +17,18 @@ struct MergeRecord {
   static let documentName = "record.json"
   private static let version = 1
 
+  /// A weight that was merged.
   struct Entry {
     /// The parameter's.
     let name: String
     /// In the record's directory.
     let file: String
-    /// Of the original weight.
-    let digest: String
   }
 
   let directory: URL
   let entries: [Entry]
+  /// Of every original weight.
+  let digests: OriginalDigests
 
   /// Parts of one file.
   enum Part: String, CaseIterable {
@@ -50,27 +51,32 @@ struct MergeRecord {
   /// - Parameters:
   ///   - prepared: the model that passes began on, which reads the original weights.
   ///   - written: the merged checkpoint.
-  static func write(of prepared: ModelGraph, beside written: ModelBundle, in output: OutputDirectory, pool: ThreadPool) throws {
-    let directory = output.file(directoryName)
-    try? FileManager.default.removeItem(at: directory)
-    do { try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false) } catch {
-      throw RecipeError(directory.path, "cannot be created", remedy: "check the disk and its permissions", kind: .cannotCreate)
-    }
-    var entries: [JSONValue] = []
+  ///   - digests: of its weights.
+  static func write(
+    of prepared: ModelGraph, beside written: ModelBundle, digests: [TensorName: String], in output: OutputDirectory, pool: ThreadPool
+  ) throws {
+    let directory = try output.makeDirectory(directoryName)
+    var (originals, files) = (digests, [TensorName: String]())
     for id in prepared.parameterIDs {
       guard case .stored(let source) = prepared[id].storage, let merged = source as? MergedWeights else { continue }
       try Interruption.check()
       let name = prepared[id].name
       let (origin, fold) = try merged.parts(of: name)
       let original = try origin.load()
-      let file = "\(entries.count).safetensors"
+      let file = "\(files.count).safetensors"
       try SafeTensorsFile.write(
         parts(of: original, fold, named: name, merged: written.weights.load(name), pool: pool), to: directory.appendingPathComponent(file))
-      entries.append(.object(["name": .string(name), "file": .string(file), "sha256": .string(original.digest())]))
+      files[TensorName(name)] = file
+      originals[TensorName(name)] = original.digest()
       origin.releasePages()
       written.weights.release(name)
     }
-    let document: JSONValue = .object(["version": .integer(Int64(version)), "weights": .array(entries)])
+    let weights = originals.sorted { $0.key.text.utf8.lexicographicallyPrecedes($1.key.text.utf8) }.map { name, digest in
+      var object: JSONObject = ["name": .string(name.text), "sha256": .string(digest)]
+      object["file"] = files[name].map(JSONValue.string)
+      return JSONValue.object(object)
+    }
+    let document: JSONValue = .object(["version": .integer(Int64(version)), "weights": .array(weights)])
     try output.write(document.text(), to: "\(directoryName)/\(documentName)")
   }
 
@@ -79,7 +85,7 @@ struct MergeRecord {
   ) throws -> [(name: String, tensor: Tensor)] {
     guard case .dense(let stored) = original, let wide = stored.asFloat32(), let now = merged.float32() else {
       guard case .quantized(let tensor) = original else {
-        throw RecipeError(name, "cannot be kept for a later unmerge", kind: .badData)
+        throw RecipeError(name, "is not a type whose original can be kept", remedy: "store it as F32, F16 or BF16", kind: .badData)
       }
       return try CompressedTensorsEncoding.encode(tensor, module: CompressedTensorsEncoding.moduleName(ofParameter: name))
         .map { ($0.0.name, $0.1) }
@@ -93,7 +99,7 @@ struct MergeRecord {
       parts.append((.factors, rows))
     }
     guard let back = fold.unmerged(from: now, factors: factors, pool: pool).converted(to: stored.dataType) else {
-      throw RecipeError(name, "cannot be kept for a later unmerge", kind: .badData)
+      throw RecipeError(name, "is not a type whose original can be kept", remedy: "store it as F32, F16 or BF16", kind: .badData)
     }
     let kept = DifferingElements(of: stored, from: back)
     if kept.byteCount < stored.byteCount {
@@ -105,6 +111,10 @@ struct MergeRecord {
     return parts.map { ($0.0.rawValue, $0.1) }
   }
 
+  private static func incomplete(_ file: URL) -> RecipeError {
+    RecipeError(file.path, "is incomplete", remedy: "copy the checkpoint again, with its subdirectory", kind: .badData)
+  }
+
   /// Reads the record of a merged checkpoint.
   /// - Throws: where there is none, or it is damaged.
   init(beside model: ModelBundle) throws {
@@ -113,18 +123,26 @@ struct MergeRecord {
     guard FileManager.default.fileExists(atPath: file.path) else {
       throw RecipeError(
         model.directory.path,
-        "has no \(Self.directoryName)/\(Self.documentName): no adapter was merged into it here, or it was removed since",
+        "has no \(Self.directoryName)/\(Self.documentName): no adapter was merged into it by `merge` alone into safetensors, or the record was removed since",
         remedy: "take the checkpoint that the adapter was merged into", kind: .missingInput)
     }
     let document = try JSONFile.read(file)
     guard document["version"]?.integer == Self.version, let weights = document["weights"]?.array else {
-      throw RecipeError(file.path, "is not a record that this version reads", kind: .badData)
+      throw RecipeError(
+        file.path, "is not a record that this version reads", remedy: "copy the checkpoint again, with its subdirectory", kind: .badData)
     }
     let files = try CheckpointDirectory(directory)
-    entries = try weights.map { value in
-      guard let name = value["name"]?.string, let part = value["file"]?.string, let digest = value["sha256"]?.string, files.contains(part)
-      else { throw RecipeError(file.path, "is incomplete", remedy: "copy the checkpoint again, with its subdirectory", kind: .badData) }
-      return Entry(name: name, file: part, digest: digest)
+    var (entries, digests) = ([Entry](), [TensorName: String]())
+    for value in weights {
+      guard let name = value["name"]?.string, let digest = value["sha256"]?.string,
+        digests.updateValue(digest, forKey: TensorName(name)) == nil
+      else { throw Self.incomplete(file) }
+      guard let part = value["file"] else { continue }
+      guard let part = part.string, files.contains(part) else { throw Self.incomplete(file) }
+      entries.append(Entry(name: name, file: part))
     }
+    guard !entries.isEmpty else { throw Self.incomplete(file) }
+    self.entries = entries
+    self.digests = OriginalDigests(digests)
   }
 }

@@ -19,6 +19,7 @@ struct RestoredWeights: WeightSource {
   }
 
   private let entries: [TensorName: Entry]
+  private let digests: OriginalDigests
   private let pool: ThreadPool
 
   init(_ record: MergeRecord, of model: ModelBundle, pool: ThreadPool) throws {
@@ -27,15 +28,19 @@ struct RestoredWeights: WeightSource {
       model.graph.parameterIDs.map { (TensorName(model.graph[$0].name), model.graph[$0]) }, uniquingKeysWith: { first, _ in first })
     for item in record.entries {
       guard let merged = parameters[TensorName(item.name)] else {
-        throw RecipeError(item.name, "is in the record and not in the model", kind: .badData)
+        throw RecipeError(
+          item.name, "is in the record and not in the model", remedy: "copy the checkpoint again, with its subdirectory", kind: .badData)
       }
       let file = try SafeTensorsFile(try CheckpointDirectory(record.directory).file(item.file))
       let isWhole = file.descriptor(MergeRecord.Part.down.rawValue) == nil
-      entries[TensorName(item.name)] = Entry(
-        record: item, merged: merged, file: file,
-        whole: isWhole ? try openWeights(checkpoint: file, configuration: model.configuration) : nil)
+      let whole = isWhole ? try openWeights(checkpoint: file, configuration: model.configuration) : nil
+      guard whole.map({ $0.describe(item.name) != nil }) ?? true else {
+        throw RecipeError(
+          file.file.path, "does not hold \(item.name)", remedy: "copy the checkpoint again, with its subdirectory", kind: .badData)
+      }
+      entries[TensorName(item.name)] = Entry(record: item, merged: merged, file: file, whole: whole)
     }
-    (self.entries, self.pool) = (entries, pool)
+    (self.entries, self.pool, digests) = (entries, pool, record.digests)
   }
 
   var names: [String] { entries.keys.map(\.text).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) } }
@@ -51,11 +56,7 @@ struct RestoredWeights: WeightSource {
   func load(_ name: String) throws -> Weight {
     guard let entry = entries[TensorName(name)] else { throw RecipeError(name, "is not in the record", kind: .badData) }
     let weight = try entry.whole?.load(name) ?? .dense(restored(entry))
-    guard weight.digest() == entry.record.digest else {
-      throw RecipeError(
-        name, "does not come back as it was: the merged weight or the record was changed since",
-        remedy: "take the checkpoint that the adapter was merged into", kind: .badData)
-    }
+    guard weight.digest() == digests[name] else { throw OriginalDigests.mismatch(name) }
     return weight
   }
 
@@ -80,15 +81,5 @@ struct RestoredWeights: WeightSource {
       let result = DifferingElements(counts: counts, columns: try part(.columns), values: try part(.values)).replacing(in: back)
     else { throw damaged() }
     return result
-  }
-}
-
-extension ModelBundle {
-  /// A merged checkpoint as it was before its adapter: every weight is bit by bit what it was, or an error says that it is not.
-  public func unmerged(threads: Int? = nil) throws -> ModelBundle {
-    var copy = self
-    let source = try RestoredWeights(MergeRecord(beside: self), of: self, pool: ThreadPool(threads: threads))
-    for id in graph.parameterIDs where source.describe(graph[id].name) != nil { try copy.graph.redirect(id, to: source) }
-    return copy
   }
 }

@@ -31,7 +31,7 @@ public struct TrainingStep: Sendable, Hashable {
   public let learningRate: Float
   /// Tokens that went through the model.
   public let tokens: Int
-  /// Whether the loss or the gradient was not finite, and nothing was changed.
+  /// Whether the loss or the gradient was not finite, and nothing was changed; not where the loss scale of float16 fell for it.
   public let isSkipped: Bool
 }
 
@@ -109,6 +109,8 @@ public final class Trainer {
     } else if !lossScale.canFall {
       skippedInARow += 1
     }
+    // A loss scale that is still too large is no trouble of the training's own.
+    let isScale = lossScale.canFall
     lossScale.adapt(isFinite: isFinite)
     defer { steps += 1 }
     guard skippedInARow < Self.patience else {
@@ -118,7 +120,7 @@ public final class Trainer {
     }
     return TrainingStep(
       index: steps, loss: loss, gradientNorm: norm, learningRate: rate, tokens: batches.reduce(0) { $0 + $1.tokens.count },
-      isSkipped: !isFinite)
+      isSkipped: !isFinite && !isScale)
   }
 
   /// The mean loss over the predictions of some batches, with the variables as they are.

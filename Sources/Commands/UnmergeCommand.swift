@@ -1,0 +1,26 @@
+import ArgumentParser
+import DeepSeekOptimize
+
+/// `deepseek-finetune unmerge`.
+struct UnmergeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "unmerge",
+    abstract: "Take a merged adapter out again: the original weights, bit by bit, or an error.",
+    discussion: """
+      EXAMPLES
+        deepseek-finetune unmerge --model merged --output M-again
+      """)
+
+  @Option(help: ArgumentHelp("A checkpoint that `merge` wrote, with its subdirectory unmerge.", valueName: "model"))
+  var model: String
+
+  @OptionGroup var runOptions: RunOptions
+
+  func validate() throws { try runOptions.checkDivergenceGate(isBudget: false) }
+
+  func run() throws {
+    let bundle = try ModelBundle(opening: model).unmerged(threads: runOptions.resources.threads)
+    let run = runOptions.run(bundle, Recipe(passes: []), defaultOutput: "\(bundle.name)-unmerged")
+    try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
+  }
+}

@@ -1,0 +1,80 @@
+import Tensors
+
+extension ModelGraph {
+  /// The same model with some units of some dimensions only. Parameters are read through a source that picks what is kept.
+  /// - Parameters:
+  ///   - kept: the units to keep, rising, by dimension, at least one; the others keep all.
+  ///   - source: where the smaller parameters are read; made from what is to be picked of each.
+  /// - Throws: for units that there are not, or when the rest does not fit together.
+  package func keeping(
+    _ kept: [(dimension: ChannelDimension, units: [Int])],
+    readFrom makeSource: ([(parameter: Parameter, picks: AxisPicks)]) -> any WeightSource
+  ) throws(GraphError) -> ModelGraph {
+    var picks: [ParameterID: AxisPicks] = [:]
+    var widths: [ValueID: Int] = [:]
+    var heads: [ValueID: (kept: Int, of: Int)] = [:]
+    for (dimension, units) in kept {
+      guard !units.isEmpty, zip(units, units.dropFirst()).allSatisfy(<), units.allSatisfy({ (0..<dimension.units).contains($0) }) else {
+        throw GraphError(
+          tensor: "\(dimension.kind.rawValue) of block \(dimension.block ?? 0)", "cannot keep these of its \(dimension.units) units")
+      }
+      for member in dimension.members {
+        let features = units.flatMap { $0 * member.unitWidth..<($0 + 1) * member.unitWidth }
+        if member.axis == 0 { picks[member.parameter, default: AxisPicks()].rows = features }
+        if member.axis == 1 { picks[member.parameter, default: AxisPicks()].columns = features }
+      }
+      for (value, width) in dimension.values {
+        widths[value] = units.count * width
+        if dimension.kind == .heads { heads[value] = (units.count, dimension.units) }
+      }
+    }
+    var result = self
+    let source = makeSource(picks.keys.sorted { $0.index < $1.index }.map { (self[$0], picks[$0] ?? AxisPicks()) })
+    for (id, pick) in picks {
+      var dimensions = self[id].shape.dimensions
+      if let rows = pick.rows { dimensions[0] = rows.count }
+      if let columns = pick.columns { dimensions[1] = columns.count }
+      result.parameters[id.index].shape = Shape(dimensions)
+      result.parameters[id.index].storage = .stored(in: source)
+    }
+    for (value, width) in widths { result.valueTypes[value.index] = .features(width: width) }
+    result.nodes = nodes.map { node in
+      Node(
+        operation: node.operation.resized(widths[node.output], heads: heads[node.output]), inputs: node.inputs, output: node.output,
+        parameters: node.parameters, scope: node.scope)
+    }
+    result.isRewritten = true
+    try result.verify()
+    return result
+  }
+}
+
+/// What is picked of a parameter along each of its axes; nil for all.
+package struct AxisPicks: Sendable {
+  package var rows: [Int]?
+  package var columns: [Int]?
+
+  package init(rows: [Int]? = nil, columns: [Int]? = nil) { (self.rows, self.columns) = (rows, columns) }
+}
+
+extension Operation {
+  /// The operation where its output has become as wide, with `heads.kept` of every `heads.of` heads.
+  fileprivate func resized(_ width: Int?, heads: (kept: Int, of: Int)?) -> Operation {
+    switch self {
+    case .rmsNorm(let epsilon, _):
+      // A norm of heads keeps its run; one of the whole row is as wide as the row.
+      guard let width, heads == nil else { return self }
+      return .rmsNorm(epsilon: epsilon, width: width)
+    case .rotary(var rotary):
+      guard let heads else { return self }
+      rotary.heads = rotary.heads / heads.of * heads.kept
+      return .rotary(rotary)
+    case .attention(var attention):
+      guard let heads else { return self }
+      attention.queryHeads = attention.queryHeads / heads.of * heads.kept
+      attention.keyValueHeads = attention.keyValueHeads / heads.of * heads.kept
+      return .attention(attention)
+    case .embedding, .linear, .gatedActivation, .add, .scale, .magnitude: return self
+    }
+  }
+}
