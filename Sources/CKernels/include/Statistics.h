@@ -19,6 +19,9 @@ int64_t dso_sample_logits(const float *row, double log_sum_exp, int64_t count, d
 /// Sum of products, in double: eight running sums, then these.
 double dso_inner_product(const float *x, const float *y, int64_t count);
 
+/// Sum of magnitudes, in double.
+double dso_sum_magnitudes(const float *x, int64_t count);
+
 /// x -= y.
 void dso_subtract(float *x, const float *y, int64_t count);
 

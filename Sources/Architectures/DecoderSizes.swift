@@ -1,0 +1,44 @@
+import ModelGraph
+import StructuredData
+
+/// The sizes of a decoder as config.json tells them, found in a graph: what pruning has changed.
+struct DecoderSizes {
+  private var found: [String: Int] = [:]
+
+  /// - Throws: for sizes that differ between layers, which no config.json can tell.
+  init(of graph: ModelGraph) throws(GraphError) {
+    for node in graph.nodes {
+      switch node.operation {
+      case .embedding: try note("hidden_size", graph[node.output].width ?? 0, node)
+      case .attention(let attention):
+        try note("num_attention_heads", attention.queryHeads, node)
+        try note("num_key_value_heads", attention.keyValueHeads, node)
+        try note("head_dim", attention.headDimension, node)
+      case .gatedActivation: try note("intermediate_size", graph[node.output].width ?? 0, node)
+      default: break
+      }
+    }
+  }
+
+  private mutating func note(_ key: String, _ size: Int, _ node: Node) throws(GraphError) {
+    guard found.updateValue(size, forKey: key).map({ $0 == size }) ?? true else {
+      throw GraphError(
+        tensor: node.scope, "has another \(key) than the layers before it, which no config.json can say",
+        remedy: "remove as many channels of every layer")
+    }
+  }
+
+  /// A configuration with these sizes; what else it says stays.
+  func written(into configuration: JSONObject) -> JSONObject {
+    var result = configuration
+    for (key, size) in found.sorted(by: { $0.key < $1.key }) { result[key] = .integer(Int64(size)) }
+    return result
+  }
+}
+
+extension ArchitectureCatalog {
+  /// The configuration of a model whose sizes were changed.
+  public static func configuration(_ configuration: JSONValue, resizedTo graph: ModelGraph) throws(GraphError) -> JSONValue {
+    .object(try DecoderSizes(of: graph).written(into: configuration.object ?? [:]))
+  }
+}

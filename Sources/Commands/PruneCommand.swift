@@ -1,0 +1,70 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// `deepseek-optimize prune`.
+struct PruneCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "prune",
+    abstract: "Leave out the channels and heads that matter least: a smaller dense checkpoint that loads anywhere.",
+    discussion: """
+      EXAMPLES
+        deepseek-optimize prune --model M --output O --ratio 0.3
+        deepseek-optimize prune --model M --mlp 0.4 --heads 0.25 --norm l2
+        deepseek-optimize prune --model M --hidden 0.2 --multiple 32 --dry-run
+      """)
+
+  @OptionGroup var model: ModelOption
+
+  @Option(help: "The share of the channels of every MLP and of the heads that goes: 0.3, or 30%. Others say it for one kind.")
+  var ratio: Share?
+
+  @Option(help: "The share of the channels of every MLP.")
+  var mlp: Share?
+
+  @Option(help: "The share of the key and value heads, each with the query heads that share it.")
+  var heads: Share?
+
+  @Option(help: "The share of the width of the residual stream.")
+  var hidden: Share?
+
+  @Option(help: "What channels are judged by: l1, the sum of magnitudes of the weights that go with them, or l2. Default: l1.")
+  var norm = WeightNorm.l1
+
+  @Option(help: "What the channels that stay are a multiple of. Default: 64.")
+  var multiple = 64
+
+  @Flag(help: "Check everything and print what would be left, without reading a weight.")
+  var dryRun = false
+
+  @OptionGroup var runOptions: RunOptions
+
+  func validate() throws {
+    if runOptions.destination.resume { throw ValidationError("--resume: a pruning is not resumed; run it again") }
+    try runOptions.checkDivergenceGate(isBudget: false)
+  }
+
+  func run() throws {
+    let bundle = try ModelBundle(opening: model.model)
+    let pruning = StructuredPruning(
+      mlp: (mlp ?? ratio)?.value ?? 0, heads: (heads ?? ratio)?.value ?? 0, hidden: hidden?.value ?? 0, norm: norm, multiple: multiple)
+    let settings = runOptions.run(bundle, Recipe(passes: []), defaultOutput: "\(bundle.name)-pruned").settings
+    let run = PruningRun(
+      model: bundle, pruning: pruning, settings: settings, progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
+    let plan = try run.plan()
+    if dryRun || !runOptions.resources.json { Terminal.print(text(plan)) }
+    if dryRun { return }
+    try RunOutcome(report: run.execute(), output: settings.output).finish(json: runOptions.resources.json)
+  }
+
+  private func text(_ plan: PruningRun.Plan) -> String {
+    var lines = plan.dimensions.map {
+      "\($0.kind.rawValue): \($0.kept) of \($0.units) stay" + ($0.count > 1 ? ", in \($0.count) layers" : "")
+    }
+    let share = 100 * (1 - Double(plan.keptParameters) / Double(max(1, plan.parameters)))
+    lines.append("parameters: \(plan.keptParameters) of \(plan.parameters), \(String(format: "%.1f", share)) % less")
+    return lines.joined(separator: "\n") + "\n"
+  }
+}
+
+extension WeightNorm: ExpressibleByArgument {}

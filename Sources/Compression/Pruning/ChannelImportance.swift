@@ -1,0 +1,63 @@
+import CKernels
+import Diagnostics
+import Execution
+import ModelGraph
+import Tensors
+
+/// How much a unit of a dimension matters, by its weights alone: a norm over everything that goes when it goes.
+public enum WeightNorm: String, Codable, Sendable, Hashable, CaseIterable {
+  /// The sum of magnitudes.
+  case l1
+  /// The sum of squares.
+  case l2
+
+  /// - Returns: for every unit of the dimension, the sum over its members of the weights' magnitudes or squares.
+  /// - Throws: for weights that are quantized or no numbers.
+  public func scores(of dimension: ChannelDimension, in graph: ModelGraph, pool: ThreadPool) throws -> [Double] {
+    var scores = [Double](repeating: 0, count: dimension.units)
+    for member in dimension.members {
+      try Interruption.check()
+      let parameter = graph[member.parameter]
+      guard !parameter.isQuantized else {
+        throw CompressionError(
+          parameter.name, "is quantized: its channels cannot be removed", remedy: "start from the unquantized model", kind: .usage)
+      }
+      // A gain or a bias says nothing of what flows through the channel.
+      guard parameter.shape.rank == 2 else { continue }
+      let matrix = try Matrix(parameter)
+      parameter.releasePages()
+      let sums = member.axis == 0 ? rowSums(matrix, pool) : columnSums(matrix)
+      for (index, sum) in sums.enumerated() { scores[index / member.unitWidth] += sum }
+    }
+    guard scores.allSatisfy(\.isFinite) else {
+      throw CompressionError(
+        "\(dimension.kind.rawValue) of block \(dimension.block ?? 0)", "has weights that are NaN or infinite",
+        remedy: "repair the checkpoint", kind: .badData)
+    }
+    return scores
+  }
+
+  private func rowSums(_ matrix: Matrix, _ pool: ThreadPool) -> [Double] {
+    var sums = [Double](repeating: 0, count: matrix.rows)
+    sums.withUnsafeMutableBufferPointer { sums in
+      nonisolated(unsafe) let sums = sums
+      pool.ranges(of: matrix.rows, grain: 64) { rows in
+        for row in rows {
+          let count = Int64(matrix.columns)
+          sums[row] = self == .l1 ? dso_sum_magnitudes(matrix.row(row), count) : dso_sum_squares(matrix.row(row), count)
+        }
+      }
+    }
+    return sums
+  }
+
+  private func columnSums(_ matrix: Matrix) -> [Double] {
+    var sums = [Double](repeating: 0, count: matrix.columns)
+    let (rows, columns) = (Int64(matrix.rows), Int64(matrix.columns))
+    sums.withUnsafeMutableBufferPointer { target in
+      dso_column_statistics(
+        matrix.pointer, columns, rows, columns, nil, self == .l1 ? target.baseAddress : nil, self == .l2 ? target.baseAddress : nil)
+    }
+    return sums
+  }
+}

@@ -1,0 +1,86 @@
+import Diagnostics
+import Execution
+import ModelGraph
+import Tensors
+
+/// Structured pruning: channels of MLPs, heads of attentions and features of the residual stream that matter least are removed with everything that
+/// belongs to them, so that a smaller dense model is left.
+public struct StructuredPruning: Codable, Sendable, Equatable {
+  public static let identifier = "prune"
+
+  /// The share of the channels of every MLP that goes.
+  public var mlp = 0.0
+  /// The share of the key and value heads that goes, each with the query heads that share it.
+  public var heads = 0.0
+  /// The share of the width of the residual stream that goes.
+  public var hidden = 0.0
+  /// What channels are judged by.
+  public var norm = WeightNorm.l1
+  /// What the channels that stay are a multiple of; heads are whole in any case.
+  public var multiple = 64
+
+  public init(mlp: Double = 0, heads: Double = 0, hidden: Double = 0, norm: WeightNorm = .l1, multiple: Int = 64) {
+    (self.mlp, self.heads, self.hidden, self.norm, self.multiple) = (mlp, heads, hidden, norm, multiple)
+  }
+
+  /// The share that goes of a kind of dimension.
+  public func ratio(of kind: ChannelDimension.Kind) -> Double {
+    switch kind {
+    case .mlp: mlp
+    case .heads: heads
+    case .hidden: hidden
+    }
+  }
+
+  /// How many units of a dimension stay: the multiple nearest to what the ratio says, at least one.
+  public func kept(of dimension: ChannelDimension) -> Int {
+    let wanted = Double(dimension.units) * (1 - ratio(of: dimension.kind))
+    guard ratio(of: dimension.kind) > 0 else { return dimension.units }
+    // Half a head is none; a dimension that is no multiple itself knows none.
+    let step = dimension.kind == .heads || multiple > dimension.units / 2 ? 1 : multiple
+    let count = Int((wanted / Double(step)).rounded()) * step
+    return min(dimension.units, max(step, count))
+  }
+
+  public func validate(for graph: ModelGraph) throws(CompressionError) {
+    func check(_ holds: Bool, _ option: String, _ problem: String, _ remedy: String = "") throws(CompressionError) {
+      guard holds else { throw CompressionError("\(Self.identifier): \(option)", problem, remedy: remedy, kind: .usage) }
+    }
+    for kind in ChannelDimension.Kind.allCases {
+      let ratio = ratio(of: kind)
+      try check(ratio.isFinite && (0..<1).contains(ratio), kind.rawValue, "\(ratio) is not a share from 0 to below 1")
+    }
+    try check((1...65_536).contains(multiple), "multiple", "\(multiple) is not from 1 to 65536")
+    try check(mlp > 0 || heads > 0 || hidden > 0, "ratio", "removes nothing", "give --ratio, --mlp, --heads or --hidden")
+    if let parameter = graph.parameters.first(where: \.isQuantized) {
+      throw CompressionError(
+        parameter.name, "is quantized: its channels cannot be removed", remedy: "start from the unquantized model", kind: .usage)
+    }
+  }
+
+  /// What becomes of every dimension, known without reading a weight.
+  public func sizes(of graph: ModelGraph) throws -> [(dimension: ChannelDimension, kept: Int)] {
+    try graph.channelDimensions().map { ($0, kept(of: $0)) }.filter { $0.1 < $0.0.units }
+  }
+
+  /// The pruned model: which channels stay is found by reading every weight once; the weights themselves are picked as they are read.
+  public func applied(
+    to graph: ModelGraph, pool: ThreadPool, progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
+  ) throws -> ModelGraph {
+    try validate(for: graph)
+    let sizes = try sizes(of: graph)
+    var kept: [(dimension: ChannelDimension, units: [Int])] = []
+    for (index, (dimension, count)) in sizes.enumerated() {
+      try progress(index, sizes.count)
+      kept.append((dimension, Self.largest(count, of: try norm.scores(of: dimension, in: graph, pool: pool))))
+    }
+    try progress(sizes.count, sizes.count)
+    guard !kept.isEmpty else { return graph }
+    return try graph.keeping(kept) { SlicedWeights($0) }
+  }
+
+  /// The places of the largest scores, rising; of equal ones the first.
+  static func largest(_ count: Int, of scores: [Double]) -> [Int] {
+    scores.indices.sorted { (scores[$0], $1) > (scores[$1], $0) }.prefix(count).sorted()
+  }
+}

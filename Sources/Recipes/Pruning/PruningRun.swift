@@ -1,0 +1,154 @@
+import Architectures
+import Compression
+import Diagnostics
+import Evaluation
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import Reporting
+import StructuredData
+import Tensors
+
+/// One pruning: find what matters least, leave it out, write the smaller model, read it again, measure it against the source.
+public struct PruningRun {
+  public let model: ModelBundle
+  public let pruning: StructuredPruning
+  public let settings: RunSettings
+  let progress: ProgressHandler?
+  private let interpreter: Interpreter
+
+  public init(model: ModelBundle, pruning: StructuredPruning, settings: RunSettings, progress: ProgressHandler? = nil) {
+    (self.model, self.pruning, self.settings, self.progress) = (model, pruning, settings, progress)
+    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
+  }
+
+  /// What a run would leave, found without reading a weight.
+  public struct Plan: Sendable {
+    public struct Dimension: Sendable, Hashable {
+      public let kind: ChannelDimension.Kind
+      public let units: Int
+      public let kept: Int
+      /// How many dimensions of the model are so.
+      public var count: Int
+    }
+    public let dimensions: [Dimension]
+    public let parameters: Int
+    public let keptParameters: Int
+  }
+
+  public func plan() throws -> Plan {
+    try pruning.validate(for: model.graph)
+    let sizes = try pruning.sizes(of: model.graph)
+    guard !sizes.isEmpty else {
+      throw RecipeError(
+        "prune", "would remove nothing: the share is less than half a step of --multiple", remedy: "use a smaller --multiple", kind: .usage)
+    }
+    var dimensions: [Plan.Dimension] = []
+    for (dimension, kept) in sizes {
+      if let index = dimensions.firstIndex(where: { $0.kind == dimension.kind && $0.units == dimension.units && $0.kept == kept }) {
+        dimensions[index].count += 1
+      } else {
+        dimensions.append(.init(kind: dimension.kind, units: dimension.units, kept: kept, count: 1))
+      }
+    }
+    let smaller = try model.graph.keeping(sizes.map { ($0.dimension, Array(0..<$0.kept)) }) { SlicedWeights($0) }
+    _ = try ArchitectureCatalog.configuration(model.configuration, resizedTo: smaller)
+    _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
+    return Plan(dimensions: dimensions, parameters: model.graph.parameterCount, keptParameters: smaller.parameterCount)
+  }
+
+  /// Prunes and writes the result.
+  /// - Returns: the report that was written, too.
+  /// - Throws: a `Failure`; then there is no new output.
+  public func execute() throws -> CompressionReport {
+    let start = ContinuousClock.now
+    let plan = try plan()
+    let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
+    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs)
+    let graph = try pruning.applied(to: model.graph, pool: interpreter.pool) { done, total in
+      progress?(StageProgress(stage: "Judging", completed: done, total: total))
+    }
+    guard graph.parameterCount == plan.keptParameters else {
+      throw RecipeError("prune", "left \(graph.parameterCount) parameters where \(plan.keptParameters) were announced", kind: .badData)
+    }
+    let written = try write(graph, to: output)
+    var report = try makeReport(written, evaluation)
+    report.resources = ResourceMeter.resources(
+      since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,
+      threads: interpreter.pool.threads)
+    try output.write(report.json.text(), to: "report.json")
+    try output.write(HTMLReport.render(report), to: "report.html")
+    try output.commit()
+    return report
+  }
+
+  private var inputs: [URL] { [model.directory] + model.checkpoint.files + (settings.evaluation.map { [$0.text] } ?? []) }
+
+  /// Writes the checkpoint tensor by tensor, and compares what is read again.
+  private func write(_ graph: ModelGraph, to output: OutputDirectory) throws -> ModelBundle {
+    let layout = try OutputLayout(model: model, graph: graph, plan: [:], format: .compressedTensors)
+    let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
+    var digests: [TensorName: String] = [:]
+    func put(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
+      for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
+      digests[TensorName(entry.name)] = layout.expected(weight, as: entry).digest()
+    }
+    for (index, id) in graph.parameterIDs.enumerated() {
+      try Interruption.check()
+      progress?(StageProgress(stage: "Writing", completed: index, total: graph.parameters.count))
+      guard let entry = layout.parameters[id] else { continue }
+      try put(try graph[id].load(), entry)
+      graph[id].releasePages()
+    }
+    for entry in layout.extras { try put(try model.weights.load(entry.name), entry) }
+    progress?(StageProgress(stage: "Writing", completed: graph.parameters.count, total: graph.parameters.count))
+    try writer.finish()
+    try output.write(try ArchitectureCatalog.configuration(model.configuration, resizedTo: graph).text(), to: "config.json")
+    for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
+    let written = try ModelBundle(opening: output.partial.path)
+    for name in written.weights.names {
+      guard try written.weights.load(name).digest() == digests.removeValue(forKey: TensorName(name)) else {
+        throw RecipeError(name, "reads back other than it was written", remedy: "check the disk and run again", kind: .inputOutput)
+      }
+      written.weights.release(name)
+    }
+    guard digests.isEmpty else {
+      throw RecipeError(output.partial.path, "lacks weights that were written", remedy: "check the disk and run again", kind: .inputOutput)
+    }
+    return written
+  }
+
+  private func makeReport(_ written: ModelBundle, _ evaluation: MeasurementPlan?) throws -> CompressionReport {
+    var report = CompressionReport(
+      tool: .init(name: Tool.name, version: Tool.version),
+      model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
+    report.recipe = [try recipe()]
+    report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: evaluation?.digest)
+    let (source, result) = (model.sourceBytes, written.sourceBytes)
+    let bytes = written.checkpoint.descriptors.reduce(0) { $0 + ($1.byteCount ?? 0) }
+    report.size = .init(
+      sourceBytes: source, outputBytes: result, ratio: source > 0 ? Double(result) / Double(source) : nil,
+      bitsPerWeight: Double(bytes) * 8 / Double(max(1, written.graph.parameterCount)))
+    report.outputs = try written.checkpoint.files.map { file in
+      .init(
+        name: file.lastPathComponent, bytes: try FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int,
+        sha256: try FileDigest.hexadecimal(of: file))
+    }
+    if let evaluation {
+      let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(
+        to: settings.maximumMemory, batch: evaluation.batchRows)
+      report.accuracy = .init(try evaluator.accuracy(of: written.graph, reference: model.graph, on: evaluation.text))
+    }
+    return report
+  }
+
+  private func recipe() throws -> JSONValue {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    var options = try JSONValue(parsing: String(decoding: try encoder.encode(pruning), as: UTF8.self)).object ?? [:]
+    options["pass"] = .string(StructuredPruning.identifier)
+    return .object(options)
+  }
+}
