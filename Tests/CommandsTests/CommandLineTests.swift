@@ -146,6 +146,20 @@ import Testing
     #expect(full.output.contains("2e-05") || full.output.contains("0.00002"), "\(full.output.prefix(2000))")
   }
 
+  @Test func modelsArePruned() throws {
+    let dry = try run("deepseek-optimize", "prune", "--ratio", "30%", "--dry-run")
+    #expect(dry.status == 0 && dry.output.contains("parameters: ") && contents.isEmpty, "\(dry.error)")
+    let outcome = try run("deepseek-optimize", "prune", "--ratio", "0.3", "--output", "small", "--eval-tokens", "1024", "--json", "--quiet")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let report = try CompressionReport(json: JSONValue(parsing: outcome.output))
+    #expect(report.accuracy != nil && contents == ["small"])
+    for arguments in [
+      ["--ratio", "1.5"], [], ["--mlp", "0.3", "--multiple", "0"], ["--ratio", "0.3", "--resume"], ["--norm", "l3", "--ratio", "0.1"],
+    ] {
+      expectRefusal(try runList(["deepseek-optimize", "prune"] + arguments), 64, leaving: ["small"])
+    }
+  }
+
   @Test func wrongTrainingDataEndsWith65And66() throws {
     try "{\"text\": \"a\"}\n{\"txt\": 1}\n".write(to: directory.appendingPathComponent("bad.jsonl"), atomically: true, encoding: .utf8)
     expectRefusal(try run("deepseek-finetune", "--data", "bad.jsonl"), 65, leaving: ["bad.jsonl"], "line 2")

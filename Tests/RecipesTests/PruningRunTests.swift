@@ -1,0 +1,51 @@
+import DeepSeekOptimize
+import Foundation
+import Testing
+
+/// Pruning from a checkpoint to a smaller one.
+@Suite struct PruningRunTests {
+  private let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory() }
+
+  private func run(_ pruning: StructuredPruning, to name: String, threads: Int = 2) throws -> CompressionReport {
+    var settings = RunSettings(output: URL(fileURLWithPath: directory.path(name)))
+    settings.evaluation = EvaluationSettings(context: 64, tokens: 2048)
+    settings.threads = threads
+    return try PruningRun(model: ModelBundle(opening: "demo"), pruning: pruning, settings: settings).execute()
+  }
+
+  @Test(arguments: [
+    StructuredPruning(mlp: 0.3), StructuredPruning(heads: 0.5), StructuredPruning(hidden: 0.25, multiple: 32),
+    StructuredPruning(mlp: 0.5, heads: 0.5, hidden: 0.5, norm: .l2, multiple: 16),
+  ])
+  func whatWasAnnouncedIsWhatIsThere(_ pruning: StructuredPruning) throws {
+    let model = try ModelBundle(opening: "demo")
+    var settings = RunSettings(output: URL(fileURLWithPath: directory.path("out")))
+    settings.evaluation = nil
+    let plan = try PruningRun(model: model, pruning: pruning, settings: settings).plan()
+    let report = try run(pruning, to: "out")
+    let pruned = try ModelBundle(opening: directory.path("out"))
+    #expect(pruned.graph.parameterCount == plan.keptParameters && plan.keptParameters < plan.parameters)
+    #expect(report.accuracy?.klDivergence?.mean ?? 0 > 0 && (report.size?.ratio ?? 1) < 1)
+    #expect(zip(model.graph.parameters, pruned.graph.parameters).allSatisfy { $0.name == $1.name && $0.nativeType == $1.nativeType })
+    let sizes = ["hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim"].map {
+      pruned.configuration[$0]?.integer
+    }
+    #expect(sizes.allSatisfy { $0 != nil })
+    // Heads keep their width, and everything else of the configuration stays.
+    #expect(pruned.configuration["head_dim"]?.integer == 32 && pruned.configuration["vocab_size"] == model.configuration["vocab_size"])
+    #expect(try CompressionReport(json: report.json) == report)
+  }
+
+  @Test func threadsDoNotChangeAByte() throws {
+    for threads in [1, 3] { _ = try run(StructuredPruning(mlp: 0.4, heads: 0.5), to: "out\(threads)", threads: threads) }
+    let files = [1, 3].map { URL(fileURLWithPath: directory.path("out\($0)/model.safetensors")) }
+    #expect(try Data(contentsOf: files[0]) == Data(contentsOf: files[1]))
+  }
+
+  @Test func whatRemovesNothingIsRefused() throws {
+    let error = #expect(throws: RecipeError.self) { try run(StructuredPruning(mlp: 0.01), to: "out") }
+    #expect(error?.kind == .usage && directory.contents.isEmpty)
+  }
+}
