@@ -9,7 +9,7 @@ struct PruneCommand: ParsableCommand {
     abstract: "Leave out the channels and heads that matter least: a smaller dense checkpoint that loads anywhere.",
     discussion: """
       EXAMPLES
-        deepseek-optimize prune --model M --output O --ratio 0.3
+        deepseek-optimize prune --model M --output O --ratio 0.3 --calibration train.txt
         deepseek-optimize prune --model M --mlp 0.4 --heads 0.25 --norm l2
         deepseek-optimize prune --model M --hidden 0.2 --multiple 32 --dry-run
       """)
@@ -27,6 +27,8 @@ struct PruneCommand: ParsableCommand {
 
   @Option(help: "The share of the width of the residual stream.")
   var hidden: Share?
+
+  @OptionGroup(title: "Repair") var calibration: CalibrationOptions
 
   @Option(help: "What channels are judged by: l1, the sum of magnitudes of the weights that go with them, or l2. Default: l1.")
   var norm = WeightNorm.l1
@@ -50,7 +52,8 @@ struct PruneCommand: ParsableCommand {
       mlp: (mlp ?? ratio)?.value ?? 0, heads: (heads ?? ratio)?.value ?? 0, hidden: hidden?.value ?? 0, norm: norm, multiple: multiple)
     let settings = runOptions.run(bundle, Recipe(passes: []), defaultOutput: "\(bundle.name)-pruned").settings
     let run = PruningRun(
-      model: bundle, pruning: pruning, settings: settings, progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
+      model: bundle, pruning: pruning, calibration: calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength), settings: settings,
+      progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
     let plan = try run.plan()
     if dryRun || !runOptions.resources.json { Terminal.print(text(plan)) }
     if dryRun { return }

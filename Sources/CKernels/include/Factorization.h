@@ -47,6 +47,10 @@ int64_t dso_factor_block(float *a, int64_t lda, int64_t n, float *transposed, fl
 /// b: [rows, ...], rows <= DSO_FACTOR_ROWS; transposed, pivots: as dso_factor_block wrote them, transposed with rows `rows` apart.
 void dso_solve_panel(float *b, int64_t ldb, int64_t rows, const float *transposed, const float *pivots, int64_t j_begin, int64_t j_end);
 
+/// Rows x, in place from y: x M = y when from_last, x M^T = y otherwise, M [count, count] unit lower triangular (its strictly lower part is
+/// read). In double.
+void dso_solve_unit_rows(float *x, int64_t ldx, int64_t rows, const float *m, int64_t ldm, int64_t count, int from_last);
+
 // MARK: - Rounding with feedback
 
 /// A block of columns in processing order, column-major: element (column p, row r) lies at p * ld + r.

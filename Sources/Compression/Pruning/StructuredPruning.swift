@@ -63,20 +63,71 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
     try graph.channelDimensions().map { ($0, kept(of: $0)) }.filter { $0.1 < $0.0.units }
   }
 
-  /// The pruned model: which channels stay is found by reading every weight once; the weights themselves are picked as they are read.
-  public func applied(
-    to graph: ModelGraph, pool: ThreadPool, progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
-  ) throws -> ModelGraph {
-    try validate(for: graph)
-    let sizes = try sizes(of: graph)
-    var kept: [(dimension: ChannelDimension, units: [Int])] = []
-    for (index, (dimension, count)) in sizes.enumerated() {
-      try progress(index, sizes.count)
-      kept.append((dimension, Self.largest(count, of: try norm.scores(of: dimension, in: graph, pool: pool))))
+  /// The units of a dimension that stay.
+  func units(of dimension: ChannelDimension, in graph: ModelGraph, pool: ThreadPool) throws -> [Int] {
+    Self.largest(kept(of: dimension), of: try norm.scores(of: dimension, in: graph, pool: pool))
+  }
+
+  /// The model without the features of the residual stream that go; the dimensions of single blocks are left to ``prune(_:of:of:calibration:pool:)``.
+  package func withoutHidden(_ graph: ModelGraph, pool: ThreadPool) throws -> ModelGraph {
+    let kept = try sizes(of: graph).filter { $0.dimension.block == nil }
+      .map { (dimension: $0.dimension, units: try units(of: $0.dimension, in: graph, pool: pool)) }
+    return kept.isEmpty ? graph : try graph.keeping(kept) { SlicedWeights($0) }
+  }
+
+  /// What became of one dimension of a block.
+  package struct Outcome {
+    package let dimension: ChannelDimension
+    package let kept: Int
+    /// The squared error of the outputs of the layers that read it over their square, before and after the repair; nil without one.
+    package let errors: (before: Double, after: Double)?
+  }
+
+  /// Removes what goes of a block: heads first, then channels, so that these are repaired for what enters them then.
+  /// - Parameter calibration: gives what text sends through the block as it is in a graph; nil to repair nothing.
+  package func prune(
+    _ index: Int, of graph: inout ModelGraph, calibration: () -> BlockCalibration?, pool: ThreadPool
+  ) throws -> [Outcome] {
+    var outcomes: [Outcome] = []
+    let sizes = try sizes(of: graph).filter { $0.dimension.block == index }
+    for (dimension, count) in sizes.sorted(by: { $0.dimension.kind == .heads && $1.dimension.kind != .heads }) {
+      let units = try units(of: dimension, in: graph, pool: pool)
+      let repaired = try calibration().map { try repairs(dimension, keeping: units, in: graph, $0, pool) }
+      graph = try graph.keeping([(dimension, units)]) { SlicedWeights($0) }
+      var errors: (before: Double, after: Double)?
+      for (id, outcome) in repaired ?? [:] {
+        try graph.replace(id, with: .dense(outcome.weight.tensor(graph[id].shape)))
+        errors = (max(errors?.before ?? 0, outcome.errorBefore), max(errors?.after ?? 0, outcome.errorAfter))
+      }
+      outcomes.append(Outcome(dimension: dimension, kept: count, errors: errors))
     }
-    try progress(sizes.count, sizes.count)
-    guard !kept.isEmpty else { return graph }
-    return try graph.keeping(kept) { SlicedWeights($0) }
+    return outcomes
+  }
+
+  /// The weights of the layers that read the dimension, made up for what they lose.
+  private func repairs(
+    _ dimension: ChannelDimension, keeping units: [Int], in graph: ModelGraph, _ calibration: BlockCalibration, _ pool: ThreadPool
+  ) throws -> [ParameterID: ChannelRepair.Outcome] {
+    let statistics = try calibration.statistics(.gram, in: graph)
+    var result: [ParameterID: ChannelRepair.Outcome] = [:]
+    for member in dimension.members where member.axis == 1 {
+      guard let node = graph.linears(of: calibration.block).first(where: { $0.weight == member.parameter })?.node,
+        let gram = statistics[node.inputs[0]]?.gram
+      else { continue }
+      let features = units.flatMap { $0 * member.unitWidth..<($0 + 1) * member.unitWidth }
+      result[member.parameter] = try ChannelRepair.repair(
+        Matrix(graph[member.parameter]), gram: gram.symmetric(pool: pool), keeping: features, pool: pool)
+    }
+    return result
+  }
+
+  /// The pruned model without any repair: which channels stay is found by reading every weight once; the weights themselves are picked as
+  /// they are read.
+  public func applied(to graph: ModelGraph, pool: ThreadPool) throws -> ModelGraph {
+    try validate(for: graph)
+    var result = try withoutHidden(graph, pool: pool)
+    for index in result.blocks.indices { _ = try prune(index, of: &result, calibration: { nil }, pool: pool) }
+    return result
   }
 
   /// The places of the largest scores, rising; of equal ones the first.

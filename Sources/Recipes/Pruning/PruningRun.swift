@@ -1,4 +1,5 @@
 import Architectures
+import Calibration
 import Compression
 import Diagnostics
 import Evaluation
@@ -14,12 +15,18 @@ import Tensors
 public struct PruningRun {
   public let model: ModelBundle
   public let pruning: StructuredPruning
+  /// The text that the layers behind what is removed are repaired on; nil to leave them as they are.
+  public let calibration: CalibrationPlan?
   public let settings: RunSettings
   let progress: ProgressHandler?
   private let interpreter: Interpreter
 
-  public init(model: ModelBundle, pruning: StructuredPruning, settings: RunSettings, progress: ProgressHandler? = nil) {
+  public init(
+    model: ModelBundle, pruning: StructuredPruning, calibration: CalibrationPlan? = nil, settings: RunSettings,
+    progress: ProgressHandler? = nil
+  ) {
     (self.model, self.pruning, self.settings, self.progress) = (model, pruning, settings, progress)
+    self.calibration = calibration
     interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
   }
 
@@ -35,6 +42,8 @@ public struct PruningRun {
     public let dimensions: [Dimension]
     public let parameters: Int
     public let keptParameters: Int
+    /// The model in its sizes; its values are none that are kept.
+    let graph: ModelGraph
   }
 
   public func plan() throws -> Plan {
@@ -54,9 +63,10 @@ public struct PruningRun {
     }
     let smaller = try model.graph.keeping(sizes.map { ($0.dimension, Array(0..<$0.kept)) }) { SlicedWeights($0) }
     _ = try ArchitectureCatalog.configuration(model.configuration, resizedTo: smaller)
+    if let calibration { _ = try calibration.resolved(for: model.graph) }
     _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
     try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
-    return Plan(dimensions: dimensions, parameters: model.graph.parameterCount, keptParameters: smaller.parameterCount)
+    return Plan(dimensions: dimensions, parameters: model.graph.parameterCount, keptParameters: smaller.parameterCount, graph: smaller)
   }
 
   /// Prunes and writes the result.
@@ -67,14 +77,9 @@ public struct PruningRun {
     let plan = try plan()
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
     let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs)
-    let graph = try pruning.applied(to: model.graph, pool: interpreter.pool) { done, total in
-      progress?(StageProgress(stage: "Judging", completed: done, total: total))
-    }
-    guard graph.parameterCount == plan.keptParameters else {
-      throw RecipeError("prune", "left \(graph.parameterCount) parameters where \(plan.keptParameters) were announced", kind: .badData)
-    }
-    let written = try write(graph, to: output)
-    var report = try makeReport(written, evaluation)
+    var work = try PruningWork(self, interpreter: interpreter, spillingTo: output.partial)
+    let written = try work.write(plan.graph, to: output)
+    var report = try makeReport(written, evaluation, work.selection)
     report.resources = ResourceMeter.resources(
       since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,
       threads: interpreter.pool.threads)
@@ -84,48 +89,19 @@ public struct PruningRun {
     return report
   }
 
-  private var inputs: [URL] { [model.directory] + model.checkpoint.files + (settings.evaluation.map { [$0.text] } ?? []) }
-
-  /// Writes the checkpoint tensor by tensor, and compares what is read again.
-  private func write(_ graph: ModelGraph, to output: OutputDirectory) throws -> ModelBundle {
-    let layout = try OutputLayout(model: model, graph: graph, plan: [:], format: .compressedTensors)
-    let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
-    var digests: [TensorName: String] = [:]
-    func put(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
-      for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
-      digests[TensorName(entry.name)] = layout.expected(weight, as: entry).digest()
-    }
-    for (index, id) in graph.parameterIDs.enumerated() {
-      try Interruption.check()
-      progress?(StageProgress(stage: "Writing", completed: index, total: graph.parameters.count))
-      guard let entry = layout.parameters[id] else { continue }
-      try put(try graph[id].load(), entry)
-      graph[id].releasePages()
-    }
-    for entry in layout.extras { try put(try model.weights.load(entry.name), entry) }
-    progress?(StageProgress(stage: "Writing", completed: graph.parameters.count, total: graph.parameters.count))
-    try writer.finish()
-    try output.write(try ArchitectureCatalog.configuration(model.configuration, resizedTo: graph).text(), to: "config.json")
-    for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
-    let written = try ModelBundle(opening: output.partial.path)
-    for name in written.weights.names {
-      guard try written.weights.load(name).digest() == digests.removeValue(forKey: TensorName(name)) else {
-        throw RecipeError(name, "reads back other than it was written", remedy: "check the disk and run again", kind: .inputOutput)
-      }
-      written.weights.release(name)
-    }
-    guard digests.isEmpty else {
-      throw RecipeError(output.partial.path, "lacks weights that were written", remedy: "check the disk and run again", kind: .inputOutput)
-    }
-    return written
+  private var inputs: [URL] {
+    [model.directory] + model.checkpoint.files + (calibration.map { [$0.file] } ?? []) + (settings.evaluation.map { [$0.text] } ?? [])
   }
 
-  private func makeReport(_ written: ModelBundle, _ evaluation: MeasurementPlan?) throws -> CompressionReport {
+  private func makeReport(_ written: ModelBundle, _ evaluation: MeasurementPlan?, _ selection: CalibrationSelection?) throws -> CompressionReport {
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
     report.recipe = [try recipe()]
-    report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: evaluation?.digest)
+    report.inputs = .init(
+      modelSHA256: try model.contentDigest(), calibrationSHA256: selection?.digest, evalSHA256: evaluation?.digest)
+    report.calibration = selection.map { .init($0, trials: []) }
+    report.warnings = selection?.warnings ?? []
     let (source, result) = (model.sourceBytes, written.sourceBytes)
     let bytes = written.checkpoint.descriptors.reduce(0) { $0 + ($1.byteCount ?? 0) }
     report.size = .init(

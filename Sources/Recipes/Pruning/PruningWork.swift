@@ -1,0 +1,82 @@
+import Architectures
+import Calibration
+import Compression
+import Diagnostics
+import Evaluation
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import StructuredData
+import Tensors
+
+/// The work of a pruning: block by block, what goes is found, the layers behind it are repaired, and what stays is written and let go.
+struct PruningWork {
+  private let run: PruningRun
+  private let interpreter: Interpreter
+  private let stream: CalibrationStream?
+  private var graph: ModelGraph
+  let selection: CalibrationSelection?
+  private(set) var outcomes: [StructuredPruning.Outcome] = []
+
+  init(_ run: PruningRun, interpreter: Interpreter, spillingTo directory: URL) throws {
+    (self.run, self.interpreter) = (run, interpreter)
+    graph = try run.pruning.withoutHidden(run.model.graph, pool: interpreter.pool)
+    guard let plan = try run.calibration?.resolved(for: run.model.graph) else {
+      (selection, stream) = (nil, nil)
+      return
+    }
+    let evaluator = Evaluator(interpreter: interpreter, progress: run.progress).limited(to: run.settings.maximumMemory, batch: nil)
+    let found = try plan.selection(of: run.model, graph: run.model.graph, evaluator: evaluator, seed: 0)
+    selection = found
+    stream = try CalibrationStream(
+      windows: found.windows, of: graph, interpreter: interpreter, needs: [.calibration],
+      memoryLimit: run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20, spillingTo: directory)
+  }
+
+  /// Writes the checkpoint, and compares what is read again with what it was written from.
+  /// - Parameter sizes: the model in the sizes that it will have.
+  mutating func write(_ sizes: ModelGraph, to output: OutputDirectory) throws -> ModelBundle {
+    let model = run.model
+    let layout = try OutputLayout(model: model, graph: sizes, plan: [:], format: .compressedTensors)
+    let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
+    var digests: [TensorName: String] = [:]
+    func put(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
+      for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
+      digests[TensorName(entry.name)] = layout.expected(weight, as: entry).digest()
+    }
+    for (index, block) in graph.blocks.enumerated() {
+      try Interruption.check()
+      run.progress?(StageProgress(stage: "Pruning", completed: index, total: graph.blocks.count))
+      let (stream, whole) = (stream, graph.blocks[index])
+      outcomes += try run.pruning.prune(
+        index, of: &graph, calibration: { stream?.calibration(for: whole, at: index, sensitivity: nil) }, pool: interpreter.pool)
+      try stream?.advance(past: block, in: graph)
+      for id in graph.parameters(of: block) {
+        guard let entry = layout.parameters[id] else { continue }
+        guard graph[id].shape == entry.shape else {
+          throw RecipeError(entry.name, "became \(graph[id].shape) where \(entry.shape) was announced", kind: .badData)
+        }
+        try put(try graph[id].load(), entry)
+        graph[id].releasePages()
+        graph.release(id)
+      }
+    }
+    for entry in layout.extras { try put(try model.weights.load(entry.name), entry) }
+    run.progress?(StageProgress(stage: "Pruning", completed: graph.blocks.count, total: graph.blocks.count))
+    try writer.finish()
+    try output.write(try ArchitectureCatalog.configuration(model.configuration, resizedTo: sizes).text(), to: "config.json")
+    for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
+    let written = try ModelBundle(opening: output.partial.path)
+    for name in written.weights.names {
+      guard try written.weights.load(name).digest() == digests.removeValue(forKey: TensorName(name)) else {
+        throw RecipeError(name, "reads back other than it was written", remedy: "check the disk and run again", kind: .inputOutput)
+      }
+      written.weights.release(name)
+    }
+    guard digests.isEmpty else {
+      throw RecipeError(output.partial.path, "lacks weights that were written", remedy: "check the disk and run again", kind: .inputOutput)
+    }
+    return written
+  }
+}
