@@ -10,7 +10,7 @@ struct PruneCommand: ParsableCommand {
     discussion: """
       EXAMPLES
         deepseek-optimize prune --model M --output O --ratio 0.3 --calibration train.txt
-        deepseek-optimize prune --model M --mlp 0.4 --heads 0.25 --norm l2
+        deepseek-optimize prune --model M --mlp 0.4 --heads 0.25 --importance wanda --calibration train.txt
         deepseek-optimize prune --model M --hidden 0.2 --multiple 32 --dry-run
       """)
 
@@ -30,8 +30,12 @@ struct PruneCommand: ParsableCommand {
 
   @OptionGroup(title: "Repair") var calibration: CalibrationOptions
 
-  @Option(help: "What channels are judged by: l1, the sum of magnitudes of the weights that go with them, or l2. Default: l1.")
-  var norm = WeightNorm.l1
+  @Option(
+    help: """
+      What channels are judged by: l1, the sum of magnitudes of the weights that go with them; l2, of their squares; or wanda, of the weights that \
+      read them times what they read, which needs --calibration. Default: l1.
+      """)
+  var importance = ChannelImportance.l1
 
   @Option(help: "What the channels that stay are a multiple of. Default: 64.")
   var multiple = 64
@@ -49,10 +53,12 @@ struct PruneCommand: ParsableCommand {
   func run() throws {
     let bundle = try ModelBundle(opening: model.model)
     let pruning = StructuredPruning(
-      mlp: (mlp ?? ratio)?.value ?? 0, heads: (heads ?? ratio)?.value ?? 0, hidden: hidden?.value ?? 0, norm: norm, multiple: multiple)
+      mlp: (mlp ?? ratio)?.value ?? 0, heads: (heads ?? ratio)?.value ?? 0, hidden: hidden?.value ?? 0, importance: importance,
+      multiple: multiple)
     let settings = runOptions.run(bundle, Recipe(passes: []), defaultOutput: "\(bundle.name)-pruned").settings
     let run = PruningRun(
-      model: bundle, pruning: pruning, calibration: calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength), settings: settings,
+      model: bundle, pruning: pruning, calibration: calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength),
+      settings: settings,
       progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
     let plan = try run.plan()
     if dryRun || !runOptions.resources.json { Terminal.print(text(plan)) }
@@ -70,4 +76,4 @@ struct PruneCommand: ParsableCommand {
   }
 }
 
-extension WeightNorm: ExpressibleByArgument {}
+extension ChannelImportance: ExpressibleByArgument {}

@@ -154,7 +154,8 @@ import Testing
     let report = try CompressionReport(json: JSONValue(parsing: outcome.output))
     #expect(report.accuracy != nil && contents == ["small"])
     for arguments in [
-      ["--ratio", "1.5"], [], ["--mlp", "0.3", "--multiple", "0"], ["--ratio", "0.3", "--resume"], ["--norm", "l3", "--ratio", "0.1"],
+      ["--ratio", "1.5"], [], ["--mlp", "0.3", "--multiple", "0"], ["--ratio", "0.3", "--resume"],
+      ["--importance", "l3", "--ratio", "0.1"], ["--importance", "wanda", "--ratio", "0.3"],
     ] {
       expectRefusal(try runList(["deepseek-optimize", "prune"] + arguments), 64, leaving: ["small"])
     }

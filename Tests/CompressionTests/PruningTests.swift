@@ -84,7 +84,7 @@ import Testing
     #expect(try fixture.logits(graph, interpreter) != wanted && pruned.parameterCount < graph.parameterCount)
   }
 
-  @Test(arguments: WeightNorm.allCases) func scoresAreNormsOfWhatGoes(_ norm: WeightNorm) throws {
+  @Test(arguments: [ChannelImportance.l1, .l2]) func scoresAreNormsOfWhatGoes(_ norm: ChannelImportance) throws {
     let graph = try DecoderFixture().graph()
     for dimension in try graph.channelDimensions() {
       var expected = [Double](repeating: 0, count: dimension.units)
@@ -107,7 +107,7 @@ import Testing
     let pruning = StructuredPruning(mlp: 0.5, multiple: 4)
     let pruned = try pruning.applied(to: graph, pool: interpreter.pool)
     for dimension in try dimensions(graph, .mlp) {
-      let scores = try WeightNorm.l1.scores(of: dimension, in: graph, pool: interpreter.pool)
+      let scores = try ChannelImportance.l1.scores(of: dimension, in: graph, pool: interpreter.pool)
       let kept = Set(StructuredPruning.largest(20, of: scores))
       let least = scores.indices.filter { !kept.contains($0) }.map { scores[$0] }.max() ?? 0
       #expect(kept.count == 20 && kept.allSatisfy { scores[$0] >= least })

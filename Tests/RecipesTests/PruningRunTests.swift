@@ -8,16 +8,19 @@ import Testing
 
   init() throws { directory = try TemporaryDirectory() }
 
-  private func run(_ pruning: StructuredPruning, to name: String, threads: Int = 2) throws -> CompressionReport {
+  private func run(_ pruning: StructuredPruning, to name: String, threads: Int = 2, isRepaired: Bool = false) throws -> CompressionReport {
     var settings = RunSettings(output: URL(fileURLWithPath: directory.path(name)))
     settings.evaluation = EvaluationSettings(context: 64, tokens: 2048)
     settings.threads = threads
-    return try PruningRun(model: ModelBundle(opening: "demo"), pruning: pruning, settings: settings).execute()
+    return try PruningRun(
+      model: ModelBundle(opening: "demo"), pruning: pruning,
+      calibration: isRepaired ? CalibrationPlan(text: "demo", samples: 64, sequenceLength: 64) : nil, settings: settings
+    ).execute()
   }
 
   @Test(arguments: [
     StructuredPruning(mlp: 0.3), StructuredPruning(heads: 0.5), StructuredPruning(hidden: 0.25, multiple: 32),
-    StructuredPruning(mlp: 0.5, heads: 0.5, hidden: 0.5, norm: .l2, multiple: 16),
+    StructuredPruning(mlp: 0.5, heads: 0.5, hidden: 0.5, importance: .l2, multiple: 16),
   ])
   func whatWasAnnouncedIsWhatIsThere(_ pruning: StructuredPruning) throws {
     let model = try ModelBundle(opening: "demo")
@@ -38,10 +41,32 @@ import Testing
     #expect(try CompressionReport(json: report.json) == report)
   }
 
-  @Test func threadsDoNotChangeAByte() throws {
-    for threads in [1, 3] { _ = try run(StructuredPruning(mlp: 0.4, heads: 0.5), to: "out\(threads)", threads: threads) }
+  @Test(arguments: [false, true]) func threadsDoNotChangeAByte(_ isRepaired: Bool) throws {
+    for threads in [1, 3] {
+      _ = try run(StructuredPruning(mlp: 0.4, heads: 0.5), to: "out\(threads)", threads: threads, isRepaired: isRepaired)
+    }
     let files = [1, 3].map { URL(fileURLWithPath: directory.path("out\($0)/model.safetensors")) }
     #expect(try Data(contentsOf: files[0]) == Data(contentsOf: files[1]))
+  }
+
+  /// Repair takes at least half of what removal costs, and the report has the errors of every layer.
+  @Test(arguments: [StructuredPruning(mlp: 0.3, multiple: 1), StructuredPruning(mlp: 0.3, importance: .wanda, multiple: 1)])
+  func repairHelps(_ pruning: StructuredPruning) throws {
+    var plain = pruning
+    plain.importance = .l1
+    let before = try #require(try run(plain, to: "plain").accuracy?.klDivergence?.mean)
+    let report = try run(pruning, to: "repaired", isRepaired: true)
+    let after = try #require(report.accuracy?.klDivergence?.mean)
+    #expect(after < 0.5 * before, "\(before) to \(after)")
+    let dimensions = try #require(report.pruning?.dimensions)
+    #expect(dimensions.count == 4 && dimensions.allSatisfy { $0.errorAfter ?? 1 < $0.errorBefore ?? 0 })
+    #expect(report.inputs?.calibrationSHA256 != nil && (try? CompressionReport(json: report.json)) == report)
+  }
+
+  @Test func activationsNeedText() throws {
+    let error = #expect(throws: RecipeError.self) { try run(StructuredPruning(mlp: 0.3, importance: .wanda), to: "out") }
+    #expect(error?.kind == .usage && directory.contents.isEmpty)
+    #expect(throws: CompressionError.self) { try run(StructuredPruning(hidden: 0.5, importance: .wanda), to: "out", isRepaired: true) }
   }
 
   @Test func whatRemovesNothingIsRefused() throws {

@@ -4,12 +4,33 @@ import Execution
 import ModelGraph
 import Tensors
 
-/// How much a unit of a dimension matters, by its weights alone: a norm over everything that goes when it goes.
-public enum WeightNorm: String, Codable, Sendable, Hashable, CaseIterable {
-  /// The sum of magnitudes.
+/// How much a unit of a dimension matters.
+public enum ChannelImportance: String, Codable, Sendable, Hashable, CaseIterable {
+  /// The sum of magnitudes of all weights that go with it.
   case l1
-  /// The sum of squares.
+  /// The sum of their squares.
   case l2
+  /// The sum of magnitudes of the weights that read it, each times the root mean square of what they read (Wanda, Sun et al. 2023, as a whole
+  /// for structures: Wanda-sp, An et al. 2023). Needs text.
+  case wanda
+
+  /// Whether it looks at activations.
+  public var needsText: Bool { self == .wanda }
+
+  /// The same by what text sends through the block.
+  func scores(of dimension: ChannelDimension, in graph: ModelGraph, _ calibration: BlockCalibration) throws -> [Double] {
+    var scores = [Double](repeating: 0, count: dimension.units)
+    let statistics = try calibration.statistics(.gram, in: graph)
+    for member in dimension.members where member.axis == 1 {
+      guard let node = graph.linears(of: calibration.block).first(where: { $0.weight == member.parameter })?.node,
+        let read = statistics[node.inputs[0]]?.meanSquare
+      else { continue }
+      for (index, sum) in Self.l1.columnSums(try Matrix(graph[member.parameter])).enumerated() {
+        scores[index / member.unitWidth] += sum * Double(read[index]).squareRoot()
+      }
+    }
+    return scores
+  }
 
   /// - Returns: for every unit of the dimension, the sum over its members of the weights' magnitudes or squares.
   /// - Throws: for weights that are quantized or no numbers.

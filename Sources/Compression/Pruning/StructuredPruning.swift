@@ -15,12 +15,14 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
   /// The share of the width of the residual stream that goes.
   public var hidden = 0.0
   /// What channels are judged by.
-  public var norm = WeightNorm.l1
+  public var importance = ChannelImportance.l1
   /// What the channels that stay are a multiple of; heads are whole in any case.
   public var multiple = 64
 
-  public init(mlp: Double = 0, heads: Double = 0, hidden: Double = 0, norm: WeightNorm = .l1, multiple: Int = 64) {
-    (self.mlp, self.heads, self.hidden, self.norm, self.multiple) = (mlp, heads, hidden, norm, multiple)
+  public init(
+    mlp: Double = 0, heads: Double = 0, hidden: Double = 0, importance: ChannelImportance = .l1, multiple: Int = 64
+  ) {
+    (self.mlp, self.heads, self.hidden, self.importance, self.multiple) = (mlp, heads, hidden, importance, multiple)
   }
 
   /// The share that goes of a kind of dimension.
@@ -50,6 +52,9 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
       let ratio = ratio(of: kind)
       try check(ratio.isFinite && (0..<1).contains(ratio), kind.rawValue, "\(ratio) is not a share from 0 to below 1")
     }
+    try check(
+      hidden == 0 || !importance.needsText, "importance", "\(importance.rawValue) says nothing of the width of the residual stream",
+      "use l1 or l2, or leave --hidden out")
     try check((1...65_536).contains(multiple), "multiple", "\(multiple) is not from 1 to 65536")
     try check(mlp > 0 || heads > 0 || hidden > 0, "ratio", "removes nothing", "give --ratio, --mlp, --heads or --hidden")
     if let parameter = graph.parameters.first(where: \.isQuantized) {
@@ -65,7 +70,7 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
 
   /// The units of a dimension that stay.
   func units(of dimension: ChannelDimension, in graph: ModelGraph, pool: ThreadPool) throws -> [Int] {
-    Self.largest(kept(of: dimension), of: try norm.scores(of: dimension, in: graph, pool: pool))
+    Self.largest(kept(of: dimension), of: try importance.scores(of: dimension, in: graph, pool: pool))
   }
 
   /// The model without the features of the residual stream that go; the dimensions of single blocks are left to ``prune(_:of:of:calibration:pool:)``.
@@ -91,8 +96,18 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
     var outcomes: [Outcome] = []
     let sizes = try sizes(of: graph).filter { $0.dimension.block == index }
     for (dimension, count) in sizes.sorted(by: { $0.dimension.kind == .heads && $1.dimension.kind != .heads }) {
-      let units = try units(of: dimension, in: graph, pool: pool)
-      let repaired = try calibration().map { try repairs(dimension, keeping: units, in: graph, $0, pool) }
+      let seen = calibration()
+      let units: [Int]
+      if importance.needsText {
+        guard let seen else {
+          throw CompressionError(
+            "\(Self.identifier): importance", "\(importance.rawValue) needs text", remedy: "give --calibration FILE", kind: .usage)
+        }
+        units = Self.largest(count, of: try importance.scores(of: dimension, in: graph, seen))
+      } else {
+        units = try self.units(of: dimension, in: graph, pool: pool)
+      }
+      let repaired = try seen.map { try repairs(dimension, keeping: units, in: graph, $0, pool) }
       graph = try graph.keeping([(dimension, units)]) { SlicedWeights($0) }
       var errors: (before: Double, after: Double)?
       for (id, outcome) in repaired ?? [:] {

@@ -63,6 +63,11 @@ public struct PruningRun {
     }
     let smaller = try model.graph.keeping(sizes.map { ($0.dimension, Array(0..<$0.kept)) }) { SlicedWeights($0) }
     _ = try ArchitectureCatalog.configuration(model.configuration, resizedTo: smaller)
+    if pruning.importance.needsText, calibration == nil {
+      throw RecipeError(
+        "importance", "\(pruning.importance.rawValue) looks at activations, which takes text", remedy: "give --calibration FILE",
+        kind: .usage)
+    }
     if let calibration { _ = try calibration.resolved(for: model.graph) }
     _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
     try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
@@ -80,6 +85,7 @@ public struct PruningRun {
     var work = try PruningWork(self, interpreter: interpreter, spillingTo: output.partial)
     let written = try work.write(plan.graph, to: output)
     var report = try makeReport(written, evaluation, work.selection)
+    report.pruning = work.section
     report.resources = ResourceMeter.resources(
       since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,
       threads: interpreter.pool.threads)
@@ -93,7 +99,9 @@ public struct PruningRun {
     [model.directory] + model.checkpoint.files + (calibration.map { [$0.file] } ?? []) + (settings.evaluation.map { [$0.text] } ?? [])
   }
 
-  private func makeReport(_ written: ModelBundle, _ evaluation: MeasurementPlan?, _ selection: CalibrationSelection?) throws -> CompressionReport {
+  private func makeReport(_ written: ModelBundle, _ evaluation: MeasurementPlan?, _ selection: CalibrationSelection?) throws
+    -> CompressionReport
+  {
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))

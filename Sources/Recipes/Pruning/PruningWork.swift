@@ -7,6 +7,7 @@ import Execution
 import Formats
 import Foundation
 import ModelGraph
+import Reporting
 import StructuredData
 import Tensors
 
@@ -16,11 +17,14 @@ struct PruningWork {
   private let interpreter: Interpreter
   private let stream: CalibrationStream?
   private var graph: ModelGraph
+  /// The dimensions that run through the whole model and became smaller.
+  private let hidden: [ChannelDimension]
   let selection: CalibrationSelection?
   private(set) var outcomes: [StructuredPruning.Outcome] = []
 
   init(_ run: PruningRun, interpreter: Interpreter, spillingTo directory: URL) throws {
     (self.run, self.interpreter) = (run, interpreter)
+    hidden = try run.pruning.sizes(of: run.model.graph).map(\.dimension).filter { $0.block == nil }
     graph = try run.pruning.withoutHidden(run.model.graph, pool: interpreter.pool)
     guard let plan = try run.calibration?.resolved(for: run.model.graph) else {
       (selection, stream) = (nil, nil)
@@ -32,6 +36,22 @@ struct PruningWork {
     stream = try CalibrationStream(
       windows: found.windows, of: graph, interpreter: interpreter, needs: [.calibration],
       memoryLimit: run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20, spillingTo: directory)
+  }
+
+  /// What the report says of it.
+  var section: CompressionReport.Pruning {
+    let source = run.model.graph
+    let whole = hidden.map {
+      CompressionReport.Pruning.Dimension(name: "model", kind: $0.kind.rawValue, units: $0.units, kept: run.pruning.kept(of: $0))
+    }
+    return CompressionReport.Pruning(
+      parameters: source.parameterCount, keptParameters: graph.parameterCount,
+      dimensions: whole
+        + outcomes.map { outcome in
+          .init(
+            name: outcome.dimension.block.map { source.blocks[$0].name } ?? "model", kind: outcome.dimension.kind.rawValue,
+            units: outcome.dimension.units, kept: outcome.kept, errorBefore: outcome.errors?.before, errorAfter: outcome.errors?.after)
+        })
   }
 
   /// Writes the checkpoint, and compares what is read again with what it was written from.

@@ -29,7 +29,7 @@ struct ReportPage {
 
   var body: String {
     notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + training + size + accuracy + activations
-      + keyValueCache + calibration + allocation + layers + speed + gates + identity
+      + keyValueCache + calibration + allocation + pruning + layers + speed + gates + identity
   }
 
   var footer: String {

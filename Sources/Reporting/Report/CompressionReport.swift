@@ -27,6 +27,8 @@ public struct CompressionReport: Sendable, Equatable {
   public var keyValueCache: KeyValueCache?
   /// How the bits of the layers were chosen; nil when they were given. An extension of schema 1.
   public var allocation: Allocation?
+  /// What was left out.
+  public var pruning: Pruning?
   /// One entry for each compressed weight matrix, in model order; nil when layers were not measured.
   public var layers: [Layer]?
   public var speed: Speed?
@@ -39,7 +41,7 @@ public struct CompressionReport: Sendable, Equatable {
     tool: Tool, model: Model, recipe: [JSONValue] = [], inputs: Inputs? = nil, outputs: [OutputFile] = [],
     calibration: Calibration? = nil, training: Training? = nil, size: Size? = nil,
     accuracy: Accuracy? = nil, activations: [ActivationForm]? = nil, keyValueCache: KeyValueCache? = nil,
-    allocation: Allocation? = nil, layers: [Layer]? = nil, speed: Speed? = nil,
+    allocation: Allocation? = nil, pruning: Pruning? = nil, layers: [Layer]? = nil, speed: Speed? = nil,
     resources: Resources? = nil, gates: [Gate] = [], warnings: [String] = []
   ) {
     self.tool = tool
@@ -54,6 +56,7 @@ public struct CompressionReport: Sendable, Equatable {
     self.activations = activations
     self.keyValueCache = keyValueCache
     self.allocation = allocation
+    self.pruning = pruning
     self.layers = layers
     self.speed = speed
     self.resources = resources
@@ -87,7 +90,7 @@ public struct CompressionReport: Sendable, Equatable {
       accuracy: try reader.section("accuracy"),
       activations: try reader.sections("activations"),
       keyValueCache: try reader.section("keyValueCache"),
-      allocation: try reader.section("allocation"),
+      allocation: try reader.section("allocation"), pruning: try reader.section("pruning"),
       layers: try reader.sections("layers"),
       speed: try reader.section("speed"),
       resources: try reader.section("resources"),
@@ -111,6 +114,7 @@ public struct CompressionReport: Sendable, Equatable {
     writer.set("activations", activations)
     writer.set("keyValueCache", keyValueCache)
     writer.set("allocation", allocation)
+    writer.set("pruning", pruning)
     writer.set("layers", layers)
     writer.set("speed", speed)
     writer.set("resources", resources)

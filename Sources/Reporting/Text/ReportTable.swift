@@ -9,7 +9,9 @@ public struct ReportTable: Sendable {
   /// The table; ends in a line break.
   public func text(style: TextStyle = .plain) -> String {
     var lines = heading(style)
-    for section in [training, size, accuracy, activations, keyValueCache, calibration, allocation, speed, layers, gates, resources] {
+    for section in [
+      training, pruning, size, accuracy, activations, keyValueCache, calibration, allocation, speed, layers, gates, resources,
+    ] {
       guard let section, !section.lines.isEmpty else { continue }
       lines += ["", style.paint(section.title, .heading)] + section.lines.map { $0(style) }.joined()
     }
