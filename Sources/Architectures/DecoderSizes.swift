@@ -29,8 +29,19 @@ struct DecoderSizes {
   }
 
   /// A configuration with these sizes; what else it says stays.
-  func written(into configuration: JSONObject) -> JSONObject {
+  /// - Parameter layers: those that are left of the configuration's; nil for all.
+  func written(into configuration: JSONObject, keeping layers: [Int]?) -> JSONObject {
     var result = configuration
+    if let layers {
+      result["num_hidden_layers"] = .integer(Int64(layers.count))
+      // What is said layer by layer goes with the layer.
+      if let types = configuration["layer_types"]?.array {
+        result["layer_types"] = .array(layers.compactMap { types.indices.contains($0) ? types[$0] : nil })
+      }
+      if let first = configuration["max_window_layers"]?.integer {
+        result["max_window_layers"] = .integer(Int64(layers.count { $0 < first }))
+      }
+    }
     for (key, size) in found.sorted(by: { $0.key < $1.key }) { result[key] = .integer(Int64(size)) }
     return result
   }
@@ -38,7 +49,10 @@ struct DecoderSizes {
 
 extension ArchitectureCatalog {
   /// The configuration of a model whose sizes were changed.
-  public static func configuration(_ configuration: JSONValue, resizedTo graph: ModelGraph) throws(GraphError) -> JSONValue {
-    .object(try DecoderSizes(of: graph).written(into: configuration.object ?? [:]))
+  /// - Parameter layers: the numbers of the layers that are left; nil for all.
+  public static func configuration(
+    _ configuration: JSONValue, resizedTo graph: ModelGraph, keeping layers: [Int]? = nil
+  ) throws(GraphError) -> JSONValue {
+    .object(try DecoderSizes(of: graph).written(into: configuration.object ?? [:], keeping: layers))
   }
 }

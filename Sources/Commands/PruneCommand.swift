@@ -28,6 +28,9 @@ struct PruneCommand: ParsableCommand {
   @Option(help: "The share of the width of the residual stream.")
   var hidden: Share?
 
+  @Option(help: "How many layers go: those that change least what passes through them. Needs --calibration.")
+  var layers: Int?
+
   @OptionGroup(title: "Repair") var calibration: CalibrationOptions
 
   @Option(
@@ -53,7 +56,8 @@ struct PruneCommand: ParsableCommand {
   func run() throws {
     let bundle = try ModelBundle(opening: model.model)
     let pruning = StructuredPruning(
-      mlp: (mlp ?? ratio)?.value ?? 0, heads: (heads ?? ratio)?.value ?? 0, hidden: hidden?.value ?? 0, importance: importance,
+      mlp: (mlp ?? ratio)?.value ?? 0, heads: (heads ?? ratio)?.value ?? 0, hidden: hidden?.value ?? 0, layers: layers ?? 0,
+      importance: importance,
       multiple: multiple)
     let settings = runOptions.run(bundle, Recipe(passes: []), defaultOutput: "\(bundle.name)-pruned").settings
     let run = PruningRun(

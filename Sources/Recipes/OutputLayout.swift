@@ -41,6 +41,8 @@ struct OutputLayout {
         scaleType: parameter.scaleType ?? Self.scaleType(of: parameter.name, model), format)
     }
     var extras: [Entry] = []
+    // A parameter that the graph no longer has is none that is passed on.
+    known.formUnion(model.graph.parameters.map { TensorName($0.name) })
     for name in model.weights.names where !known.contains(TensorName(name)) {
       guard let found = model.weights.describe(name) else { continue }
       extras.append(

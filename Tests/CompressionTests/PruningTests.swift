@@ -116,6 +116,27 @@ import Testing
     #expect(StructuredPruning.largest(2, of: [1, 3, 3, 3]) == [1, 2])
   }
 
+  /// A layer that adds nothing can go: the others compute what they did, under the first names.
+  @Test(arguments: [0, 1]) func layersThatAddNothingCanGo(_ layer: Int) throws {
+    let fixture = DecoderFixture()
+    var graph = try fixture.graph()
+    for id in graph.parameterIDs where ["layers.\(layer).o.weight", "layers.\(layer).down.weight"].contains(graph[id].name) {
+      try graph.replace(id, with: .dense(Tensor([Float](repeating: 0, count: graph[id].shape.elementCount), shape: graph[id].shape)))
+    }
+    #expect(graph.layerBlocks == [1, 2])
+    let influences = try LayerInfluence.measure(
+      graph, windows: fixture.windows, interpreter: interpreter, memoryLimit: 1 << 30, spillingTo: FileManager.default.temporaryDirectory
+    ) { _, _ in }
+    #expect(influences.count == 2 && abs(influences[layer + 1] ?? 1) < 1e-6 && influences[2 - layer] ?? 0 > 1e-3)
+    let (pruned, removed) = try StructuredPruning(layers: 1).withoutLayers(graph, influences: influences)
+    #expect(removed == [layer + 1] && pruned.blocks.map(\.name) == ["embed", "layers.0", "head"])
+    #expect(pruned.parameters.allSatisfy { !$0.name.hasPrefix("layers.1") } && pruned.nodes.allSatisfy { !$0.scope.hasPrefix("layers.1") })
+    let (found, wanted) = (try fixture.logits(pruned, interpreter), try fixture.logits(graph, interpreter))
+    #expect(found == wanted)
+    #expect(throws: GraphError.self) { try graph.removingLayers([1, 2]) { RenamedWeights($0) } }
+    #expect(throws: GraphError.self) { try graph.removingLayers([0]) { RenamedWeights($0) } }
+  }
+
   @Test func sizesAreMultiples() throws {
     let graph = try DecoderFixture().graph()
     func kept(_ pruning: StructuredPruning) throws -> [ChannelDimension.Kind: Int] {
@@ -134,6 +155,7 @@ import Testing
     let graph = try DecoderFixture().graph()
     for pruning in [
       StructuredPruning(), StructuredPruning(mlp: 1), StructuredPruning(heads: -0.1), StructuredPruning(hidden: .nan),
+      StructuredPruning(layers: 2), StructuredPruning(layers: -1),
       StructuredPruning(mlp: 0.5, multiple: 0),
     ] {
       #expect(throws: CompressionError.self) { try pruning.applied(to: graph, pool: interpreter.pool) }

@@ -29,7 +29,8 @@ FAMILIES = {
   "llama": lambda v: LlamaConfig(vocab_size=v, tie_word_embeddings=False, **SIZES),
   "llama-biases-tied": lambda v: LlamaConfig(vocab_size=v, tie_word_embeddings=True, attention_bias=True, mlp_bias=True, **SIZES),
   "mistral": lambda v: MistralConfig(vocab_size=v, sliding_window=16, **SIZES),
-  "qwen2": lambda v: Qwen2Config(vocab_size=v, tie_word_embeddings=True, **SIZES),
+  "qwen2": lambda v: Qwen2Config(
+    vocab_size=v, tie_word_embeddings=True, use_sliding_window=True, sliding_window=16, max_window_layers=1, **SIZES),
   "qwen3": lambda v: Qwen3Config(vocab_size=v, head_dim=24, **SIZES),
 }
 WAYS = [
@@ -37,6 +38,10 @@ WAYS = [
   for kind in ["--mlp", "--heads", "--hidden", "--ratio"]
   for ratio in [0.1, 0.25, 0.5]
   for more in ([], ["--calibration", "TEXT", "--calibration-samples", "8"])
+] + [
+  ["--layers", str(count)] + more + ["--calibration", "TEXT", "--calibration-samples", "8"]
+  for count in [1, 2]
+  for more in ([], ["--ratio", "0.25"])
 ]
 
 

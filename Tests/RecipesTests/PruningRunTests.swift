@@ -63,6 +63,18 @@ import Testing
     #expect(report.inputs?.calibrationSHA256 != nil && (try? CompressionReport(json: report.json)) == report)
   }
 
+  /// Layers go, others are renumbered, and nothing of the old ones is left behind.
+  @Test func layersGo() throws {
+    let report = try run(StructuredPruning(mlp: 0.3, layers: 2), to: "out", isRepaired: true)
+    let pruned = try ModelBundle(opening: directory.path("out"))
+    #expect(pruned.configuration["num_hidden_layers"]?.integer == 2 && pruned.graph.layerBlocks.count == 2)
+    #expect(pruned.weights.names.count == pruned.graph.parameters.count)
+    let dimensions = try #require(report.pruning?.dimensions)
+    #expect(dimensions.filter { $0.kind == "layer" }.count == 2 && dimensions.filter { $0.kind == "mlp" }.count == 2)
+    #expect(report.pruning?.keptParameters == pruned.graph.parameterCount)
+    #expect(throws: RecipeError.self) { try run(StructuredPruning(layers: 1), to: "other") }
+  }
+
   @Test func activationsNeedText() throws {
     let error = #expect(throws: RecipeError.self) { try run(StructuredPruning(mlp: 0.3, importance: .wanda), to: "out") }
     #expect(error?.kind == .usage && directory.contents.isEmpty)

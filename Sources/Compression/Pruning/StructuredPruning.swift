@@ -14,15 +14,18 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
   public var heads = 0.0
   /// The share of the width of the residual stream that goes.
   public var hidden = 0.0
+  /// How many layers go: those that change least what passes through them. Needs text.
+  public var layers = 0
   /// What channels are judged by.
   public var importance = ChannelImportance.l1
   /// What the channels that stay are a multiple of; heads are whole in any case.
   public var multiple = 64
 
   public init(
-    mlp: Double = 0, heads: Double = 0, hidden: Double = 0, importance: ChannelImportance = .l1, multiple: Int = 64
+    mlp: Double = 0, heads: Double = 0, hidden: Double = 0, layers: Int = 0, importance: ChannelImportance = .l1, multiple: Int = 64
   ) {
-    (self.mlp, self.heads, self.hidden, self.importance, self.multiple) = (mlp, heads, hidden, importance, multiple)
+    (self.mlp, self.heads, self.hidden, self.layers) = (mlp, heads, hidden, layers)
+    (self.importance, self.multiple) = (importance, multiple)
   }
 
   /// The share that goes of a kind of dimension.
@@ -56,7 +59,10 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
       hidden == 0 || !importance.needsText, "importance", "\(importance.rawValue) says nothing of the width of the residual stream",
       "use l1 or l2, or leave --hidden out")
     try check((1...65_536).contains(multiple), "multiple", "\(multiple) is not from 1 to 65536")
-    try check(mlp > 0 || heads > 0 || hidden > 0, "ratio", "removes nothing", "give --ratio, --mlp, --heads or --hidden")
+    let most = graph.layerBlocks.count - 1
+    try check((0...max(0, most)).contains(layers), "layers", "\(layers) is not from 0 to \(most)", "leave one layer at least")
+    try check(
+      mlp > 0 || heads > 0 || hidden > 0 || layers > 0, "ratio", "removes nothing", "give --ratio, --mlp, --heads, --hidden or --layers")
     if let parameter = graph.parameters.first(where: \.isQuantized) {
       throw CompressionError(
         parameter.name, "is quantized: its channels cannot be removed", remedy: "start from the unquantized model", kind: .usage)
@@ -86,6 +92,17 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
     package let kept: Int
     /// The squared error of the outputs of the layers that read it over their square, before and after the repair; nil without one.
     package let errors: (before: Double, after: Double)?
+  }
+
+  /// Whether it looks at activations.
+  public var needsText: Bool { layers > 0 || importance.needsText }
+
+  /// The model without the layers of least influence.
+  /// - Returns: and these, by their blocks.
+  package func withoutLayers(_ graph: ModelGraph, influences: [Int: Double]) throws -> (graph: ModelGraph, removed: Set<Int>) {
+    let order = graph.layerBlocks.sorted { (influences[$0] ?? .infinity, $0) < (influences[$1] ?? .infinity, $1) }
+    let removed = Set(order.prefix(layers))
+    return removed.isEmpty ? (graph, []) : (try graph.removingLayers(removed) { RenamedWeights($0) }, removed)
   }
 
   /// Removes what goes of a block: heads first, then channels, so that these are repaired for what enters them then.

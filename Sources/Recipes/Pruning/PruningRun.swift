@@ -49,7 +49,7 @@ public struct PruningRun {
   public func plan() throws -> Plan {
     try pruning.validate(for: model.graph)
     let sizes = try pruning.sizes(of: model.graph)
-    guard !sizes.isEmpty else {
+    guard !sizes.isEmpty || pruning.layers > 0 else {
       throw RecipeError(
         "prune", "would remove nothing: the share is less than half a step of --multiple", remedy: "use a smaller --multiple", kind: .usage)
     }
@@ -61,11 +61,14 @@ public struct PruningRun {
         dimensions.append(.init(kind: dimension.kind, units: dimension.units, kept: kept, count: 1))
       }
     }
-    let smaller = try model.graph.keeping(sizes.map { ($0.dimension, Array(0..<$0.kept)) }) { SlicedWeights($0) }
+    // Which layers go is not known yet; all are alike in their sizes.
+    let shallower = try pruning.withoutLayers(model.graph, influences: [:]).graph
+    let smaller = try shallower.keeping(pruning.sizes(of: shallower).map { ($0.dimension, Array(0..<$0.kept)) }) { SlicedWeights($0) }
     _ = try ArchitectureCatalog.configuration(model.configuration, resizedTo: smaller)
-    if pruning.importance.needsText, calibration == nil {
+    if pruning.needsText, calibration == nil {
       throw RecipeError(
-        "importance", "\(pruning.importance.rawValue) looks at activations, which takes text", remedy: "give --calibration FILE",
+        "prune", "looks at activations for \(pruning.layers > 0 ? "--layers" : "--importance"), which takes text",
+        remedy: "give --calibration FILE",
         kind: .usage)
     }
     if let calibration { _ = try calibration.resolved(for: model.graph) }

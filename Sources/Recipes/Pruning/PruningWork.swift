@@ -19,23 +19,35 @@ struct PruningWork {
   private var graph: ModelGraph
   /// The dimensions that run through the whole model and became smaller.
   private let hidden: [ChannelDimension]
+  /// The layers that are gone, by their blocks in the source.
+  private let removed: Set<Int>
   let selection: CalibrationSelection?
   private(set) var outcomes: [StructuredPruning.Outcome] = []
 
   init(_ run: PruningRun, interpreter: Interpreter, spillingTo directory: URL) throws {
     (self.run, self.interpreter) = (run, interpreter)
     hidden = try run.pruning.sizes(of: run.model.graph).map(\.dimension).filter { $0.block == nil }
-    graph = try run.pruning.withoutHidden(run.model.graph, pool: interpreter.pool)
     guard let plan = try run.calibration?.resolved(for: run.model.graph) else {
-      (selection, stream) = (nil, nil)
+      graph = try run.pruning.withoutHidden(run.model.graph, pool: interpreter.pool)
+      (selection, stream, removed) = (nil, nil, [])
       return
     }
     let evaluator = Evaluator(interpreter: interpreter, progress: run.progress).limited(to: run.settings.maximumMemory, batch: nil)
     let found = try plan.selection(of: run.model, graph: run.model.graph, evaluator: evaluator, seed: 0)
     selection = found
+    let limit = run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20
+    let influences =
+      run.pruning.layers == 0
+      ? [:]
+      : try LayerInfluence.measure(
+        run.model.graph, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory
+      ) { done, total in run.progress?(StageProgress(stage: "Judging layers", completed: done, total: total)) }
+    let shallower = try run.pruning.withoutLayers(run.model.graph, influences: influences)
+    removed = shallower.removed
+    graph = try run.pruning.withoutHidden(shallower.graph, pool: interpreter.pool)
     stream = try CalibrationStream(
       windows: found.windows, of: graph, interpreter: interpreter, needs: [.calibration],
-      memoryLimit: run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20, spillingTo: directory)
+      memoryLimit: limit, spillingTo: directory)
   }
 
   /// What the report says of it.
@@ -46,10 +58,10 @@ struct PruningWork {
     }
     return CompressionReport.Pruning(
       parameters: source.parameterCount, keptParameters: graph.parameterCount,
-      dimensions: whole
+      dimensions: removed.sorted().map { .init(name: source.blocks[$0].name, kind: "layer", units: 1, kept: 0) } + whole
         + outcomes.map { outcome in
           .init(
-            name: outcome.dimension.block.map { source.blocks[$0].name } ?? "model", kind: outcome.dimension.kind.rawValue,
+            name: outcome.dimension.block.map { graph.blocks[$0].name } ?? "model", kind: outcome.dimension.kind.rawValue,
             units: outcome.dimension.units, kept: outcome.kept, errorBefore: outcome.errors?.before, errorAfter: outcome.errors?.after)
         })
   }
@@ -85,7 +97,10 @@ struct PruningWork {
     for entry in layout.extras { try put(try model.weights.load(entry.name), entry) }
     run.progress?(StageProgress(stage: "Pruning", completed: graph.blocks.count, total: graph.blocks.count))
     try writer.finish()
-    try output.write(try ArchitectureCatalog.configuration(model.configuration, resizedTo: sizes).text(), to: "config.json")
+    let kept = model.graph.layerBlocks.enumerated().filter { !removed.contains($0.element) }.map(\.offset)
+    try output.write(
+      try ArchitectureCatalog.configuration(model.configuration, resizedTo: sizes, keeping: removed.isEmpty ? nil : kept).text(),
+      to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     let written = try ModelBundle(opening: output.partial.path)
     for name in written.weights.names {
