@@ -50,6 +50,9 @@ struct PruneCommand: ParsableCommand {
 
   func validate() throws {
     if runOptions.destination.resume { throw ValidationError("--resume: a pruning is not resumed; run it again") }
+    if ratio != nil, mlp != nil, heads != nil {
+      throw ValidationError("--ratio is for what --mlp and --heads do not say, and both are given: leave it out")
+    }
     try runOptions.checkDivergenceGate(isBudget: false)
   }
 

@@ -63,7 +63,7 @@ struct ReportBuilder {
       }
     }
     report.layers = records.isEmpty ? nil : layers(meter)
-    report.gates = try gates(report.accuracy)
+    report.gates = run.settings.gates.results(report.accuracy)
     return report
   }
 
@@ -171,18 +171,6 @@ struct ReportBuilder {
     return .init(
       prefillTokensPerSecond: .init(reference: results[0].prefill, compressed: results[1].prefill),
       decodeTokensPerSecond: .init(reference: results[0].decode, compressed: results[1].decode))
-  }
-
-  private func gates(_ accuracy: CompressionReport.Accuracy?) throws -> [CompressionReport.Gate] {
-    let limits = run.settings.gates
-    // A gate without a figure is a gate that was missed.
-    func gate(_ name: String, _ limit: Double?, _ value: Double?) -> CompressionReport.Gate? {
-      limit.map { .init(name: name, limit: $0, value: value, passed: (value ?? .infinity) <= $0) }
-    }
-    return [
-      gate("perplexity increase", limits.maximumPerplexityIncrease, accuracy?.perplexityRatio.map { $0 - 1 }),
-      gate("mean KL divergence", limits.maximumKLDivergence, accuracy?.klDivergence?.mean),
-    ].compactMap { $0 }
   }
 }
 

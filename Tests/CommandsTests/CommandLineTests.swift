@@ -153,8 +153,14 @@ import Testing
     #expect(outcome.status == 0, "\(outcome.error)")
     let report = try CompressionReport(json: JSONValue(parsing: outcome.output))
     #expect(report.accuracy != nil && contents == ["small"])
+    let missed = try run(
+      "deepseek-optimize", "prune", "--ratio", "0.3", "--output", "small", "--overwrite", "--eval-tokens", "1024", "--max-kl", "0.0001",
+      "--json",
+      "--quiet")
+    #expect(missed.status == 2 && missed.error.contains("a gate was missed"), "\(missed.error)")
     for arguments in [
-      ["--ratio", "1.5"], [], ["--mlp", "0.3", "--multiple", "0"], ["--ratio", "0.3", "--resume"],
+      ["--ratio", "1.5"], ["--ratio", "0.3", "--mlp", "0.1", "--heads", "0.5"], [], ["--mlp", "0.3", "--multiple", "0"],
+      ["--ratio", "0.3", "--resume"],
       ["--importance", "l3", "--ratio", "0.1"], ["--importance", "wanda", "--ratio", "0.3"],
     ] {
       expectRefusal(try runList(["deepseek-optimize", "prune"] + arguments), 64, leaving: ["small"])

@@ -168,3 +168,13 @@ import Testing
     }
   }
 }
+
+extension StructuredPruning {
+  /// What a run does, block by block, without text.
+  fileprivate func applied(to graph: ModelGraph, pool: ThreadPool) throws -> ModelGraph {
+    try validate(for: graph)
+    var result = try withoutHidden(graph, pool: pool)
+    for index in result.blocks.indices { _ = try prune(index, of: &result, calibration: { nil }, pool: pool) }
+    return result
+  }
+}

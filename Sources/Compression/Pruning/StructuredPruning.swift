@@ -153,15 +153,6 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
     return result
   }
 
-  /// The pruned model without any repair: which channels stay is found by reading every weight once; the weights themselves are picked as
-  /// they are read.
-  public func applied(to graph: ModelGraph, pool: ThreadPool) throws -> ModelGraph {
-    try validate(for: graph)
-    var result = try withoutHidden(graph, pool: pool)
-    for index in result.blocks.indices { _ = try prune(index, of: &result, calibration: { nil }, pool: pool) }
-    return result
-  }
-
   /// The places of the largest scores, rising; of equal ones the first.
   static func largest(_ count: Int, of scores: [Double]) -> [Int] {
     scores.indices.sorted { (scores[$0], $1) > (scores[$1], $0) }.prefix(count).sorted()

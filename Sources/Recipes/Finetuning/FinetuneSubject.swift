@@ -66,13 +66,4 @@ struct FinetuneSubject {
   }
 
   var trainedParameters: Int { parametrization.variables.reduce(0) { $0 + $1.values.rows * $1.values.columns } }
-
-  /// The model with the variables as they are now, for what reads graphs.
-  func trained() throws -> ModelGraph {
-    var graph = graph
-    for (id, values) in parametrization.values {
-      try graph.replace(id, with: .dense(values.tensor(graph[id].shape)))
-    }
-    return graph
-  }
 }

@@ -89,6 +89,7 @@ public struct PruningRun {
     let written = try work.write(plan.graph, to: output)
     var report = try makeReport(written, evaluation, work.selection)
     report.pruning = work.section
+    report.warnings += work.warnings
     report.resources = ResourceMeter.resources(
       since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,
       threads: interpreter.pool.threads)
@@ -127,7 +128,9 @@ public struct PruningRun {
       let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(
         to: settings.maximumMemory, batch: evaluation.batchRows)
       report.accuracy = .init(try evaluator.accuracy(of: written.graph, reference: model.graph, on: evaluation.text))
+      report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
     }
+    report.gates = settings.gates.results(report.accuracy)
     return report
   }
 

@@ -50,6 +50,14 @@ struct PruningWork {
       memoryLimit: limit, spillingTo: directory)
   }
 
+  /// What was not repaired though there was text for it.
+  var warnings: [String] {
+    guard selection != nil else { return [] }
+    let left = outcomes.filter { $0.errors == nil }.map { graph.blocks[$0.dimension.block ?? 0].name + " (\($0.dimension.kind.rawValue))" }
+    return (left.isEmpty ? [] : ["not repaired, its inputs on the calibration text leave no solution: \(left.joined(separator: ", "))"])
+      + (hidden.isEmpty ? [] : ["the width of the residual stream was made smaller without a repair: there is none for it"])
+  }
+
   /// What the report says of it.
   var section: CompressionReport.Pruning {
     let source = run.model.graph
