@@ -28,12 +28,7 @@ extension CompressionRun {
     var graph = source
     try calibration?.begin(
       at: journal.blocks, restoring: journal.isResuming ? output.file(RunJournal.activationFile(blocks: journal.blocks)) : nil)
-    var digests = journal.digests
-    func write(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
-      for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
-      digests[TensorName(entry.name)] = layout.expected(weight, as: entry).digest()
-      model.weights.release(entry.name)
-    }
+    var weights = WeightOutput(layout, to: writer, digests: journal.digests)
     let stage = workers.isEmpty ? "Converting" : "Quantizing"
     do {
       for (index, block) in graph.blocks.enumerated() where index >= journal.blocks {
@@ -44,11 +39,12 @@ extension CompressionRun {
         try calibration?.advance(past: block, in: graph)
         for id in graph.parameters(of: block) {
           guard let entry = layout.parameters[id] else { continue }
-          try write(try graph[id].load(), entry)
+          try weights.write(try graph[id].load(), entry)
+          model.weights.release(entry.name)
           graph.release(id)
         }
         try journal.finish(
-          block: index, digests: digests, records: workers.map(\.record), flush: flush, saveActivations: saveActivations)
+          block: index, digests: weights.digests, records: workers.map(\.record), flush: flush, saveActivations: saveActivations)
       }
     } catch let stop as StoppedFailure {
       // Activations between two blocks are of no use to the run that resumes: it goes on from the last save.
@@ -56,11 +52,10 @@ extension CompressionRun {
       throw stop
     }
     try graph.verify()
-    for entry in layout.extras where digests[TensorName(entry.name)] == nil { try write(try model.weights.load(entry.name), entry) }
     progress?(StageProgress(stage: stage, completed: graph.blocks.count, total: graph.blocks.count))
-    try writer.finish()
-    journal.finishWriting(digests: digests, records: workers.map(\.record))
-    return digests
+    try weights.finish(passingOn: model.weights)
+    journal.finishWriting(digests: weights.digests, records: workers.map(\.record))
+    return weights.digests
   }
 
   private func makeWriter(
@@ -80,27 +75,5 @@ extension CompressionRun {
         creating: output.file("model.h5"), tensors: layout.tensors,
         attributes: ["config.json": configuration.text(pretty: false), "recipe.yaml": yaml])
     }
-  }
-
-  /// Reads every weight of the output again and compares it with what was handed to the writer.
-  func compare(_ written: ModelBundle, with digests: [TensorName: String]) throws {
-    let names = written.weights.names
-    for (index, name) in names.enumerated() {
-      try Interruption.check()
-      if index % 16 == 0 { progress?(StageProgress(stage: "Checking", completed: index, total: names.count)) }
-      guard let expected = digests[TensorName(name)] else {
-        throw RecipeError(name, "stands in the output and was never written", kind: .inputOutput)
-      }
-      guard try written.weights.load(name).digest() == expected else {
-        throw RecipeError(
-          name, "reads back other than it was written", remedy: "check the disk and run again", kind: .inputOutput)
-      }
-      written.weights.release(name)
-    }
-    guard let missing = digests.keys.map(\.text).sorted().first(where: { written.weights.describe($0) == nil }) else {
-      progress?(StageProgress(stage: "Checking", completed: names.count, total: names.count))
-      return
-    }
-    throw RecipeError(missing, "was written and cannot be found in the output", kind: .inputOutput)
   }
 }

@@ -163,7 +163,7 @@ public struct CompressionRun {
     try output.write(recipeHeader + yaml, to: "recipe.yaml")
 
     let written = try ModelBundle(opening: output.partial.path)
-    try compare(written, with: digests)
+    try WeightOutput.compare(written, with: digests, progress: progress)
     // What comes after a merge, or another container, leaves nothing that it could be taken out of.
     if recipe.passes.count == 1, recipe.passes[0] is AdapterMerging, recipe.format == .compressedTensors {
       try MergeRecord.write(of: graph, beside: written, digests: digests, in: output, pool: interpreter.pool)

@@ -78,28 +78,17 @@ struct FinetunedAdapter {
     let layout = try OutputLayout(model: run.model, graph: subject.base, plan: [:], format: format)
     let configuration = try OutputConfiguration(model: run.model, graph: subject.base, layout: layout)
     let directory = try place.makeDirectory(Self.baseName)
-    var digests: [TensorName: String] = [:]
     let writer = try SafeTensorsWriter(directory: directory, tensors: layout.tensors)
-    func write(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
-      try Interruption.check()
-      for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
-      digests[TensorName(entry.name)] = layout.expected(weight, as: entry).digest()
-    }
+    var weights = WeightOutput(layout, to: writer)
     for id in subject.base.parameterIDs {
+      try Interruption.check()
       guard let entry = layout.parameters[id] else { continue }
-      try write(try subject.base[id].load(), entry)
+      try weights.write(try subject.base[id].load(), entry)
       subject.base[id].releasePages()
     }
-    for entry in layout.extras { try write(try run.model.weights.load(entry.name), entry) }
-    try writer.finish()
+    try weights.finish(passingOn: run.model.weights)
     try place.write(configuration.json.text(), to: "\(Self.baseName)/config.json")
     for companion in try run.model.companions() { try place.write(companion.content, to: "\(Self.baseName)/\(companion.name)") }
-    let written = try ModelBundle(opening: directory.path).weights
-    for name in written.names {
-      guard try written.load(name).digest() == digests[TensorName(name)] else {
-        throw TrainingError(name, "was not read again as it was written", remedy: "check the disk", kind: .inputOutput)
-      }
-      written.release(name)
-    }
+    try WeightOutput.compare(ModelBundle(opening: directory.path), with: weights.digests, progress: nil)
   }
 }

@@ -80,11 +80,7 @@ struct PruningWork {
     let model = run.model
     let layout = try OutputLayout(model: model, graph: sizes, plan: [:], format: .compressedTensors)
     let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
-    var digests: [TensorName: String] = [:]
-    func put(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
-      for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
-      digests[TensorName(entry.name)] = layout.expected(weight, as: entry).digest()
-    }
+    var weights = WeightOutput(layout, to: writer)
     for (index, block) in graph.blocks.enumerated() {
       try Interruption.check()
       run.progress?(StageProgress(stage: "Pruning", completed: index, total: graph.blocks.count))
@@ -97,29 +93,20 @@ struct PruningWork {
         guard graph[id].shape == entry.shape else {
           throw RecipeError(entry.name, "became \(graph[id].shape) where \(entry.shape) was announced", kind: .badData)
         }
-        try put(try graph[id].load(), entry)
+        try weights.write(try graph[id].load(), entry)
         graph[id].releasePages()
         graph.release(id)
       }
     }
-    for entry in layout.extras { try put(try model.weights.load(entry.name), entry) }
     run.progress?(StageProgress(stage: "Pruning", completed: graph.blocks.count, total: graph.blocks.count))
-    try writer.finish()
+    try weights.finish(passingOn: model.weights)
     let kept = model.graph.layerBlocks.enumerated().filter { !removed.contains($0.element) }.map(\.offset)
     try output.write(
       try ArchitectureCatalog.configuration(model.configuration, resizedTo: sizes, keeping: removed.isEmpty ? nil : kept).text(),
       to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     let written = try ModelBundle(opening: output.partial.path)
-    for name in written.weights.names {
-      guard try written.weights.load(name).digest() == digests.removeValue(forKey: TensorName(name)) else {
-        throw RecipeError(name, "reads back other than it was written", remedy: "check the disk and run again", kind: .inputOutput)
-      }
-      written.weights.release(name)
-    }
-    guard digests.isEmpty else {
-      throw RecipeError(output.partial.path, "lacks weights that were written", remedy: "check the disk and run again", kind: .inputOutput)
-    }
+    try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
     return written
   }
 }

@@ -1,0 +1,54 @@
+import Compression
+import Diagnostics
+import Formats
+import ModelGraph
+import Tensors
+
+/// Weights on their way into a checkpoint, with a digest of each as it must be read again.
+struct WeightOutput {
+  private let layout: OutputLayout
+  private let writer: any CheckpointWriter
+  private(set) var digests: [TensorName: String]
+
+  /// - Parameter digests: of weights that an earlier run has written.
+  init(_ layout: OutputLayout, to writer: any CheckpointWriter, digests: [TensorName: String] = [:]) {
+    (self.layout, self.writer, self.digests) = (layout, writer, digests)
+  }
+
+  /// Does not look for a stop: within a block that would leave activations ahead of the weights that a resumed run goes on from.
+  mutating func write(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
+    for (descriptor, tensor) in try layout.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
+    digests[TensorName(entry.name)] = layout.expected(weight, as: entry).digest()
+  }
+
+  /// Writes what is left of the layout beside the graph's parameters, and closes the checkpoint.
+  mutating func finish(passingOn source: any WeightSource) throws {
+    for entry in layout.extras where digests[TensorName(entry.name)] == nil {
+      try write(try source.load(entry.name), entry)
+      source.release(entry.name)
+    }
+    try writer.finish()
+  }
+
+  /// Reads every weight again and compares it with what was handed to the writer.
+  static func compare(_ written: ModelBundle, with digests: [TensorName: String], progress: ProgressHandler?) throws {
+    let names = written.weights.names
+    for (index, name) in names.enumerated() {
+      try Interruption.check()
+      if index % 16 == 0 { progress?(StageProgress(stage: "Checking", completed: index, total: names.count)) }
+      guard let expected = digests[TensorName(name)] else {
+        throw RecipeError(name, "stands in the output and was never written", kind: .inputOutput)
+      }
+      guard try written.weights.load(name).digest() == expected else {
+        throw RecipeError(
+          name, "reads back other than it was written", remedy: "check the disk and run again", kind: .inputOutput)
+      }
+      written.weights.release(name)
+    }
+    guard let missing = digests.keys.map(\.text).sorted().first(where: { written.weights.describe($0) == nil }) else {
+      progress?(StageProgress(stage: "Checking", completed: names.count, total: names.count))
+      return
+    }
+    throw RecipeError(missing, "was written and cannot be found in the output", kind: .inputOutput)
+  }
+}
