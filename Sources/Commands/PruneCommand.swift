@@ -62,7 +62,7 @@ struct PruneCommand: ParsableCommand {
       mlp: (mlp ?? ratio)?.value ?? 0, heads: (heads ?? ratio)?.value ?? 0, hidden: hidden?.value ?? 0, layers: layers ?? 0,
       importance: importance,
       multiple: multiple)
-    let settings = runOptions.run(bundle, Recipe(passes: []), defaultOutput: "\(bundle.name)-pruned").settings
+    let settings = runOptions.settings(defaultOutput: "\(bundle.name)-pruned")
     let run = PruningRun(
       model: bundle, pruning: pruning, calibration: calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength),
       settings: settings,

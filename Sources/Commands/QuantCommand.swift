@@ -77,7 +77,8 @@ public struct QuantCommand: ParsableCommand {
       Terminal.print(runOptions.resources.json ? table.json.text().trimmingCharacters(in: .newlines) : table.text)
       return
     }
-    try RunOutcome(report: allocation?.execute() ?? run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
+    let whole = RecipeRun(model: bundle, recipe: recipe, settings: run.settings, progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
+    try RunOutcome(report: allocation?.execute() ?? whole.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
   }
 
   /// Tries the algorithms that are worth it and says what came out.

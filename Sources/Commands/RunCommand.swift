@@ -27,7 +27,9 @@ struct RunCommand: ParsableCommand {
   func run() throws {
     let recipe = try Recipe(file: recipe, calibration: calibration)
     let bundle = try ModelBundle(opening: model.model)
-    let run = runOptions.run(bundle, recipe, defaultOutput: "\(bundle.name)-optimized")
+    let run = RecipeRun(
+      model: bundle, recipe: recipe, settings: runOptions.settings(defaultOutput: "\(bundle.name)-optimized"),
+      progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
     try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
   }
 }

@@ -25,7 +25,7 @@ struct RunOptions: ParsableArguments {
     if noEval, evaluation.keyValueCache != .none { throw ValidationError("--no-eval leaves --kv-cache nothing to measure on") }
   }
 
-  func run(_ model: ModelBundle, _ recipe: Recipe, defaultOutput: String, trials: [AlgorithmTrial.Outcome] = []) -> CompressionRun {
+  func settings(defaultOutput: String, trials: [AlgorithmTrial.Outcome] = []) -> RunSettings {
     var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? defaultOutput))
     settings.overwrite = destination.overwrite
     settings.resume = destination.resume
@@ -34,6 +34,12 @@ struct RunOptions: ParsableArguments {
     settings.trials = trials
     settings.threads = resources.threads
     settings.maximumMemory = resources.maxMemory?.bytes
-    return CompressionRun(model: model, recipe: recipe, settings: settings, progress: ProgressBar.handler(quiet: resources.quiet))
+    return settings
+  }
+
+  func run(_ model: ModelBundle, _ recipe: Recipe, defaultOutput: String, trials: [AlgorithmTrial.Outcome] = []) -> CompressionRun {
+    CompressionRun(
+      model: model, recipe: recipe, settings: settings(defaultOutput: defaultOutput, trials: trials),
+      progress: ProgressBar.handler(quiet: resources.quiet))
   }
 }

@@ -5,30 +5,18 @@ import ModelGraph
 import StructuredData
 import Tensors
 
-/// One method of compression, as a value: its stored properties are its options, in Swift and in YAML alike.
+/// A pass that works on a model block by block, and rewrites its weights without changing how many there are: quantization, transforms, merging.
 ///
-/// Quantization, pruning, distillation and adapters all conform; they differ in what their contract asks for.
 /// A pass chooses parameters by role through the graph and never names a model family.
-public protocol CompressionPass: Codable, Sendable, Equatable {
-  /// The key in a recipe, in kebab-case: `round-to-nearest`.
-  static var identifier: String { get }
-  /// What must hold before the pass, and what it brings about.
-  static var contract: PassContract { get }
-  /// What a run has to provide for these options.
-  var needs: Set<PassNeed> { get }
-  /// The defaults.
-  init()
+public protocol CompressionPass: RecipePass {
   /// Rewrites the model as a whole where that needs no data: later passes, calibration and the output see the model that comes out. Weights
   /// that change are given a source that changes them as they are read.
   func prepare(_ graph: ModelGraph, using resources: PassResources) throws -> ModelGraph
-  /// Checks the options against the graph before any weight is read.
-  func validate(for graph: ModelGraph) throws(CompressionError)
   /// Starts a run over this graph.
   func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass
 }
 
 extension CompressionPass {
-  public var needs: Set<PassNeed> { [] }
   public func prepare(_ graph: ModelGraph, using resources: PassResources) throws -> ModelGraph { graph }
 }
 
@@ -52,23 +40,6 @@ public struct PassResources: Sendable {
   }
 }
 
-/// What a pass may ask of a run beyond the weights.
-public enum PassNeed: Sendable, Hashable {
-  /// Calibration text, sent through each block before the pass works on it.
-  case calibration
-  /// The activations of the uncompressed model beside those behind compressed blocks.
-  case referenceActivations
-  /// What the model's output distribution feels of every layer's output (`OutputSensitivity`), which takes a backward pass over the
-  /// calibration text.
-  case gradients
-  /// Histograms of the inputs of linear layers (`BlockCalibration.histograms`).
-  case inputHistograms
-  /// What int8 inputs do to the output of every layer (`InputErrors`), measured on the uncompressed model before the output is laid out.
-  case inputErrors
-  /// The whole model trained (`TrainedWeights`) on calibration text, before the output is written.
-  case training
-}
-
 /// A pass at work: it sees the model block by block, so that one block's weights are all it needs in memory.
 public protocol BlockPass {
   /// What the parameters that the pass replaces will be stored as; known before the first block, so that the output can be laid out.
@@ -77,30 +48,6 @@ public protocol BlockPass {
   mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws
   /// What was done, for the report. A run that resumes sets it to what the earlier run had recorded, before the first block that is left.
   var record: PassRecord { get set }
-}
-
-/// What passes promise and ask of each other; a recipe is checked by these before any weight is read.
-public struct PassContract: Sendable, Hashable {
-  /// A state of the model that a pass brings about.
-  public enum Property: String, Sendable, Hashable {
-    case quantizedWeights = "quantized weights"
-    case prunedChannels = "pruned channels"
-    case adapters
-    case smoothedFeatures = "smoothed features"
-    case rotatedFeatures = "rotated features"
-  }
-
-  public var establishes: Set<Property>
-  /// Properties that an earlier pass or the input must not have.
-  public var forbids: Set<Property>
-  /// Whether no pass may come before it, because it changes the model that all others are about.
-  public var comesFirst: Bool
-
-  public init(establishes: Set<Property> = [], forbids: Set<Property> = [], comesFirst: Bool = false) {
-    self.establishes = establishes
-    self.forbids = forbids
-    self.comesFirst = comesFirst
-  }
 }
 
 /// What a pass may use while it runs.

@@ -4,7 +4,7 @@ import StructuredData
 
 /// A pass as a mapping of options, and back. Synthesised decoding ignores defaults and unknown keys, so the defaults are encoded first, the
 /// given options laid over them, and keys that the defaults do not have are refused.
-extension CompressionPass {
+extension RecipePass {
   /// Every option with its value.
   public var options: JSONObject {
     let encoder = JSONEncoder()
@@ -53,8 +53,9 @@ extension DecodingError {
 
 /// The passes this package has, by identifier. A test holds the list to the method folders.
 public enum PassCatalog {
-  public static let passes: [any CompressionPass.Type] = [
+  public static let passes: [any RecipePass.Type] = [
     AdapterMerging.self,
+    StructuredPruning.self,
     RoundToNearest.self,
     MinimumSquaredError.self,
     HalfQuadratic.self,
@@ -71,7 +72,7 @@ public enum PassCatalog {
   ]
 
   /// The pass of that identifier with these options.
-  public static func pass(_ identifier: String, options: JSONObject) throws(CompressionError) -> any CompressionPass {
+  public static func pass(_ identifier: String, options: JSONObject) throws(CompressionError) -> any RecipePass {
     guard let type = passes.first(where: { $0.identifier == identifier }) else {
       throw CompressionError(
         identifier, "is not a pass this version knows",

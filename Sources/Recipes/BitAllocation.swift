@@ -160,7 +160,7 @@ public struct BitAllocation {
   ) throws -> [[Double?]] {
     let recipe = run.recipe
     let (position, problem) = (subject.position, subject.problem)
-    let needs = recipe.passes[...position].reduce(into: Set([PassNeed.calibration, .gradients])) { $0.formUnion($1.needs) }
+    let needs = recipe.blockPasses[...position].reduce(into: Set([PassNeed.calibration, .gradients])) { $0.formUnion($1.needs) }
     // Passes that rescale layers change what is known of them: then every run finds it anew.
     material.sharesSensitivity = recipe.passes.count == 1
     var graph = subject.prepared.graph
@@ -169,7 +169,7 @@ public struct BitAllocation {
     try calibration.begin(at: 0, restoring: nil)
     let context = PassContext(interpreter: run.interpreter, seed: recipe.seed)
     var earlier: [any BlockPass] = []
-    for pass in recipe.passes[..<position] { earlier.append(try pass.begin(on: graph, in: context)) }
+    for pass in recipe.blockPasses[..<position] { earlier.append(try pass.begin(on: graph, in: context)) }
     var measured = try ChoiceCosts(ways: problem.ways.map { subject.pass.with($0) }, on: graph, in: context)
     for (index, block) in graph.blocks.enumerated() {
       try Interruption.check()

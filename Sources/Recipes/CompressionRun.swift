@@ -75,8 +75,12 @@ public struct CompressionRun {
     PassResources(pool: interpreter.pool) { [model] path in try model.adapters(in: URL(fileURLWithPath: path)) }
   }
 
+  /// What sizes are compared with.
+  var source: ModelBundle { settings.reference ?? model }
+
   /// What the output is held against: the model as it was, with an adapter that is merged beside it.
   func reference() throws -> ModelGraph {
+    if let reference = settings.reference { return reference.graph }
     guard let merging = recipe.passes.lazy.compactMap({ $0 as? AdapterMerging }).first else { return model.graph }
     return try model.adapted(by: URL(fileURLWithPath: merging.adapter), pool: interpreter.pool).graph
   }
@@ -90,7 +94,7 @@ public struct CompressionRun {
     var context = PassContext(interpreter: interpreter, seed: recipe.seed)
     context.inputErrors = inputErrors
     context.keepsCodes = recipe.format.keepsQuantizedWeights
-    let (workers, plan) = try recipe.passes.begin(on: graph, in: context)
+    let (workers, plan) = try recipe.blockPasses.begin(on: graph, in: context)
     return Preparation(
       layout: try OutputLayout(model: model, graph: graph, plan: plan, format: recipe.format), workers: workers, graph: graph)
   }

@@ -51,7 +51,7 @@ public struct Quantizer: Sendable {
   }
 
   /// Adds any pass.
-  public func apply(_ pass: some CompressionPass) -> Quantizer {
+  public func apply(_ pass: some RecipePass) -> Quantizer {
     var copy = self
     copy.recipe.passes.append(pass)
     return copy
@@ -87,6 +87,6 @@ public struct Quantizer: Sendable {
     settings.overwrite = overwrite
     settings.evaluation = evaluation
     settings.threads = threads
-    return try CompressionRun(model: model, recipe: recipe, settings: settings, progress: progress).execute()
+    return try RecipeRun(model: model, recipe: recipe, settings: settings, progress: progress).execute()
   }
 }

@@ -71,7 +71,7 @@ extension Recipe {
       throw RecipeError(
         "\(file): passes", "is not a list", remedy: "write `passes:` and a line `- round-to-nearest: {bits: 8}`", kind: .badConfiguration)
     }
-    var passes: [any CompressionPass] = []
+    var passes: [any RecipePass] = []
     for entry in entries {
       if let name = entry.string {
         passes.append(try PassCatalog.pass(name, options: [:]))

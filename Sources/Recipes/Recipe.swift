@@ -6,7 +6,7 @@ import ModelGraph
 
 /// What is done to a model: passes in order, and how the result is written. In Swift and in YAML it is the same list.
 public struct Recipe: Sendable {
-  public var passes: [any CompressionPass]
+  public var passes: [any RecipePass]
   public var format: OutputFormat
   /// Every random choice derives from it.
   public var seed: UInt64
@@ -14,7 +14,7 @@ public struct Recipe: Sendable {
   public var calibration: CalibrationPlan?
 
   public init(
-    passes: [any CompressionPass], format: OutputFormat = .compressedTensors, seed: UInt64 = 0, calibration: CalibrationPlan? = nil
+    passes: [any RecipePass], format: OutputFormat = .compressedTensors, seed: UInt64 = 0, calibration: CalibrationPlan? = nil
   ) {
     self.passes = passes
     self.format = format
@@ -25,10 +25,13 @@ public struct Recipe: Sendable {
   /// A recipe written as a list of passes.
   public init(
     format: OutputFormat = .compressedTensors, seed: UInt64 = 0, calibration: CalibrationPlan? = nil,
-    @RecipeBuilder _ passes: () -> [any CompressionPass]
+    @RecipeBuilder _ passes: () -> [any RecipePass]
   ) {
     self.init(passes: passes(), format: format, seed: seed, calibration: calibration)
   }
+
+  /// The passes that work block by block; a ``CompressionRun`` has no others.
+  var blockPasses: [any CompressionPass] { passes.compactMap { $0 as? any CompressionPass } }
 
   /// What the passes need, together.
   var needs: Set<PassNeed> { passes.reduce(into: []) { $0.formUnion($1.needs) } }
@@ -43,7 +46,7 @@ public struct Recipe: Sendable {
   }
 
   /// Whether text takes part in it.
-  var isCalibrated: Bool { calibration != nil && !needs.isEmpty }
+  var isCalibrated: Bool { calibration != nil && (!needs.isEmpty || passes.contains { $0 is any StagePass }) }
 
   /// Checks the order of the passes by their contracts, then each against the graph as the ones before it prepare it. Reads no weight but
   /// the scales of quantized ones that an adapter is merged into.
@@ -61,6 +64,11 @@ public struct Recipe: Sendable {
     if graph.parameters.contains(where: \.isQuantized) { established.insert(.quantizedWeights) }
     for (index, pass) in passes.enumerated() {
       let type = type(of: pass)
+      guard let pass = pass as? any CompressionPass else {
+        throw RecipeError(
+          type.identifier, "is a stage of its own, from checkpoint to checkpoint", remedy: "run the recipe with deepseek-optimize run",
+          kind: .usage)
+      }
       if type.contract.comesFirst, index > 0 {
         throw RecipeError(
           type.identifier,
@@ -85,12 +93,12 @@ public struct Recipe: Sendable {
 /// Lets passes be listed one a line, with `if` and `for`.
 @resultBuilder
 public enum RecipeBuilder {
-  public static func buildExpression(_ pass: any CompressionPass) -> [any CompressionPass] { [pass] }
-  public static func buildBlock(_ parts: [any CompressionPass]...) -> [any CompressionPass] { parts.flatMap { $0 } }
-  public static func buildOptional(_ part: [any CompressionPass]?) -> [any CompressionPass] { part ?? [] }
-  public static func buildEither(first: [any CompressionPass]) -> [any CompressionPass] { first }
-  public static func buildEither(second: [any CompressionPass]) -> [any CompressionPass] { second }
-  public static func buildArray(_ parts: [[any CompressionPass]]) -> [any CompressionPass] { parts.flatMap { $0 } }
+  public static func buildExpression(_ pass: any RecipePass) -> [any RecipePass] { [pass] }
+  public static func buildBlock(_ parts: [any RecipePass]...) -> [any RecipePass] { parts.flatMap { $0 } }
+  public static func buildOptional(_ part: [any RecipePass]?) -> [any RecipePass] { part ?? [] }
+  public static func buildEither(first: [any RecipePass]) -> [any RecipePass] { first }
+  public static func buildEither(second: [any RecipePass]) -> [any RecipePass] { second }
+  public static func buildArray(_ parts: [[any RecipePass]]) -> [any RecipePass] { parts.flatMap { $0 } }
 }
 
 /// The containers that an output can be written in.

@@ -29,8 +29,8 @@ struct ReportBuilder {
       modelSHA256: try run.model.contentDigest(), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest,
       adapterSHA256: run.recipe.adapterFiles.isEmpty ? nil : try FileDigest.hexadecimal(ofFiles: run.recipe.adapterFiles))
     report.calibration = calibration.map { .init($0, trials: run.settings.trials) }
-    report.size = size()
-    report.outputs = try outputs()
+    report.size = .init(of: written, from: run.source)
+    report.outputs = try CompressionReport.OutputFile.files(of: written)
     let rescaled = Set(records.flatMap(\.rescaled))
     report.warnings = (calibration?.warnings ?? []) + textWarnings(rescaled) + records.flatMap(\.warnings) + caveats
     let meter = LayerErrorMeter(model: written.graph, leavingOut: rescaled)
@@ -38,10 +38,12 @@ struct ReportBuilder {
     if let evaluation {
       let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
         .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
+      // Layers are compared with the model that was quantized, whatever the whole is held against.
+      let isOwnReference = !prepared.isRewritten && run.settings.reference == nil
       let accuracy = try evaluator.accuracy(
         of: written.graph, reference: run.reference(), on: evaluation.text,
-        layerErrors: prepared.isRewritten ? nil : meter)
-      if prepared.isRewritten { try evaluator.measureLayers(meter, of: prepared, on: evaluation.text) }
+        layerErrors: isOwnReference ? meter : nil)
+      if !isOwnReference { try evaluator.measureLayers(meter, of: prepared, on: evaluation.text) }
       report.accuracy = .init(accuracy)
       report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
       report.activations = try activations(accuracy, evaluation, evaluator)
@@ -69,35 +71,6 @@ struct ReportBuilder {
 
   /// Bytes of the largest model that is timed without being asked about memory.
   private static let largestTimedModel = 2_000_000_000
-
-  private func size() -> CompressionReport.Size {
-    let (source, output) = (run.model.sourceBytes, written.sourceBytes)
-    let weightBytes = written.checkpoint.descriptors.reduce(0) { $0 + ($1.byteCount ?? 0) }
-    let weights = written.weights.names.reduce(0) { $0 + (written.weights.describe($1)?.shape.elementCount ?? 0) }
-    return CompressionReport.Size(
-      sourceBytes: source, outputBytes: output, ratio: source > 0 ? Double(output) / Double(source) : nil,
-      bitsPerWeight: weights > 0 ? Double(weightBytes) * 8 / Double(weights) : nil, byKind: kinds())
-  }
-
-  private func kinds() -> [CompressionReport.Size.Kind] {
-    var before: [String: Int] = [:]
-    var after: [String: Int] = [:]
-    for id in written.graph.parameterIDs {
-      let parameter = written.graph[id]
-      before[parameter.role.kindName, default: 0] += run.model.storedBytes(of: parameter.name)
-      after[parameter.role.kindName, default: 0] += written.storedBytes(of: parameter.name)
-    }
-    return ["attention", "mlp", "embedding", "head", "norm", "bias"].compactMap { kind in
-      before[kind].map { .init(kind: kind, sourceBytes: $0, outputBytes: after[kind] ?? 0) }
-    }
-  }
-
-  private func outputs() throws -> [CompressionReport.OutputFile] {
-    try written.checkpoint.files.map { file in
-      let size = try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int
-      return .init(name: file.lastPathComponent, bytes: size ?? nil, sha256: try FileDigest.hexadecimal(of: file))
-    }
-  }
 
   /// What became of the calibration text, and of figures that there are none for.
   private func textWarnings(_ rescaled: Set<String>) -> [String] {
@@ -171,20 +144,5 @@ struct ReportBuilder {
     return .init(
       prefillTokensPerSecond: .init(reference: results[0].prefill, compressed: results[1].prefill),
       decodeTokensPerSecond: .init(reference: results[0].decode, compressed: results[1].decode))
-  }
-}
-
-extension ParameterRole {
-  /// The kind that sizes are listed under.
-  fileprivate var kindName: String {
-    switch self {
-    case .attentionQuery, .attentionKey, .attentionValue, .attentionOutput: "attention"
-    case .mlpGate, .mlpUp, .mlpDown: "mlp"
-    case .tokenEmbedding: "embedding"
-    case .languageModelHead: "head"
-    case .normGain, .headNormGain: "norm"
-    case .bias: "bias"
-    case .adapterDown, .adapterUp, .adapterMagnitude, .adapterNorm: "adapter"
-    }
   }
 }

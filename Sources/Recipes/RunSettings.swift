@@ -13,6 +13,8 @@ public struct RunSettings: Sendable {
   public var gates = AccuracyGates()
   /// What was tried before the recipe was settled, for the report.
   public var trials: [AlgorithmTrial.Outcome] = []
+  /// What the result is held against, where that is not the model that goes in: what a whole recipe began on, or a teacher.
+  public var reference: ModelBundle?
   /// Worker threads; nil for one per processor. The bytes that are written never depend on it.
   public var threads: Int?
   /// The most bytes that activations and buffers may take; nil for the default.

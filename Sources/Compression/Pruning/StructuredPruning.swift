@@ -5,8 +5,10 @@ import Tensors
 
 /// Structured pruning: channels of MLPs, heads of attentions and features of the residual stream that matter least are removed with everything that
 /// belongs to them, so that a smaller dense model is left.
-public struct StructuredPruning: Codable, Sendable, Equatable {
+public struct StructuredPruning: RecipePass {
   public static let identifier = "prune"
+  public static let contract = PassContract(
+    establishes: [.prunedChannels], forbids: [.quantizedWeights, .adapters, .smoothedFeatures, .rotatedFeatures])
 
   /// The share of the channels of every MLP that goes.
   public var mlp = 0.0
@@ -20,6 +22,8 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
   public var importance = ChannelImportance.l1
   /// What the channels that stay are a multiple of; heads are whole in any case.
   public var multiple = 64
+
+  public init() {}
 
   public init(
     mlp: Double = 0, heads: Double = 0, hidden: Double = 0, layers: Int = 0, importance: ChannelImportance = .l1, multiple: Int = 64
@@ -93,6 +97,9 @@ public struct StructuredPruning: Codable, Sendable, Equatable {
     /// The squared error of the outputs of the layers that read it over their square, before and after the repair; nil without one.
     package let errors: (before: Double, after: Double)?
   }
+
+  /// Text, where it looks at activations.
+  public var needs: Set<PassNeed> { needsText ? [.calibration] : [] }
 
   /// Whether it looks at activations.
   public var needsText: Bool { layers > 0 || importance.needsText }

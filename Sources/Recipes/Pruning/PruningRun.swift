@@ -17,16 +17,18 @@ public struct PruningRun {
   public let pruning: StructuredPruning
   /// The text that the layers behind what is removed are repaired on; nil to leave them as they are.
   public let calibration: CalibrationPlan?
+  /// Where every random choice derives from.
+  let seed: UInt64
   public let settings: RunSettings
   let progress: ProgressHandler?
   private let interpreter: Interpreter
 
   public init(
-    model: ModelBundle, pruning: StructuredPruning, calibration: CalibrationPlan? = nil, settings: RunSettings,
+    model: ModelBundle, pruning: StructuredPruning, calibration: CalibrationPlan? = nil, seed: UInt64 = 0, settings: RunSettings,
     progress: ProgressHandler? = nil
   ) {
     (self.model, self.pruning, self.settings, self.progress) = (model, pruning, settings, progress)
-    self.calibration = calibration
+    (self.calibration, self.seed) = (calibration, seed)
     interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
   }
 
@@ -47,8 +49,15 @@ public struct PruningRun {
   }
 
   public func plan() throws -> Plan {
-    try pruning.validate(for: model.graph)
-    let sizes = try pruning.sizes(of: model.graph)
+    let plan = try plan(of: model.graph)
+    _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
+    return plan
+  }
+
+  private func plan(of graph: ModelGraph) throws -> Plan {
+    try pruning.validate(for: graph)
+    let sizes = try pruning.sizes(of: graph)
     guard !sizes.isEmpty || pruning.layers > 0 else {
       throw RecipeError(
         "prune", "would remove nothing: the share is less than half a step of --multiple", remedy: "use a smaller --multiple", kind: .usage)
@@ -62,7 +71,7 @@ public struct PruningRun {
       }
     }
     // Which layers go is not known yet; all are alike in their sizes.
-    let shallower = try pruning.withoutLayers(model.graph, influences: [:]).graph
+    let shallower = try pruning.withoutLayers(graph, influences: [:]).graph
     let smaller = try shallower.keeping(pruning.sizes(of: shallower).map { ($0.dimension, Array(0..<$0.kept)) }) { SlicedWeights($0) }
     _ = try ArchitectureCatalog.configuration(model.configuration, resizedTo: smaller)
     if pruning.needsText, calibration == nil {
@@ -71,10 +80,8 @@ public struct PruningRun {
         remedy: "give --calibration FILE",
         kind: .usage)
     }
-    if let calibration { _ = try calibration.resolved(for: model.graph) }
-    _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
-    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
-    return Plan(dimensions: dimensions, parameters: model.graph.parameterCount, keptParameters: smaller.parameterCount, graph: smaller)
+    if let calibration { _ = try calibration.resolved(for: graph) }
+    return Plan(dimensions: dimensions, parameters: graph.parameterCount, keptParameters: smaller.parameterCount, graph: smaller)
   }
 
   /// Prunes and writes the result.
@@ -93,6 +100,7 @@ public struct PruningRun {
     report.resources = ResourceMeter.resources(
       since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,
       threads: interpreter.pool.threads)
+    try output.write(recipe.header() + recipe.yaml(), to: "recipe.yaml")
     try output.write(report.json.text(), to: "report.json")
     try output.write(HTMLReport.render(report), to: "report.html")
     try output.commit()
@@ -109,36 +117,33 @@ public struct PruningRun {
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
-    report.recipe = [try recipe()]
+    report.recipe = recipe.listing
     report.inputs = .init(
       modelSHA256: try model.contentDigest(), calibrationSHA256: selection?.digest, evalSHA256: evaluation?.digest)
     report.calibration = selection.map { .init($0, trials: []) }
     report.warnings = selection?.warnings ?? []
-    let (source, result) = (model.sourceBytes, written.sourceBytes)
-    let bytes = written.checkpoint.descriptors.reduce(0) { $0 + ($1.byteCount ?? 0) }
-    report.size = .init(
-      sourceBytes: source, outputBytes: result, ratio: source > 0 ? Double(result) / Double(source) : nil,
-      bitsPerWeight: Double(bytes) * 8 / Double(max(1, written.graph.parameterCount)))
-    report.outputs = try written.checkpoint.files.map { file in
-      .init(
-        name: file.lastPathComponent, bytes: try FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int,
-        sha256: try FileDigest.hexadecimal(of: file))
-    }
+    report.size = .init(of: written, from: settings.reference ?? model)
+    report.outputs = try CompressionReport.OutputFile.files(of: written)
     if let evaluation {
       let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(
         to: settings.maximumMemory, batch: evaluation.batchRows)
-      report.accuracy = .init(try evaluator.accuracy(of: written.graph, reference: model.graph, on: evaluation.text))
+      report.accuracy = .init(try evaluator.accuracy(of: written.graph, reference: (settings.reference ?? model).graph, on: evaluation.text))
       report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
     }
     report.gates = settings.gates.results(report.accuracy)
     return report
   }
 
-  private func recipe() throws -> JSONValue {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = .sortedKeys
-    var options = try JSONValue(parsing: String(decoding: try encoder.encode(pruning), as: UTF8.self)).object ?? [:]
-    options["pass"] = .string(StructuredPruning.identifier)
-    return .object(options)
+  private var recipe: Recipe { Recipe(passes: [pruning], seed: seed, calibration: calibration) }
+}
+
+extension PruningRun: RecipeStage {
+  func check(on graph: ModelGraph) throws -> ModelGraph { try plan(of: graph).graph }
+}
+
+extension StructuredPruning: StagePass {
+  func stage(of recipe: Recipe, on model: ModelBundle, settings: RunSettings, progress: ProgressHandler?) -> any RecipeStage {
+    PruningRun(
+      model: model, pruning: self, calibration: recipe.calibration, seed: recipe.seed, settings: settings, progress: progress)
   }
 }

@@ -33,7 +33,7 @@ struct PruningWork {
       return
     }
     let evaluator = Evaluator(interpreter: interpreter, progress: run.progress).limited(to: run.settings.maximumMemory, batch: nil)
-    let found = try plan.selection(of: run.model, graph: run.model.graph, evaluator: evaluator, seed: 0)
+    let found = try plan.selection(of: run.model, graph: run.model.graph, evaluator: evaluator, seed: run.seed)
     selection = found
     let limit = run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20
     let influences =

@@ -7,6 +7,8 @@ extension CompressionReport {
     public var ratio: Double?
     /// Over all weights of the output, scales and unquantized tensors included.
     public var bitsPerWeight: Double?
+    /// Parameters of the output, as its configuration counts them. An extension of schema 1.
+    public var parameters: Int?
     /// The same bytes by kind of tensor. An extension of schema 1.
     public var byKind: [Kind]
 
@@ -25,12 +27,14 @@ extension CompressionReport {
     }
 
     public init(
-      sourceBytes: Int? = nil, outputBytes: Int? = nil, ratio: Double? = nil, bitsPerWeight: Double? = nil, byKind: [Kind] = []
+      sourceBytes: Int? = nil, outputBytes: Int? = nil, ratio: Double? = nil, bitsPerWeight: Double? = nil, parameters: Int? = nil,
+      byKind: [Kind] = []
     ) {
       self.sourceBytes = sourceBytes
       self.outputBytes = outputBytes
       self.ratio = ratio
       self.bitsPerWeight = bitsPerWeight
+      self.parameters = parameters
       self.byKind = byKind
     }
   }
@@ -41,7 +45,7 @@ extension CompressionReport.Size: ReportSection {
     self.init(
       sourceBytes: try reader.count("sourceBytes"), outputBytes: try reader.count("outputBytes"),
       ratio: try reader.double("ratio"), bitsPerWeight: try reader.double("bitsPerWeight"),
-      byKind: try reader.sections("byKind") ?? [])
+      parameters: try reader.count("parameters"), byKind: try reader.sections("byKind") ?? [])
   }
 
   func write(to writer: inout ReportWriter) {
@@ -49,6 +53,7 @@ extension CompressionReport.Size: ReportSection {
     writer.set("outputBytes", outputBytes)
     writer.set("ratio", ratio)
     writer.set("bitsPerWeight", bitsPerWeight)
+    writer.set("parameters", parameters)
     if !byKind.isEmpty { writer.set("byKind", byKind) }
   }
 }

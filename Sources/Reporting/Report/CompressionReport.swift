@@ -27,8 +27,12 @@ public struct CompressionReport: Sendable, Equatable {
   public var keyValueCache: KeyValueCache?
   /// How the bits of the layers were chosen; nil when they were given. An extension of schema 1.
   public var allocation: Allocation?
-  /// What was left out.
+  /// What was left out; nil when nothing was. An extension of schema 1.
   public var pruning: Pruning?
+  /// What was learned from a teacher; nil when nothing was. An extension of schema 1.
+  public var distillation: Distillation?
+  /// What every stage of a recipe left, its source first; nil for a recipe of one. An extension of schema 1.
+  public var passes: [PassResult]?
   /// One entry for each compressed weight matrix, in model order; nil when layers were not measured.
   public var layers: [Layer]?
   public var speed: Speed?
@@ -41,8 +45,8 @@ public struct CompressionReport: Sendable, Equatable {
     tool: Tool, model: Model, recipe: [JSONValue] = [], inputs: Inputs? = nil, outputs: [OutputFile] = [],
     calibration: Calibration? = nil, training: Training? = nil, size: Size? = nil,
     accuracy: Accuracy? = nil, activations: [ActivationForm]? = nil, keyValueCache: KeyValueCache? = nil,
-    allocation: Allocation? = nil, pruning: Pruning? = nil, layers: [Layer]? = nil, speed: Speed? = nil,
-    resources: Resources? = nil, gates: [Gate] = [], warnings: [String] = []
+    allocation: Allocation? = nil, pruning: Pruning? = nil, distillation: Distillation? = nil, passes: [PassResult]? = nil,
+    layers: [Layer]? = nil, speed: Speed? = nil, resources: Resources? = nil, gates: [Gate] = [], warnings: [String] = []
   ) {
     self.tool = tool
     self.model = model
@@ -57,6 +61,8 @@ public struct CompressionReport: Sendable, Equatable {
     self.keyValueCache = keyValueCache
     self.allocation = allocation
     self.pruning = pruning
+    self.distillation = distillation
+    self.passes = passes
     self.layers = layers
     self.speed = speed
     self.resources = resources
@@ -91,6 +97,7 @@ public struct CompressionReport: Sendable, Equatable {
       activations: try reader.sections("activations"),
       keyValueCache: try reader.section("keyValueCache"),
       allocation: try reader.section("allocation"), pruning: try reader.section("pruning"),
+      distillation: try reader.section("distillation"), passes: try reader.sections("passes"),
       layers: try reader.sections("layers"),
       speed: try reader.section("speed"),
       resources: try reader.section("resources"),
@@ -115,6 +122,8 @@ public struct CompressionReport: Sendable, Equatable {
     writer.set("keyValueCache", keyValueCache)
     writer.set("allocation", allocation)
     writer.set("pruning", pruning)
+    writer.set("distillation", distillation)
+    writer.set("passes", passes)
     writer.set("layers", layers)
     writer.set("speed", speed)
     writer.set("resources", resources)

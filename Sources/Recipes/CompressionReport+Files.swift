@@ -1,0 +1,57 @@
+import Diagnostics
+import Formats
+import Foundation
+import ModelGraph
+import Reporting
+import Tensors
+
+extension CompressionReport.Size {
+  /// What a written checkpoint takes, beside its source.
+  init(of written: ModelBundle, from source: ModelBundle) {
+    let (before, after) = (source.sourceBytes, written.sourceBytes)
+    let weightBytes = written.checkpoint.descriptors.reduce(0) { $0 + ($1.byteCount ?? 0) }
+    let weights = written.weights.names.reduce(0) { $0 + (written.weights.describe($1)?.shape.elementCount ?? 0) }
+    self.init(
+      sourceBytes: before, outputBytes: after, ratio: before > 0 ? Double(after) / Double(before) : nil,
+      bitsPerWeight: weights > 0 ? Double(weightBytes) * 8 / Double(weights) : nil, parameters: written.graph.parameterCount,
+      byKind: Self.kinds(of: written, from: source))
+  }
+
+  private static func kinds(of written: ModelBundle, from source: ModelBundle) -> [Kind] {
+    func bytes(_ model: ModelBundle) -> [String: Int] {
+      model.graph.parameterIDs.reduce(into: [:]) { sums, id in
+        let parameter = model.graph[id]
+        sums[parameter.role.kindName, default: 0] += model.storedBytes(of: parameter.name)
+      }
+    }
+    let (before, after) = (bytes(source), bytes(written))
+    return ["attention", "mlp", "embedding", "head", "norm", "bias"].compactMap { kind in
+      before[kind].map { .init(kind: kind, sourceBytes: $0, outputBytes: after[kind] ?? 0) }
+    }
+  }
+}
+
+extension CompressionReport.OutputFile {
+  /// The weights of a written checkpoint.
+  static func files(of written: ModelBundle) throws -> [CompressionReport.OutputFile] {
+    try written.checkpoint.files.map { file in
+      let size = try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int
+      return .init(name: file.lastPathComponent, bytes: size ?? nil, sha256: try FileDigest.hexadecimal(of: file))
+    }
+  }
+}
+
+extension ParameterRole {
+  /// The kind that sizes are listed under.
+  fileprivate var kindName: String {
+    switch self {
+    case .attentionQuery, .attentionKey, .attentionValue, .attentionOutput: "attention"
+    case .mlpGate, .mlpUp, .mlpDown: "mlp"
+    case .tokenEmbedding: "embedding"
+    case .languageModelHead: "head"
+    case .normGain, .headNormGain: "norm"
+    case .bias: "bias"
+    case .adapterDown, .adapterUp, .adapterMagnitude, .adapterNorm: "adapter"
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import Compression
+import Diagnostics
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import Reporting
+import StructuredData
+
+/// A whole recipe: stage after stage, each from the checkpoint that the one before it left, and one checkpoint and one report at the end.
+///
+/// A recipe that is a single stage writes its output directly. Of several, each leaves a checkpoint of its own in the unfinished output, which
+/// the next one reads: memory is that of one stage, and a run that was stopped goes on behind the last one that was finished.
+public struct RecipeRun {
+  public let model: ModelBundle
+  public let recipe: Recipe
+  public let settings: RunSettings
+  let progress: ProgressHandler?
+
+  public init(model: ModelBundle, recipe: Recipe, settings: RunSettings, progress: ProgressHandler? = nil) {
+    (self.model, self.recipe, self.settings, self.progress) = (model, recipe, settings, progress)
+  }
+
+  /// Checks all stages, and that the output can be written, without reading a weight.
+  public func check() throws {
+    var graph = model.graph
+    for stage in recipe.stages {
+      graph = try Recipe.stage(stage, on: model, settings: settings, progress: progress).check(on: graph)
+    }
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
+  }
+
+  /// Runs the recipe.
+  /// - Returns: the report that was written, too.
+  /// - Throws: a `Failure`; then there is no new output.
+  public func execute() throws -> CompressionReport {
+    let stages = recipe.stages
+    guard stages.count > 1 else {
+      return try Recipe.stage(recipe, on: model, settings: settings, progress: progress).execute()
+    }
+    try check()
+    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
+    do {
+      let journal = try StageJournal(self, in: output)
+      for (index, stage) in stages.enumerated() where index >= journal.finished {
+        try Interruption.check()
+        let input = index == 0 ? model : try ModelBundle(opening: journal.directory(index - 1).path)
+        progress?(StageProgress(stage: "Stage \(index + 1), \(stage.identifiers)", completed: index, total: stages.count))
+        _ = try Recipe.stage(
+          stage, on: input, settings: stageSettings(index, of: stages.count, journal), progress: progress
+        ).execute()
+        try journal.finish(index)
+      }
+      let report = try StagedReport(self, stages: stages, journal: journal).combined()
+      try journal.adopt(stages.count - 1)
+      try output.write(recipe.header() + recipe.yaml(), to: "recipe.yaml")
+      try output.write(report.json.text(), to: "report.json")
+      try output.write(HTMLReport.render(report), to: "report.html")
+      journal.remove()
+      try output.commit()
+      return report
+    } catch is StoppedFailure {
+      throw StoppedFailure(isResumable: output.keepsPartial)
+    } catch {
+      if !output.survivesFailure { output.keepsPartial = false }
+      throw error
+    }
+  }
+
+  private func stageSettings(_ index: Int, of count: Int, _ journal: StageJournal) -> RunSettings {
+    var stage = settings
+    stage.output = journal.directory(index)
+    stage.overwrite = true
+    stage.resume = settings.resume && index == journal.finished
+    stage.reference = settings.reference ?? model
+    if index < count - 1 {
+      stage.gates = AccuracyGates()
+      stage.evaluation?.measuresSpeed = false
+      stage.evaluation?.keyValueCache = .none
+    }
+    return stage
+  }
+
+  var inputs: [URL] {
+    [model.directory] + model.checkpoint.files + recipe.inputFiles + (settings.evaluation.map { [$0.text] } ?? [])
+  }
+}
+
+extension Recipe {
+  /// How the recipe file in an output says what it is for.
+  func header() -> String {
+    """
+    # \(Tool.name) \(Tool.version). The same checkpoint again:
+    #   deepseek-optimize run recipe.yaml --model MODEL --output OUTPUT\(calibration == nil ? "" : " --calibration TEXT")
+
+    """
+  }
+
+  /// Every file beside the model that it reads.
+  var inputFiles: [URL] {
+    adapterFiles + (calibration.map { [$0.file] } ?? []) + passes.compactMap { $0 as? any StagePass }.flatMap(\.files)
+  }
+}
