@@ -11,7 +11,14 @@ extension Interpreter {
     let stored: KeyValues
     if let cache {
       stored = cache.entry(for: node.output, rows: cache.length + keys.rows, attention)
-      stored.store(keys, values, at: cache.length, pool: pool)
+      if cache.sequences == 1 {
+        stored.store(keys, values, at: cache.length, pool: pool)
+      } else {
+        for (index, sequence) in layout.sequences.enumerated() {
+          stored.store(
+            keys, values, rows: sequence.row..<sequence.row + sequence.length, at: cache.firstRow(of: index) + cache.length)
+        }
+      }
     } else if keyValues == .none {
       stored = .float(keys: keys, values: values)
     } else {
@@ -22,13 +29,13 @@ extension Interpreter {
     let sequences = layout.sequences
     let shared = attention.queryHeads / attention.keyValueHeads
     pool.run(sequences.count * attention.queryHeads, scratchBytes: stored.scratchBytes(attention)) { task, scratch in
-      let sequence = sequences[task / attention.queryHeads]
+      let index = task / attention.queryHeads, sequence = sequences[index]
       let head = task % attention.queryHeads
       // In a batch keys lie beside the queries; in a cache they start with the sequence's first token.
       let place = AttentionPlace(
         queries: queries.row(sequence.row) + head * attention.headDimension, queryDistance: queries.columns,
         output: output.row(sequence.row) + head * attention.valueDimension, outputDistance: output.columns,
-        keyHead: head / shared, keyRow: cache == nil ? sequence.row : 0,
+        keyHead: head / shared, keyRow: cache?.firstRow(of: index) ?? sequence.row,
         keyCount: cache == nil ? sequence.length : sequence.position + sequence.length, queryCount: sequence.length)
       stored.attend(place, attention, scratch)
     }

@@ -1,24 +1,43 @@
 import ModelGraph
 
-/// Keys and values of the tokens already seen, one sequence, one pair of matrices per attention node. They grow as tokens come.
+/// Keys and values of the tokens already seen, one pair of matrices per attention node: of one sequence, for which they grow as tokens come, or of
+/// several that are equally long, each with room of its own.
 public final class KeyValueCache: @unchecked Sendable {
   /// The most tokens it may hold.
   public let capacity: Int
   /// How it holds them.
   public let quantization: KeyValueQuantization
-  /// Tokens that every block has seen.
+  /// How many there are.
+  public let sequences: Int
+  /// Tokens that every block has seen, of each.
   public internal(set) var length = 0
   private var entries: [ValueID: KeyValues] = [:]
 
   public init(capacity: Int, quantization: KeyValueQuantization = .none) {
     self.capacity = capacity
     self.quantization = quantization
+    sequences = 1
   }
+
+  /// Of several sequences, in float32.
+  public init(sequences: Int, capacity: Int) {
+    self.capacity = capacity
+    self.sequences = max(1, sequences)
+    quantization = .none
+  }
+
+  /// The row that the first token of a sequence has.
+  func firstRow(of sequence: Int) -> Int { sequence * capacity }
 
   /// What the attention node that computes `output` has stored, with room for `rows` tokens.
   func entry(for output: ValueID, rows: Int, _ attention: Attention) -> KeyValues {
     let old = entries[output]
     if let old, old.rows >= rows { return old }
+    if sequences > 1 {
+      let entry = KeyValues(rows: sequences * capacity, attention, quantization)
+      entries[output] = entry
+      return entry
+    }
     let size = min(capacity, max(rows, 64, (old?.rows ?? 0) * 2))
     let entry = KeyValues(rows: size, attention, quantization)
     if let old { entry.copy(from: old, rows: length) }
@@ -72,6 +91,13 @@ enum KeyValues {
       values.copy(from: oldValues, rows: rows)
     default: break
     }
+  }
+
+  /// Stores the keys and values of some rows from a row on, as they are: for the float form.
+  func store(_ newKeys: Matrix, _ newValues: Matrix, rows: Range<Int>, at row: Int) {
+    guard case .float(let keys, let values) = self else { return }
+    keys.row(row).update(from: newKeys.row(rows.lowerBound), count: rows.count * newKeys.columns)
+    values.row(row).update(from: newValues.row(rows.lowerBound), count: rows.count * newValues.columns)
   }
 
   /// Stores new keys and values from a row on, quantizing them where that is the form.

@@ -38,7 +38,9 @@ final class OutputDirectory {
       clear()
       return
     }
-    keepsPartial = access(file(RunJournal.fileName).path, F_OK) == 0 || TrainingState.exists(at: file(QuantizationTraining.prefix))
+    keepsPartial =
+      [RunJournal.fileName, StageJournal.fileName, DistillationJournal.fileName].contains { access(file($0).path, F_OK) == 0 }
+      || TrainingState.exists(at: file(QuantizationTraining.prefix))
     survivesFailure = keepsPartial
   }
 

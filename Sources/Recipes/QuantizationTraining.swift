@@ -95,11 +95,12 @@ struct QuantizationTraining {
         let batch = TrainingBatch(
           windows(of: trainer.steps, order, text.training).map { ($0, Array(repeating: true, count: $0.count)) })
         let begin = ContinuousClock.now
-        let step = try trainer.step([batch]) { _, batch in
-          .teacher(
-            LossTarget.Teacher(
-              block: graph.blocks[graph.blocks.count - 1], graph: graph, weights: teacher.blocks[teacher.blocks.count - 1],
-              input: try interpreter.hidden(of: teacher, tokens: batch.tokens, sequences: batch.sequences)))
+        let step = try trainer.step([batch]) { _, batch, _ in
+          TrainingObjective(
+            .teacher(
+              LossTarget.Teacher(
+                block: graph.blocks[graph.blocks.count - 1], graph: graph, weights: teacher.blocks[teacher.blocks.count - 1],
+                input: try interpreter.hidden(of: teacher, tokens: batch.tokens, sequences: batch.sequences))))
         }
         history.add(loss: step.loss, tokens: step.tokens, seconds: begin.duration(to: .now).seconds, isSkipped: step.isSkipped)
         if trainer.steps % Self.saveInterval == 0 || trainer.steps == pass.steps { try save(trainer, history, identity) }

@@ -8,6 +8,7 @@ extension KernelTests {
     static let kernels = [
       "dso_matmul_nn_f32", "dso_matmul_tn_f32", "dso_attention_backward", "dso_rms_norm_backward", "dso_gated_activation_backward",
       "dso_sum_rows", "dso_fake_quantize_rows_s8", "dso_cross_entropy_gradient", "dso_kl_divergence_gradient",
+      "dso_partial_divergence_gradient",
     ]
 
     /// Central differences of `f` with respect to some elements of x. The step is near the cube root of float64's resolution.
@@ -354,6 +355,38 @@ extension KernelTests {
             let same = GuardedArray(teacher, canary: -77)
             let none = with(set) { dso_kl_divergence_gradient(teacher, same.pointer, Int64(count), temperature, weight) }
             #expect(abs(none) < 1e-12 && same.elements.allSatisfy { $0 == 0 }, "\(name(set)) \(count)")
+          }
+        }
+      }
+    }
+
+    @Test func partialDivergencesAgreeWithDifferences() {
+      var numbers = TestNumbers(seed: 57)
+      for (count, ids) in [(2, [0]), (7, [2, 5]), (16, [0, 15]), (33, [1, 2, 3, 31, 32]), (64, Array(0..<64)), (200, [0, 7, 8, 90, 199])] {
+        let logits = numbers.floats(count, -6...6), weight: Float = 0.7
+        let shares = ids.map { _ in numbers.floats(1, 0.1...1)[0] }
+        // All of it where every token is known, else four fifths.
+        let total = shares.reduce(0, +) / (ids.count == count ? 1 : 0.8)
+        let known = shares.map { $0 / total }
+        for temperature: Float in [1, 2.5] {
+          let divergence = { (x: [Double]) -> Double in
+            let scaled = x.map { $0 / Double(temperature) }
+            let lse = log(scaled.reduce(0) { $0 + exp($1) })
+            let rest = max(0, 1 - known.reduce(0) { $0 + Double($1) })
+            let others = scaled.indices.filter { !ids.contains($0) }.reduce(0) { $0 + exp(scaled[$1] - lse) }
+            let inside = zip(ids, known).reduce(0) { $0 + Double($1.1) * (log(Double($1.1)) - (scaled[$1.0] - lse)) }
+            return inside + (rest > 0 && others > 0 ? rest * log(rest / others) : 0)
+          }
+          for set in allSets {
+            let row = GuardedArray(logits, canary: -77)
+            let loss = with(set) {
+              dso_partial_divergence_gradient(
+                ids.map(UInt32.init), known, Int64(ids.count), row.pointer, Int64(count), temperature, weight)
+            }
+            row.expectIntact("\(name(set)) \(count)")
+            #expect(abs(loss - divergence(logits.map(Double.init))) < 2e-6, "\(name(set)) \(count)")
+            let slopes = Self.differences(logits.map(Double.init), at: Array(logits.indices), divergence).map { $0 * Double(weight) }
+            #expect(firstDifference(row.elements, slopes, relative: 1e-5, absolute: 2e-7) == nil, "\(name(set)) \(count)")
           }
         }
       }

@@ -98,6 +98,9 @@
   FUNCTION(double, kl_divergence_gradient,                                                                                          \
            (const float *teacher, float *student, int64_t count, float temperature, float weight),                                  \
            (teacher, student, count, temperature, weight))                                                                          \
+  FUNCTION(double, partial_divergence_gradient,                                                                                     \
+           (const uint32_t *ids, const float *p, int64_t kept, float *student, int64_t count, float temperature, float weight),     \
+           (ids, p, kept, student, count, temperature, weight))                                                                     \
   FUNCTION(dso_row_summary, summarize_logits, (const float *row, int64_t count), (row, count))                                      \
   FUNCTION(double, kl_divergence,                                                                                                   \
            (const float *reference, double reference_lse, const float *other, double other_lse, int64_t count),                     \

@@ -59,4 +59,58 @@ double DSO_KERNEL(kl_divergence_gradient)(const float *teacher, float *student, 
   return vd_sum(vd_add(low, high));
 }
 
+/// Probabilities of `n` scaled logits in their place; returns their sum.
+INLINE double probabilities_in_place(float *row, int64_t n, VF factors, VF lse, VF rest) {
+  VD low = vd_zero(), high = vd_zero();
+  for (int64_t i = 0; i < n; i += LANES) {
+    VF q = probabilities(vf_mul(load_some(row + i, n - i), factors), lse, rest);
+    if (n - i < LANES) {
+      // What lies behind the stretch belongs to others.
+      float inside[LANES] = {0};
+      for (int64_t j = 0; j < n - i; j++) inside[j] = 1;
+      q = vf_mul(q, vf_load(inside));
+    }
+    low = vd_add(low, vd_low(q));
+    high = vd_add(high, vd_high(q));
+    store_some(row + i, q, n - i);
+  }
+  return vd_sum(vd_add(low, high));
+}
+
+INLINE void scale_in_place(float *row, int64_t n, float factor) {
+  VF factors = vf_set(factor);
+  for (int64_t i = 0; i < n; i += LANES) store_some(row + i, vf_mul(load_some(row + i, n - i), factors), n - i);
+}
+
+double DSO_KERNEL(partial_divergence_gradient)(const uint32_t *ids, const float *p, int64_t kept, float *student, int64_t count,
+                                               float temperature, float weight) {
+  float factor = 1 / temperature;
+  double lse = scaled_log_sum(student, count, factor), loss = 0, mass = 0, others = 0;
+  VF factors = vf_set(factor), high = vf_set((float)lse), low = vf_set((float)(lse - (double)(float)lse));
+  int64_t next = 0;
+  for (int64_t i = 0; i <= kept; i++) {
+    int64_t id = i < kept ? (int64_t)ids[i] : count;
+    if (id > next) others += probabilities_in_place(student + next, id - next, factors, high, low);
+    next = id + 1;
+    if (i == kept) break;
+    double logq = (double)(student[id] * factor) - lse;
+    if (p[i] > 0) loss += (double)p[i] * (log((double)p[i]) - logq);
+    mass += (double)p[i];
+    student[id] = weight * factor * ((float)exp(logq) - p[i]);
+  }
+  double rest = mass < 1 ? 1 - mass : 0, share = 0;
+  if (others > 0) {
+    share = rest / others;
+    if (rest > 0) loss += rest * log(share);
+  }
+  float scale = (float)((double)(weight * factor) * (1 - share));
+  next = 0;
+  for (int64_t i = 0; i <= kept; i++) {
+    int64_t id = i < kept ? (int64_t)ids[i] : count;
+    if (id > next) scale_in_place(student + next, id - next, scale);
+    next = id + 1;
+  }
+  return loss;
+}
+
 #endif

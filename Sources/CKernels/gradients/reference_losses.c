@@ -27,3 +27,25 @@ double dso_portable_kl_divergence_gradient(const float *teacher, float *student,
   }
   return loss;
 }
+
+double dso_portable_partial_divergence_gradient(const uint32_t *ids, const float *p, int64_t kept, float *student, int64_t count,
+                                                float temperature, float weight) {
+  double factor = 1.0 / temperature, lse = log_sum(student, count, factor), loss = 0, mass = 0, others = 0;
+  for (int64_t i = 0, j = 0; i < count; i++) {
+    double logq = student[i] * factor - lse;
+    if (j < kept && ids[j] == (uint32_t)i) {
+      if (p[j] > 0) loss += p[j] * (log(p[j]) - logq);
+      mass += p[j++];
+    } else {
+      others += exp(logq);
+    }
+  }
+  double rest = mass < 1 ? 1 - mass : 0, share = others > 0 ? rest / others : 0;
+  if (rest > 0 && others > 0) loss += rest * log(share);
+  for (int64_t i = 0, j = 0; i < count; i++) {
+    double q = exp(student[i] * factor - lse);
+    double slope = j < kept && ids[j] == (uint32_t)i ? q - p[j++] : q * (1 - share);
+    student[i] = (float)(weight * factor * slope);
+  }
+  return loss;
+}

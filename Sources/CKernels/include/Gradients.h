@@ -67,6 +67,10 @@ double dso_cross_entropy_gradient(float *logits, int64_t target, int64_t count, 
 /// KL(teacher || student) of the distributions at a temperature > 0; the student's row becomes weight times the gradient with respect to
 /// its logits, weight / temperature * (student's probabilities - teacher's).
 double dso_kl_divergence_gradient(const float *teacher, float *student, int64_t count, float temperature, float weight);
+/// The same where only some probabilities of the teacher are known, at that temperature: `p` of the `kept` tokens `ids`, which rise, and that
+/// all others together have what is left of 1. They count as one token.
+double dso_partial_divergence_gradient(const uint32_t *ids, const float *p, int64_t kept, float *student, int64_t count,
+                                       float temperature, float weight);
 
 #ifdef __cplusplus
 }

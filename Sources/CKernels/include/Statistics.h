@@ -15,6 +15,8 @@ void dso_column_statistics(const float *x, int64_t ldx, int64_t rows, int64_t co
 
 /// Draws an index from the distribution of a row of logits: the first at which the sum of probabilities exceeds `unit`, in [0, 1).
 int64_t dso_sample_logits(const float *row, double log_sum_exp, int64_t count, double unit);
+/// The places of the `kept` largest of `count` numbers (kept <= count, none of them NaN), rising; of equal ones the first.
+void dso_largest_indices(const float *row, int64_t count, int64_t kept, uint32_t *ids);
 
 /// Sum of products, in double: eight running sums, then these.
 double dso_inner_product(const float *x, const float *y, int64_t count);

@@ -1,37 +1,8 @@
 import CKernels
 import Diagnostics
+import Foundation
 import ModelGraph
 import Tensors
-
-/// What a model's predictions are compared with, row by row.
-public enum LossTarget: Sendable {
-  /// Cross-entropy with the token that should follow each row.
-  case tokens([Int32])
-  /// Cross-entropy with a token drawn from the model's own prediction: its gradients are those that the Fisher information is made of.
-  /// The draw depends on the seed and on the row's number, counted from `firstRow`.
-  case drawn(seed: UInt64, firstRow: Int)
-  /// KL(teacher ‖ student) of the distributions at a temperature, times its square (Hinton et al. 2015): gradients keep their size.
-  case teacher(Teacher)
-
-  /// A model whose logits are the target: its head, and what goes into that for the same rows.
-  public struct Teacher: Sendable {
-    public var block: Block
-    public var graph: ModelGraph
-    public var weights: LoadedBlock
-    /// `[rows, width]`, what the teacher's last layer leaves.
-    public var input: Matrix
-    /// Above 0.
-    public var temperature: Float
-
-    public init(block: Block, graph: ModelGraph, weights: LoadedBlock, input: Matrix, temperature: Float = 1) {
-      self.block = block
-      self.graph = graph
-      self.weights = weights
-      self.input = input
-      self.temperature = temperature
-    }
-  }
-}
 
 /// A loss over some rows, and its gradients.
 public struct HeadLoss: Sendable {
@@ -71,46 +42,70 @@ extension Interpreter {
 
   /// Logits to their gradients, in place; returns the weighted sum of losses, added in the order of rows.
   private func differentiate(_ logits: Matrix, _ target: LossTarget, rows: Range<Int>, rowWeights: [Float]) throws -> Double {
-    let count = Int64(logits.columns)
     let losses = Matrix(rows: logits.rows, columns: 2)
     let sink = UnsafeMutableRawPointer(losses.pointer).assumingMemoryBound(to: Double.self)
-    switch target {
-    case .tokens(let tokens):
-      pool.ranges(of: rows.count) { range in
-        for row in range {
-          let weight = rowWeights[rows.lowerBound + row]
-          if weight == 0 { logits.row(row).initialize(repeating: 0, count: logits.columns); continue }
-          sink[row] = dso_cross_entropy_gradient(logits.row(row), Int64(tokens[rows.lowerBound + row]), count, weight)
+    let loss = try rowLoss(target, rows: rows)
+    pool.ranges(of: rows.count) { range in
+      for row in range {
+        let weight = rowWeights[rows.lowerBound + row]
+        if weight == 0 {
+          logits.row(row).initialize(repeating: 0, count: logits.columns)
+        } else {
+          sink[row] = loss(row, logits.row(row), Int64(logits.columns), weight)
         }
       }
+    }
+    return rows.indices.reduce(0) { sum, row in sum + Double(rowWeights[row]) * sink[row - rows.lowerBound] }
+  }
+
+  /// Of one row, counted from the first of `rows`: its loss, while its logits become weight times their gradient.
+  private typealias RowLoss = (_ row: Int, _ logits: UnsafeMutablePointer<Float>, _ count: Int64, _ weight: Float) -> Double
+
+  private func rowLoss(_ target: LossTarget, rows: Range<Int>) throws -> RowLoss {
+    let first = rows.lowerBound
+    switch target {
+    case .tokens(let tokens):
+      return { row, logits, count, weight in dso_cross_entropy_gradient(logits, Int64(tokens[first + row]), count, weight) }
     case .drawn(let seed, let firstRow):
-      pool.ranges(of: rows.count) { range in
-        for row in range {
-          let weight = rowWeights[rows.lowerBound + row]
-          if weight == 0 { logits.row(row).initialize(repeating: 0, count: logits.columns); continue }
-          let draw = SeededRandom.value(seed: seed, index: UInt64(firstRow + rows.lowerBound + row))
-          let summary = dso_summarize_logits(logits.row(row), count)
-          let token = dso_sample_logits(logits.row(row), summary.log_sum_exp, count, Double(draw >> 11) * 0x1p-53)
-          sink[row] = dso_cross_entropy_gradient(logits.row(row), token, count, weight)
-        }
+      return { row, logits, count, weight in
+        let draw = SeededRandom.value(seed: seed, index: UInt64(firstRow + first + row))
+        let summary = dso_summarize_logits(logits, count)
+        let token = dso_sample_logits(logits, summary.log_sum_exp, count, Double(draw >> 11) * 0x1p-53)
+        return dso_cross_entropy_gradient(logits, token, count, weight)
       }
     case .teacher(let teacher):
       let expected = try run(
         teacher.block, of: teacher.graph, weights: teacher.weights, input: teacher.input.copy(rows: rows),
         sequences: SequenceLayout(lengths: [rows.count]))
       let square = teacher.temperature * teacher.temperature
-      pool.ranges(of: rows.count) { range in
-        for row in range {
-          let weight = rowWeights[rows.lowerBound + row]
-          if weight == 0 { logits.row(row).initialize(repeating: 0, count: logits.columns); continue }
-          sink[row] =
-            Double(square)
-            * dso_kl_divergence_gradient(
-              expected.row(row), logits.row(row), count, teacher.temperature, weight * square)
+      return { row, logits, count, weight in
+        Double(square) * dso_kl_divergence_gradient(expected.row(row), logits, count, teacher.temperature, weight * square)
+      }
+    case .partial(let known):
+      let square = known.temperature * known.temperature
+      return { row, logits, count, weight in
+        let start = (first + row) * known.kept
+        return known.ids.withUnsafeBufferPointer { ids in
+          known.probabilities.withUnsafeBufferPointer { probabilities in
+            guard let ids = ids.baseAddress, let probabilities = probabilities.baseAddress else { return 0 }
+            return Double(square)
+              * dso_partial_divergence_gradient(
+                ids + start, probabilities + start, Int64(known.kept), logits, count, known.temperature, weight * square)
+          }
         }
       }
+    case .policy(let policy):
+      return { row, logits, count, weight in
+        let token = Int(policy.tokens[first + row]), advantage = policy.advantages[first + row]
+        let logProbability = Double(logits[token]) - dso_summarize_logits(logits, count).log_sum_exp
+        let ratio = Float(exp(logProbability - Double(policy.logProbabilities[first + row])))
+        let clipped = min(max(ratio, 1 - policy.clip), 1 + policy.clip)
+        // Beyond the clip nothing is gained by going on the same way.
+        let isClipped = ratio * advantage > clipped * advantage
+        _ = dso_cross_entropy_gradient(logits, Int64(token), count, isClipped ? 0 : weight * ratio * advantage)
+        return -Double(min(ratio * advantage, clipped * advantage))
+      }
     }
-    return rows.indices.reduce(0) { sum, row in sum + Double(rowWeights[row]) * sink[row - rows.lowerBound] }
   }
 
   private func check(_ target: LossTarget, rows: Int, rowWeights: [Float], of graph: ModelGraph) throws {
@@ -118,6 +113,18 @@ extension Interpreter {
       throw ExecutionError("loss", "has \(rowWeights.count) weights for \(rows) rows", kind: .usage)
     }
     switch target {
+    case .partial(let known):
+      guard known.kept > 0, known.ids.count == rows * known.kept, known.probabilities.count == known.ids.count, known.temperature > 0,
+        known.ids.allSatisfy({ Int($0) < graph.vocabularySize })
+      else {
+        throw ExecutionError(
+          "teacher", "has \(known.ids.count) probabilities for \(rows) rows of \(known.kept), or tokens beyond the vocabulary", kind: .usage)
+      }
+    case .policy(let policy):
+      guard policy.tokens.count == rows, policy.advantages.count == rows, policy.logProbabilities.count == rows else {
+        throw ExecutionError("policy", "has \(policy.tokens.count) tokens for \(rows) rows", kind: .usage)
+      }
+      try check(zip(policy.tokens, rowWeights).compactMap { $1 == 0 ? nil : $0 }, of: graph)
     case .tokens(let tokens):
       guard tokens.count == rows else { throw ExecutionError("loss", "has \(tokens.count) tokens for \(rows) rows", kind: .usage) }
       try check(zip(tokens, rowWeights).compactMap { $1 == 0 ? nil : $0 }, of: graph)

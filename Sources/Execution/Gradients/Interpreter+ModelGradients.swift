@@ -23,25 +23,30 @@ extension Interpreter {
     return state
   }
 
-  /// The loss of a model's predictions and its gradients, forward and back over all blocks; nothing is computed in front of the first block
-  /// that holds a wanted parameter.
+  /// A loss over a model and its gradients, forward and back over all blocks; nothing is computed in front of the first block that holds a
+  /// wanted parameter, and nothing behind the last that an objective looks at.
   /// - Parameters:
   ///   - tokens: of all sequences, one behind the other.
   ///   - rowWeights: as in ``headLoss(_:of:weights:input:target:rowWeights:wanting:inputGradient:tileRows:addingTo:)``.
   ///   - retention: shows in memory and time, not in the result.
   ///   - sums: gradients to add to, in place.
   public func gradients(
-    of model: LoadedModel, tokens: [Int32], sequences: SequenceLayout, target: LossTarget, rowWeights: [Float],
+    of model: LoadedModel, tokens: [Int32], sequences: SequenceLayout, objective: TrainingObjective, rowWeights: [Float],
     wanting wanted: Set<ParameterID>, retention: ActivationRetention = .recompute, addingTo sums: [ParameterID: Matrix] = [:]
-  ) throws -> (loss: Double, parameters: [ParameterID: Matrix]) {
+  ) throws -> ModelGradients {
     let graph = model.graph
-    guard let head = graph.blocks.last, let headWeights = model.blocks.last else { return (0, sums) }
+    guard let head = graph.blocks.last, let headWeights = model.blocks.last else { return ModelGradients(parameters: sums) }
     try check(rows: tokens.count, sequences)
     let layers = Array(zip(graph.blocks.dropLast(), model.blocks))
-    let first =
+    // Where the walk back ends: at the first wanted parameter, or at what the first block leaves.
+    let wantedFirst =
       layers.firstIndex { block, _ in graph.nodes[block.nodes].contains { !wanted.isDisjoint(with: $0.parameters) } } ?? layers.count
+    let first = objective.wantsEmbeddingGradient ? min(wantedFirst, 1) : wantedFirst
+    let end = objective.target == nil ? min(layers.count, (objective.hidden?.blocks.max() ?? -1) + 1) : layers.count
+    var result = ModelGradients(parameters: sums)
     var (state, inputs, tapes): (Matrix?, [Matrix?], [BlockTape?]) = (nil, [], [])
-    for (index, (block, weights)) in layers.enumerated() {
+    var pulls: [Int: Matrix] = [:]
+    for (index, (block, weights)) in layers.enumerated() where index < end {
       try Interruption.check()
       inputs.append(index >= first && retention == .recompute ? state : nil)
       if index >= first, retention == .keep {
@@ -52,14 +57,23 @@ extension Interpreter {
         tapes.append(nil)
         state = try run(block, of: graph, weights: weights, tokens: tokens, after: state, sequences: sequences)
       }
+      if index == 0, let offset = objective.embeddingOffset, let embedded = state { state = try moved(embedded, by: offset) }
+      if let hidden = objective.hidden, hidden.blocks.contains(index), let output = state {
+        let pull = try hidden.differentiate(index, output)
+        (result.loss, pulls[index]) = (result.loss + pull.loss, pull.gradient)
+      }
     }
-    guard let state else { return (0, sums) }
-    let loss = try headLoss(
-      head, of: graph, weights: headWeights, input: state, target: target, rowWeights: rowWeights, wanting: wanted,
-      inputGradient: first < layers.count, addingTo: sums)
-    var (gradient, sums) = (loss.gradients.input, loss.gradients.parameters)
-    for index in stride(from: layers.count - 1, through: first, by: -1) {
-      guard let outputGradient = gradient else { break }
+    guard let state else { return result }
+    var gradient: Matrix?
+    if let target = objective.target {
+      let loss = try headLoss(
+        head, of: graph, weights: headWeights, input: state, target: target, rowWeights: rowWeights, wanting: wanted,
+        inputGradient: first < layers.count, addingTo: result.parameters)
+      (result.loss, result.parameters, gradient) = (result.loss + loss.loss, loss.gradients.parameters, loss.gradients.input)
+    }
+    for index in stride(from: end - 1, through: first, by: -1) {
+      gradient = sum(gradient, pulls[index])
+      guard let outputGradient = gradient else { continue }
       try Interruption.check()
       let (block, weights) = layers[index]
       let kept = tapes[index]
@@ -67,11 +81,41 @@ extension Interpreter {
       tapes[index] = nil
       let tape = try kept ?? record(block, of: graph, weights: weights, tokens: tokens, after: inputs[index], sequences: sequences)
       inputs[index] = nil
-      let result = try backward(
-        tape, outputGradient: outputGradient, wanting: wanted, inputGradient: index > first, addingTo: sums)
-      (gradient, sums) = (result.input, result.parameters)
+      let found = try backward(
+        tape, outputGradient: outputGradient, wanting: wanted, inputGradient: index > first || index == 1 && objective.wantsEmbeddingGradient,
+        addingTo: result.parameters)
+      (gradient, result.parameters) = (found.input, found.parameters)
+      if index == 1, objective.wantsEmbeddingGradient { result.embedding = gradient }
     }
-    return (loss.loss, sums)
+    return result
+  }
+
+  /// The same for a loss of predictions alone.
+  public func gradients(
+    of model: LoadedModel, tokens: [Int32], sequences: SequenceLayout, target: LossTarget, rowWeights: [Float],
+    wanting wanted: Set<ParameterID>, retention: ActivationRetention = .recompute, addingTo sums: [ParameterID: Matrix] = [:]
+  ) throws -> (loss: Double, parameters: [ParameterID: Matrix]) {
+    let result = try gradients(
+      of: model, tokens: tokens, sequences: sequences, objective: TrainingObjective(target), rowWeights: rowWeights, wanting: wanted,
+      retention: retention, addingTo: sums)
+    return (result.loss, result.parameters)
+  }
+
+  /// The first is the caller's own to change.
+  private func sum(_ gradient: Matrix?, _ pull: Matrix?) -> Matrix? {
+    guard let gradient, let pull else { return gradient ?? pull }
+    gradient.adds(pull, pool: pool)
+    return gradient
+  }
+
+  private func moved(_ embedded: Matrix, by offset: Matrix) throws -> Matrix {
+    guard offset.rows == embedded.rows, offset.columns == embedded.columns else {
+      throw ExecutionError(
+        "offset", "has \(offset.rows) × \(offset.columns) values, embeddings have \(embedded.rows) × \(embedded.columns)", kind: .usage)
+    }
+    let result = embedded.copy(rows: 0..<embedded.rows)
+    result.adds(offset, pool: pool)
+    return result
   }
 
   /// - Parameter state: what the block before left; nil for the one that looks tokens up.

@@ -47,6 +47,9 @@ public struct Tokenizer: Sendable {
     return preTokenizers.dropLast() + [last]
   }
 
+  /// The ids of the special tokens that were added to the vocabulary, rising.
+  public var specialTokens: [Int32] { added.specialIDs }
+
   /// How many tokens there are, added ones included.
   public var vocabularySize: Int { model.count + added.countBeyondModel }
 

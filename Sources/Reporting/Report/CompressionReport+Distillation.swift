@@ -1,3 +1,5 @@
+import StructuredData
+
 extension CompressionReport {
   /// What distillation did, stage by stage. An extension of schema 1.
   public struct Distillation: Sendable, Equatable {
@@ -23,6 +25,8 @@ extension CompressionReport {
       public var featureDistance: Double?
       /// The divergence on text with typing errors.
       public var noisyKLDivergence: Double?
+      /// KL(student ‖ teacher) on what the student writes.
+      public var ownTextKLDivergence: Double?
       /// The divergence with the student's embeddings moved against it, by how far.
       public var adversarial: [Adversarial]
 
@@ -36,7 +40,8 @@ extension CompressionReport {
 
       public init(
         klDivergence: Double? = nil, topTokenAgreement: Double? = nil, perplexity: Double? = nil, centeredKernelAlignment: Double? = nil,
-        featureDistance: Double? = nil, noisyKLDivergence: Double? = nil, adversarial: [Adversarial] = []
+        featureDistance: Double? = nil, noisyKLDivergence: Double? = nil, ownTextKLDivergence: Double? = nil,
+        adversarial: [Adversarial] = []
       ) {
         self.klDivergence = klDivergence
         self.topTokenAgreement = topTokenAgreement
@@ -44,6 +49,7 @@ extension CompressionReport {
         self.centeredKernelAlignment = centeredKernelAlignment
         self.featureDistance = featureDistance
         self.noisyKLDivergence = noisyKLDivergence
+        self.ownTextKLDivergence = ownTextKLDivergence
         self.adversarial = adversarial
       }
     }
@@ -151,6 +157,7 @@ extension CompressionReport.Distillation.Figures: ReportSection {
       klDivergence: try reader.double("klDivergence"), topTokenAgreement: try reader.double("topTokenAgreement"),
       perplexity: try reader.double("perplexity"), centeredKernelAlignment: try reader.double("centeredKernelAlignment"),
       featureDistance: try reader.double("featureDistance"), noisyKLDivergence: try reader.double("noisyKLDivergence"),
+      ownTextKLDivergence: try reader.double("ownTextKLDivergence"),
       adversarial: try reader.sections("adversarial") ?? [])
   }
 
@@ -161,6 +168,7 @@ extension CompressionReport.Distillation.Figures: ReportSection {
     writer.set("centeredKernelAlignment", centeredKernelAlignment)
     writer.set("featureDistance", featureDistance)
     writer.set("noisyKLDivergence", noisyKLDivergence)
+    writer.set("ownTextKLDivergence", ownTextKLDivergence)
     if !adversarial.isEmpty { writer.set("adversarial", adversarial) }
   }
 }
@@ -219,4 +227,15 @@ extension CompressionReport.Distillation.Variant: ReportSection {
     writer.set("klDeviation", klDeviation)
     writer.set("perplexityDeviation", perplexityDeviation)
   }
+}
+
+extension CompressionReport.Distillation {
+  /// The section alone, as a run keeps it that goes on later.
+  package var json: JSONValue {
+    var writer = ReportWriter()
+    write(to: &writer)
+    return .object(writer.object)
+  }
+
+  package init(json: JSONValue) throws(ReportError) { try self.init(reader: ReportReader(json, path: "distillation")) }
 }

@@ -79,10 +79,11 @@ public final class Trainer {
 
   /// One step of the optimizer over some batches, whose gradients are added up: the loss is the mean over all their predictions, however
   /// they are cut.
-  /// - Parameter target: what a batch's predictions are held against; its own tokens when nil.
+  /// - Parameter objective: what a batch is trained towards, given its place among the batches and the share of all predictions that one of
+  ///   its rows of weight 1 has; its own tokens when nil.
   @discardableResult
   public func step(
-    _ batches: [TrainingBatch], target: ((Int, TrainingBatch) throws -> LossTarget)? = nil
+    _ batches: [TrainingBatch], objective: ((Int, TrainingBatch, _ share: Float) throws -> TrainingObjective)? = nil
   ) throws -> TrainingStep {
     let total = batches.reduce(0) { $0 + $1.targetWeight }
     guard total > 0 else { throw TrainingError("batch", "has no predictions that count", kind: .badData) }
@@ -90,8 +91,8 @@ public final class Trainer {
     let scale = Double(lossScale.value)
     for (index, batch) in batches.enumerated() {
       let result = try training.gradients(
-        of: model, tokens: batch.tokens, sequences: batch.sequences, target: try target?(index, batch) ?? .tokens(batch.targets),
-        rowWeights: batch.weights.map { Float(Double($0) / total * scale) }, wanting: parametrization.wanted, retention: retention,
+        of: model, tokens: batch.tokens, sequences: batch.sequences,
+        objective: try objective?(index, batch, Float(scale / total)) ?? TrainingObjective(.tokens(batch.targets)), rowWeights: batch.weights.map { Float(Double($0) / total * scale) }, wanting: parametrization.wanted, retention: retention,
         addingTo: sums)
       (loss, sums) = (loss + result.loss, result.parameters)
     }

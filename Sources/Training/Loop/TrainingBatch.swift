@@ -18,6 +18,13 @@ public struct TrainingBatch: Sendable {
     weights = examples.flatMap { example in example.isTarget.dropFirst().map { $0 ? 1 : 0 } + (example.isTarget.isEmpty ? [] : [0]) }
   }
 
+  /// - Parameters:
+  ///   - targets: what should follow each token.
+  ///   - weights: as many as tokens.
+  public init(tokens: [Int32], sequences: SequenceLayout, targets: [Int32], weights: [Float]) {
+    (self.tokens, self.sequences, self.targets, self.weights) = (tokens, sequences, targets, weights)
+  }
+
   /// Predictions that count, weights added up.
   public var targetWeight: Double { weights.reduce(0) { $0 + Double($1) } }
 }

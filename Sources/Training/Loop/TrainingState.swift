@@ -145,16 +145,25 @@ public enum TrainingState {
   }
 }
 
-extension Trainer {
+extension Parametrization {
   /// Saves the variables alone, as ``TrainingState`` saves everything.
   public func saveVariables(to directory: URL) throws {
-    try TrainingState.replace(
-      directory, tensors: parametrization.variables.map { ($0.name, $0.values.bytes) }, document: ["steps": .integer(Int64(steps))])
+    try TrainingState.replace(directory, tensors: variables.map { ($0.name, $0.values.bytes) }, document: [:])
   }
 
   /// Puts variables that were saved back.
+  public func loadVariables(from directory: URL, pool: ThreadPool) throws {
+    try TrainingState.load(variables.map { ($0.name, $0.values.bytes) }, from: directory)
+    try update(pool: pool)
+  }
+}
+
+extension Trainer {
+  /// Saves the variables alone.
+  public func saveVariables(to directory: URL) throws { try parametrization.saveVariables(to: directory) }
+
+  /// Puts variables that were saved back.
   public func loadVariables(from directory: URL) throws {
-    try TrainingState.load(parametrization.variables.map { ($0.name, $0.values.bytes) }, from: directory)
-    try parametrization.update(pool: interpreter.pool)
+    try parametrization.loadVariables(from: directory, pool: interpreter.pool)
   }
 }

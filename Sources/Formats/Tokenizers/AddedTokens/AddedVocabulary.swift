@@ -53,6 +53,9 @@ struct AddedVocabulary: Sendable {
     tokens[id].map { normalizedForms[id] ?? Array($0.content.utf8) }
   }
 
+  /// The ids of special tokens, rising.
+  var specialIDs: [Int32] { tokens.filter { $0.value.isSpecial }.keys.sorted() }
+
   func isSpecial(_ text: [UInt8]) -> Bool { text.withUnsafeBufferPointer { specials.id(of: $0) != nil } }
 
   /// Whether the tokens to be found in normalized text are none.

@@ -1,0 +1,190 @@
+import Compression
+import Diagnostics
+import Evaluation
+import Execution
+import Foundation
+import ModelGraph
+import Reporting
+import StructuredData
+import Tensors
+import Training
+
+/// The stages of a distillation one after the other: each is measured before and after, and undone where it did not help.
+final class DistillationLoop {
+  let material: DistillationMaterial
+  let student: DistilledStudent
+  let alignment: FeatureAlignment
+  private let meter: DistillationMeter
+  private let phases: [any DistillationPhase]
+  /// Nil where nothing is to be saved.
+  private let journal: DistillationJournal?
+  private let progress: ProgressHandler?
+  /// Whether stages that did not help are undone; the ablation asks what each does.
+  private let undoes: Bool
+  /// Whether stages are measured one by one.
+  private let measuresBetween: Bool
+  /// What the steps of all stages took.
+  private(set) var seconds = 0.0
+  private(set) var stages: [CompressionReport.Distillation.Stage] = []
+  private var last: DistillationMeter.Result?
+
+  /// Steps between two saves of what `--resume` goes on from.
+  private static let saveInterval = 50
+
+  /// - Parameter steps: of each phase by name; those without any are left out.
+  init(
+    _ material: DistillationMaterial, _ student: DistilledStudent, steps: [String: Int], journal: DistillationJournal?, undoes: Bool = true,
+    measuresBetween: Bool = true, progress: ProgressHandler?
+  ) throws {
+    (self.material, self.student, self.journal, self.progress) = (material, student, journal, progress)
+    (self.undoes, self.measuresBetween) = (undoes, measuresBetween)
+    alignment = try Self.alignment(material, student)
+    meter = DistillationMeter(material: material)
+    func count(_ name: String) -> Int { steps[name] ?? 0 }
+    let all: [any DistillationPhase] = [
+      FeaturePhase(
+        material: material, alignment: alignment, steps: count("features"),
+        isFollowed: ["logits", "policy", "cross-entropy"].contains { count($0) > 0 }),
+      TextPhase(material: material, steps: count("cross-entropy")), LogitPhase(material: material, steps: count("logits")),
+      PolicyPhase(material: material, steps: count("policy")), RobustnessPhase(material: material, steps: count("robustness")),
+    ]
+    phases = all.filter { $0.steps > 0 }
+  }
+
+  /// Projectors where widths differ: least squares on held-out text is where they start.
+  private static func alignment(_ material: DistillationMaterial, _ student: DistilledStudent) throws -> FeatureAlignment {
+    let pairs = material.mapping.pairs
+    func width(_ graph: ModelGraph, _ block: Int) -> Int { graph[graph.boundary(of: graph.blocks[block]).output].width ?? 0 }
+    var projectors: [Int: Matrix] = [:]
+    let unequal = pairs.filter { width(student.source, $0.student) != width(material.teacher.graph, $0.teacher) }
+    if !unequal.isEmpty {
+      let pool = material.interpreter.pool
+      let batch = DistillationMaterial.batch(Array(material.windows.prefix(16)))
+      let own = try material.interpreter.states(
+        of: LoadedModel(student.source), tokens: batch.tokens, sequences: batch.sequences, at: Set(unequal.map(\.student)))
+      let others = try material.teacherStates(batch)
+      for pair in unequal {
+        guard let first = own[pair.student], let second = others[pair.teacher],
+          let projector = FeatureProjection.leastSquares(from: first, to: second, pool: pool)
+        else {
+          throw CompressionError(
+            "features", "of the student leave no projection onto the teacher's", remedy: "leave the first stage out", kind: .badData)
+        }
+        projectors[pair.student] = projector
+      }
+    }
+    return FeatureAlignment(material.mapping, projectors: projectors, pool: material.interpreter.pool)
+  }
+
+  func run() throws {
+    let pool = material.interpreter.pool
+    try journal?.load(into: student.parameters, pool: pool)
+    stages = journal?.stages ?? []
+    for phase in phases.dropFirst(stages.count) {
+      guard measuresBetween else {
+        seconds += try train(phase).history.seconds
+        continue
+      }
+      if journal?.isResuming != true { try journal?.begin(student.parameters) }
+      let before = try last ?? measured("Measuring the student")
+      let (_, history) = try train(phase)
+      let after = try measured("Measuring \(phase.name)")
+      seconds += history.seconds
+      var stage = outcome(of: phase, before, after, history)
+      if !stage.isKept, undoes {
+        if let journal {
+          try journal.rollBack(student.parameters, pool: pool)
+        }
+        last = before
+      } else {
+        stage.isKept = true
+        last = after
+      }
+      if let journal { try journal.finish(stage, student.parameters) }
+      stages.append(stage)
+    }
+  }
+
+  private func measured(_ name: String) throws -> DistillationMeter.Result {
+    progress?(StageProgress(stage: name, completed: 0, total: 1))
+    defer { progress?(StageProgress(stage: name, completed: 1, total: 1)) }
+    return try meter.measure(student.current(), alignment: alignment)
+  }
+
+  private func train(_ phase: any DistillationPhase) throws -> (trainer: Trainer, history: FinetuneHistory) {
+    let interpreter = material.interpreter, options = material.options
+    let schedule = LearningRateSchedule(
+      .cosine, peak: student.rate(options.learningRate) * phase.rate, floor: 0.02, warmup: max(1, phase.steps / 20))
+    let trainer = try Trainer(
+      LoadedModel(student.source), phase.parameters(student.parameters),
+      settings: TrainerSettings(
+        optimizer: AdamWSettings(beta2: 0.99, weightDecay: 0), schedule: schedule, steps: phase.steps, clip: student.isQuantized ? 0 : 1),
+      interpreter: interpreter, products: options.precision, retention: .keep)
+    var history = FinetuneHistory()
+    if let notes = try journal?.resume(trainer) {
+      guard let saved = FinetuneHistory(notes) else {
+        throw TrainingError("distillation", "has a saved state that is incomplete", remedy: "start anew, without --resume", kind: .badData)
+      }
+      history = saved
+    }
+    // Of the student as the stage found it, however far the stage has come: what it looks for stays the same.
+    try phase.begin(LoadedModel(student.source).overriding(trainer.steps == 0 ? student.parameters.values : try startValues()))
+    do {
+      while trainer.steps < phase.steps {
+        try Interruption.check()
+        progress?(StageProgress(stage: phase.progressName, completed: trainer.steps, total: phase.steps))
+        let start = ContinuousClock.now
+        let step = try phase.step(trainer)
+        history.add(loss: step.loss, tokens: step.tokens, seconds: start.duration(to: .now).seconds, isSkipped: step.isSkipped)
+        if trainer.steps % Self.saveInterval == 0, phase.canResume(at: trainer.steps) { try journal?.save(trainer, notes: history.notes) }
+      }
+    } catch let stop as StoppedFailure {
+      if phase.canResume(at: trainer.steps), trainer.steps > 0 { try journal?.save(trainer, notes: history.notes) }
+      throw stop
+    }
+    progress?(StageProgress(stage: phase.progressName, completed: phase.steps, total: phase.steps))
+    return (trainer, history)
+  }
+
+  /// What the student computed with when the stage at work began.
+  private func startValues() throws -> [ParameterID: Matrix] {
+    guard let journal else { return student.parameters.values }
+    let fresh = try DistilledStudent(student.source, pool: material.interpreter.pool)
+    try journal.rollBack(fresh.parameters, pool: material.interpreter.pool)
+    return fresh.parameters.values
+  }
+
+  private func outcome(
+    of phase: any DistillationPhase, _ before: DistillationMeter.Result, _ after: DistillationMeter.Result, _ history: FinetuneHistory
+  ) -> CompressionReport.Distillation.Stage {
+    let change = Self.change(phase.measure, before, after)
+    let plain = Self.change(.divergence, before, after)
+    var reason: String?
+    if change?.interval.map({ $0.upperBound >= 0 }) ?? true { reason = "the interval of its change reaches 0" }
+    if reason == nil, phase.guardsDivergence, let interval = plain?.interval, interval.lowerBound > 0 {
+      reason = "the divergence on plain text grew by \(String(format: "%.2g", plain?.mean ?? 0))"
+    }
+    return CompressionReport.Distillation.Stage(
+      name: phase.name, steps: phase.steps, tokens: history.tokens, seconds: history.seconds, losses: history.reportedLosses,
+      before: before.figures, after: after.figures, measure: phase.measure.rawValue, change: change?.mean,
+      changeInterval: change?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) }, isKept: reason == nil, reason: reason)
+  }
+
+  /// The mean of paired differences.
+  private static func change(
+    _ measure: DistillationMeter.Measure, _ before: DistillationMeter.Result, _ after: DistillationMeter.Result
+  ) -> ClusteredMean? {
+    guard let first = before.samples[measure], let second = after.samples[measure], first.count == second.count, first.count > 1 else {
+      return nil
+    }
+    return ClusteredMean(clusters: zip(second, first).map(-))
+  }
+
+  /// The student as it is, measured last.
+  func figures() throws -> CompressionReport.Distillation.Figures {
+    if let last { return last.figures }
+    let result = try measured("Measuring the student")
+    last = result
+    return result.figures
+  }
+}

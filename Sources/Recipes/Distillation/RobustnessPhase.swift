@@ -1,0 +1,69 @@
+import Compression
+import Diagnostics
+import Execution
+import Foundation
+import ModelGraph
+import Tensors
+import Training
+
+/// Stage 3: the teacher's distributions again, half of the windows being those that the student finds hardest, some of them with typing errors; and
+/// the same distributions once more with the student's embeddings moved to where it predicts them worst.
+final class RobustnessPhase: DistillationPhase {
+  private let material: DistillationMaterial
+  let steps: Int
+  /// The hardest windows, the worst first.
+  private var hardest: [Int] = []
+
+  let name = "robustness"
+  let progressName = "Learning under perturbations"
+  let measure = DistillationMeter.Measure.robustness
+  let rate: Float = 0.4
+
+  /// Windows that are looked through for hard ones, and the share of them that counts as hard.
+  private static let searched = 512
+  private static let hardShare = 0.25
+  /// Every n-th window gets typing errors.
+  private static let misspeltInterval = 4
+
+  init(material: DistillationMaterial, steps: Int) { (self.material, self.steps) = (material, steps) }
+
+  func begin(_ student: LoadedModel) throws {
+    let interpreter = material.interpreter
+    let count = min(Self.searched, material.windows.count)
+    var losses: [(index: Int, loss: Double)] = []
+    for index in 0..<count {
+      try Interruption.check()
+      let batch = DistillationMaterial.batch([material.windows[index]])
+      let loss = try interpreter.gradients(
+        of: student, tokens: batch.tokens, sequences: batch.sequences, objective: TrainingObjective(try material.target([index])),
+        rowWeights: batch.weights, wanting: []
+      ).loss
+      losses.append((index, loss))
+    }
+    hardest = losses.sorted { ($0.loss, $1.index) > ($1.loss, $0.index) }.prefix(max(1, Int(Double(count) * Self.hardShare))).map(\.index)
+  }
+
+  func step(_ trainer: Trainer) throws -> TrainingStep {
+    let windows = try windows(of: trainer.steps)
+    let batch = DistillationMaterial.batch(windows)
+    let target = try material.target(of: windows)
+    let attack = EmbeddingAttack(epsilon: material.options.epsilon, fixed: material.specialTokens)
+    let offset = try attack.offset(
+      for: trainer.model, tokens: batch.tokens, sequences: batch.sequences, target: target, rowWeights: batch.weights,
+      interpreter: trainer.interpreter, seed: SeededRandom.value(seed: material.seed ^ 0xADF5, index: UInt64(trainer.steps)))
+    return try trainer.step([batch, batch]) { index, _, _ in
+      TrainingObjective(target, embeddingOffset: index == 0 ? nil : offset)
+    }
+  }
+
+  private func windows(of step: Int) throws -> [[Int32]] {
+    let count = material.options.batchWindows
+    var random = SeededRandom(seed: SeededRandom.value(seed: material.seed ^ 0x4A4D, index: UInt64(step)))
+    let plain = try material.indices(step: step, phase: 5, count: count)
+    return plain.enumerated().map { place, index in
+      let chosen = place % 2 == 0 ? index : hardest[Int(random.nextUnit() * Double(hardest.count))]
+      guard place % Self.misspeltInterval == 1 else { return material.windows[chosen] }
+      return material.misspelt(chosen, draw: random.next()) ?? material.windows[chosen]
+    }
+  }
+}
