@@ -76,7 +76,7 @@ struct DistillationOptions: ParsableArguments {
   @Flag(help: "Leave the third stage out.")
   var noRobustness = false
 
-  @Option(help: "The peak of the learning rate. Default: 5e-4.")
+  @Option(help: "The peak of the learning rate. Default: 3e-4.")
   var learningRate: Float?
 
   @Option(help: "Windows of a step. Default: 16.")

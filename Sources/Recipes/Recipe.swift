@@ -60,15 +60,27 @@ public struct Recipe: Sendable {
         remedy: "give --calibration FILE, or `calibration: {text: FILE}` in the recipe",
         kind: .usage)
     }
+    try checkOrder(from: source)
+    for pass in passes {
+      guard let pass = pass as? any CompressionPass else {
+        throw RecipeError(
+          type(of: pass).identifier, "is a stage of its own, from checkpoint to checkpoint",
+          remedy: "run the recipe with deepseek-optimize run", kind: .usage)
+      }
+      try pass.validate(for: graph)
+      graph = try pass.prepare(graph, using: resources)
+      try graph.verify()
+    }
+    return graph
+  }
+
+  /// Checks the order of the passes by their contracts.
+  /// - Parameter graph: what they begin on.
+  func checkOrder(from graph: ModelGraph) throws(RecipeError) {
     var established = Set<PassContract.Property>()
     if graph.parameters.contains(where: \.isQuantized) { established.insert(.quantizedWeights) }
     for (index, pass) in passes.enumerated() {
       let type = type(of: pass)
-      guard let pass = pass as? any CompressionPass else {
-        throw RecipeError(
-          type.identifier, "is a stage of its own, from checkpoint to checkpoint", remedy: "run the recipe with deepseek-optimize run",
-          kind: .usage)
-      }
       if type.contract.comesFirst, index > 0 {
         throw RecipeError(
           type.identifier,
@@ -82,11 +94,7 @@ public struct Recipe: Sendable {
           kind: .badConfiguration)
       }
       established.formUnion(type.contract.establishes)
-      try pass.validate(for: graph)
-      graph = try pass.prepare(graph, using: resources)
-      try graph.verify()
     }
-    return graph
   }
 }
 

@@ -60,7 +60,7 @@ struct ReportBuilder {
           report.warnings.append("speed was not measured: decoding would hold the whole model in memory")
         }
       }
-      if evaluation.text.name == DemoModel.evaluationText.lastPathComponent, run.model.name != DemoModel.name {
+      if evaluation.text.name == DemoModel.evaluationText.lastPathComponent, run.source.name != DemoModel.name {
         report.warnings.append("measured on the demo text; give --eval with text of the kind the model is for")
       }
     }
@@ -78,7 +78,7 @@ struct ReportBuilder {
     if let plan = run.recipe.calibration {
       if !run.recipe.isCalibrated {
         warnings.append("the calibration text was not used: none of \(run.recipe.identifiers) needs any")
-      } else if plan.isDemo, run.model.name != DemoModel.name {
+      } else if plan.isDemo, run.source.name != DemoModel.name {
         warnings.append("calibrated on the demo text; give --calibration text of the kind the model is for")
       }
     }

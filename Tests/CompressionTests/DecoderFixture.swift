@@ -26,7 +26,7 @@ struct DecoderFixture {
   let dimension = 8
   let inner = 40
   let vocabulary = 56
-  let layers = 2
+  var layers = 2
 
   func graph() throws -> ModelGraph {
     var builder = GraphBuilder(family: "test", vocabularySize: vocabulary, maximumPositions: 64, weights: RandomWeights(self))

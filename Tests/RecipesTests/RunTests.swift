@@ -2,6 +2,8 @@ import DeepSeekOptimize
 import Foundation
 import Testing
 
+@testable import Recipes
+
 @Suite struct RunTests {
   private let directory: TemporaryDirectory
 
@@ -90,7 +92,7 @@ import Testing
     pass.targets.ignore = ["re:model\\.layers\\.0\\..*"]
     let first = try run([pass], to: "a")
     let recipe = try Recipe(yaml: String(contentsOfFile: directory.path("a/recipe.yaml"), encoding: .utf8))
-    let second = try run(recipe.passes, to: "b", format: recipe.format)
+    let second = try run(recipe.blockPasses, to: "b", format: recipe.format)
     #expect(first.outputs == second.outputs)
     #expect(first.layers?.count == 21)
   }

@@ -26,7 +26,7 @@ public struct Distillation: RecipePass {
   /// Tokens a window, at most the model's maximum.
   public var sequenceLength = 256
   /// The peak of the learning rate of the second stage; the first has as much, those behind it a part.
-  public var learningRate: Float = 5e-4
+  public var learningRate: Float = 3e-4
   /// What both distributions are softened by.
   public var temperature: Float = 1
   /// The share of the text's own next token in the target distribution.
@@ -79,7 +79,7 @@ public struct Distillation: RecipePass {
       "\(sequenceLength) is not from 8 to the model's \(graph.maximumPositions)", "use a length within")
     try check(
       learningRate.isFinite && learningRate > 0 && learningRate <= 1, "learning-rate", "\(learningRate) is not above 0, or above 1",
-      "5e-4 suits small models, 1e-5 to 1e-4 large ones")
+      "3e-4 suits small models, 1e-5 to 1e-4 large ones")
     try check(
       temperature.isFinite && (0.1...20).contains(temperature), "temperature", "\(temperature) is not from 0.1 to 20", "1 to 2 are usual")
     try check((0...0.9).contains(textWeight), "text-weight", "\(textWeight) is not from 0 to 0.9", "0 to 0.5 are usual")

@@ -77,8 +77,11 @@ public struct QuantizationAwareTraining: CompressionPass {
   public var rate: Float {
     if learningRate > 0 { return learningRate }
     if form != .weights { return targets.bits <= 2 ? 0.015 : targets.bits == 3 ? 0.008 : 0.004 }
-    return targets.bits <= 2 ? 0.001 : targets.bits == 3 ? 0.0005 : 0.00025
+    return Self.weightRate(bits: targets.bits)
   }
+
+  /// How far a weight of that many bits may move in a step, in steps of its grid, at the peak.
+  package static func weightRate(bits: Int) -> Float { bits <= 2 ? 0.001 : bits == 3 ? 0.0005 : 0.00025 }
 
   private enum CodingKeys: String, CodingKey {
     case steps, precision

@@ -57,7 +57,7 @@ struct DistillationAblation {
       let used = chosen.reduce(0) { $0 + Double($1.value) * (stepSeconds[$1.key] ?? 0) }
       chosen["logits"] = own + Int(((total - used) / pace).rounded())
     }
-    let student = try DistilledStudent(run.model.graph, pool: run.interpreter.pool)
+    let student = try DistilledStudent(run.model.graph, teacher: teacher.graph, pool: run.interpreter.pool)
     let report = run.progress
     let loop = try DistillationLoop(material, student, steps: chosen, journal: nil, undoes: false, measuresBetween: false) { progress in
       report?(
@@ -69,7 +69,7 @@ struct DistillationAblation {
 
   /// Seconds of a step on the text alone.
   private func pace(_ material: DistillationMaterial) throws -> Double {
-    let student = try DistilledStudent(run.model.graph, pool: run.interpreter.pool)
+    let student = try DistilledStudent(run.model.graph, teacher: teacher.graph, pool: run.interpreter.pool)
     let loop = try DistillationLoop(
       material, student, steps: ["cross-entropy": 6], journal: nil, undoes: false, measuresBetween: false, progress: nil)
     try loop.run()

@@ -19,6 +19,8 @@ final class DistillationLoop {
   /// Nil where nothing is to be saved.
   private let journal: DistillationJournal?
   private let progress: ProgressHandler?
+  /// Asked before every step whether to go on; throws to stop.
+  var stopCheck: (_ phase: String, _ step: Int) throws -> Void = { _, _ in try Interruption.check() }
   /// Whether stages that did not help are undone; the ablation asks what each does.
   private let undoes: Bool
   /// Whether stages are measured one by one.
@@ -114,7 +116,7 @@ final class DistillationLoop {
   private func train(_ phase: any DistillationPhase) throws -> (trainer: Trainer, history: FinetuneHistory) {
     let interpreter = material.interpreter, options = material.options
     let schedule = LearningRateSchedule(
-      .cosine, peak: student.rate(options.learningRate) * phase.rate, floor: 0.02, warmup: max(1, phase.steps / 20))
+      .cosine, peak: options.learningRate * student.rate * phase.rate, floor: 0.02, warmup: max(1, phase.steps / 20))
     let trainer = try Trainer(
       LoadedModel(student.source), phase.parameters(student.parameters),
       settings: TrainerSettings(
@@ -131,7 +133,7 @@ final class DistillationLoop {
     try phase.begin(LoadedModel(student.source).overriding(trainer.steps == 0 ? student.parameters.values : try startValues()))
     do {
       while trainer.steps < phase.steps {
-        try Interruption.check()
+        try stopCheck(phase.name, trainer.steps)
         progress?(StageProgress(stage: phase.progressName, completed: trainer.steps, total: phase.steps))
         let start = ContinuousClock.now
         let step = try phase.step(trainer)
@@ -149,7 +151,7 @@ final class DistillationLoop {
   /// What the student computed with when the stage at work began.
   private func startValues() throws -> [ParameterID: Matrix] {
     guard let journal else { return student.parameters.values }
-    let fresh = try DistilledStudent(student.source, pool: material.interpreter.pool)
+    let fresh = try DistilledStudent(student.source, teacher: material.teacher.graph, pool: material.interpreter.pool)
     try journal.rollBack(fresh.parameters, pool: material.interpreter.pool)
     return fresh.parameters.values
   }

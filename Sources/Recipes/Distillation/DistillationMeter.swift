@@ -32,7 +32,7 @@ struct DistillationMeter {
   private static let attackedWindows = 16
   private static let alignedWindows = 16
   /// Prompts, their tokens, and tokens that the student writes.
-  private static let prompts = (count: 32, length: 32, continuation: 64)
+  private static let prompts = (count: 64, length: 32, continuation: 96)
 
   private var interpreter: Interpreter { material.interpreter }
 

@@ -21,6 +21,8 @@ public struct DistillationRun {
   public let settings: RunSettings
   let progress: ProgressHandler?
   let interpreter: Interpreter
+  /// Asked before every step whether to go on; throws to stop.
+  var stopCheck: (_ phase: String, _ step: Int) throws -> Void = { _, _ in try Interruption.check() }
 
   public init(
     student model: ModelBundle, distillation: Distillation, calibration: CalibrationPlan? = nil, seed: UInt64 = 0, settings: RunSettings,
@@ -46,9 +48,10 @@ public struct DistillationRun {
         distillation, student: model, teacher: teacher, data: try data(), seed: seed, interpreter: interpreter,
         spillingTo: output.partial)
       progress?(StageProgress(stage: "Drawing windows", completed: 1, total: 1))
-      let student = try DistilledStudent(model.graph, pool: interpreter.pool)
+      let student = try DistilledStudent(model.graph, teacher: teacher.graph, pool: interpreter.pool)
       let journal = try DistillationJournal(identity: try identity(material, teacher), in: output, resume: settings.resume)
       let loop = try DistillationLoop(material, student, steps: distillation.stepsByPhase, journal: journal, progress: progress)
+      loop.stopCheck = stopCheck
       try loop.run()
       let written = try write(student.current(), to: output)
       var report = try makeReport(written, teacher, evaluation, material)

@@ -11,19 +11,30 @@ final class DistilledStudent {
   let parameters: any Parametrization
   private let pool: ThreadPool
 
+  /// What a learning rate is multiplied by: weights that are quantized move in steps of their grids.
+  let rate: Float
+
   /// A quantized model learns its codes and scales (quantization-aware distillation), any other one all of its parameters.
-  init(_ graph: ModelGraph, pool: ThreadPool) throws {
+  /// - Parameter teacher: where a quantized model's weights before rounding are found, if it is that model; otherwise they begin as what their
+  ///   codes say.
+  init(_ graph: ModelGraph, teacher: ModelGraph, pool: ThreadPool) throws {
     source = graph
     self.pool = pool
-    if graph.parameters.contains(where: \.isQuantized) {
-      parameters = try StepSizeParameters(of: graph, from: graph, scaleRate: 0.1, gainRate: 0.01, pool: pool)
-    } else {
-      parameters = try DirectParameters(graph.parameterIDs, of: graph)
+    let widths = graph.parameters.compactMap { parameter -> Int? in
+      if case .quantized(let scheme)? = parameter.weightStorage { scheme.bits } else { nil }
     }
+    guard let bits = widths.min() else {
+      parameters = try DirectParameters(graph.parameterIDs, of: graph)
+      rate = 1
+      return
+    }
+    let isOrigin =
+      graph.parameters.count == teacher.parameters.count && !teacher.parameters.contains(where: \.isQuantized)
+      && zip(graph.parameters, teacher.parameters).allSatisfy { $0.name == $1.name && $0.shape == $1.shape }
+    parameters = try StepSizeParameters(of: graph, from: isOrigin ? teacher : graph, scaleRate: 0.1, gainRate: 0.01, pool: pool)
+    // In the middle of their cells weights have farther to go.
+    rate = QuantizationAwareTraining.weightRate(bits: bits) / Distillation().learningRate * (isOrigin ? 1 : 8)
   }
-
-  /// The rate that suits its variables: steps of a grid are what those of a quantized model are measured in.
-  func rate(_ rate: Float) -> Float { isQuantized ? rate / 2 : rate }
 
   var isQuantized: Bool { parameters is any QuantizedParameters }
 

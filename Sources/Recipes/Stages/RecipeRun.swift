@@ -23,7 +23,10 @@ public struct RecipeRun {
 
   /// Checks all stages, and that the output can be written, without reading a weight.
   public func check() throws {
+    try recipe.checkOrder(from: model.graph)
     var graph = model.graph
+    var settings = settings
+    settings.reference = settings.reference ?? model
     for stage in recipe.stages {
       graph = try Recipe.stage(stage, on: model, settings: settings, progress: progress).check(on: graph)
     }

@@ -29,7 +29,8 @@ extension StagePass {
 extension CompressionRun: RecipeStage {
   func check(on graph: ModelGraph) throws -> ModelGraph {
     let prepared = try recipe.prepare(graph, using: resources)
-    _ = try recipe.blockPasses.begin(on: prepared, in: PassContext(interpreter: interpreter, seed: recipe.seed))
+    let plan = try recipe.blockPasses.begin(on: prepared, in: PassContext(interpreter: interpreter, seed: recipe.seed)).plan
+    _ = try OutputLayout(model: model, graph: prepared, plan: plan, format: recipe.format)
     return prepared
   }
 }
@@ -50,7 +51,8 @@ extension Recipe {
       ? [self]
       : groups.enumerated().map { index, group in
         // What lies between stages is read again by this program.
-        Recipe(passes: group, format: index == last ? format : .compressedTensors, seed: seed, calibration: calibration)
+        let stage = Recipe(passes: group, format: index == last ? format : .compressedTensors, seed: seed, calibration: calibration)
+        return stage.isCalibrated ? stage : Recipe(passes: group, format: stage.format, seed: seed)
       }
   }
 

@@ -11,6 +11,8 @@ struct DoubleLoss {
   private enum Target {
     case tokens([Int32])
     case distribution(logits: Grid, temperature: Double)
+    case partial(LossTarget.PartialDistributions)
+    case policy(LossTarget.Policy)
   }
 
   /// - Parameter logits: what tokens are drawn from, before anything was moved: a gradient takes the draw as it fell.
@@ -34,10 +36,12 @@ struct DoubleLoss {
         teacher.graph, nodes: teacher.block.nodes, sequences: SequenceLayout(lengths: [teacher.input.rows]),
         input: Grid(teacher.input))
       self.target = .distribution(logits: reference.output, temperature: Double(teacher.temperature))
+    case .partial(let known): self.target = .partial(known)
+    case .policy(let policy): self.target = .policy(policy)
     }
   }
 
-  /// −ln p(token), or T²·Σ p ln(p / q) of the softmaxes of logits / T.
+  /// −ln p(token); T²·Σ p ln(p / q) of the softmaxes of logits / T, over all tokens or some and the rest; or −min(r A, clip(r) A).
   func callAsFunction(_ logits: Grid) -> Double {
     var sum = 0.0
     for row in 0..<logits.rows where rowWeights[row] != 0 {
@@ -47,6 +51,20 @@ struct DoubleLoss {
         let wanted = Self.logShares(expected.row(row).map { $0 / temperature })
         let given = Self.logShares(logits.row(row).map { $0 / temperature })
         sum += rowWeights[row] * temperature * temperature * zip(wanted, given).reduce(0) { $0 + exp($1.0) * ($1.0 - $1.1) }
+      case .partial(let known):
+        let temperature = Double(known.temperature)
+        let given = Self.logShares(logits.row(row).map { $0 / temperature })
+        let span = row * known.kept..<(row + 1) * known.kept
+        let (ids, wanted) = (known.ids[span].map(Int.init), known.probabilities[span].map(Double.init))
+        let rest = max(0, 1 - wanted.reduce(0, +))
+        let others = given.indices.filter { !ids.contains($0) }.reduce(0) { $0 + exp(given[$1]) }
+        let inside = zip(ids, wanted).reduce(0) { $0 + $1.1 * (log($1.1) - given[$1.0]) }
+        sum += rowWeights[row] * temperature * temperature * (inside + (rest > 0 && others > 0 ? rest * log(rest / others) : 0))
+      case .policy(let policy):
+        let ratio = exp(Self.logShares(logits.row(row))[Int(policy.tokens[row])] - Double(policy.logProbabilities[row]))
+        let advantage = Double(policy.advantages[row])
+        let clipped = min(max(ratio, 1 - Double(policy.clip)), 1 + Double(policy.clip))
+        sum -= rowWeights[row] * min(ratio * advantage, clipped * advantage)
       }
     }
     return sum

@@ -26,7 +26,9 @@ import Testing
       ]
     }
     + [0.7, 2, 5].flatMap { temperature in
-      [Case(kind: .teacher, temperature: temperature), Case(kind: .teacher, vocabulary: 33, temperature: temperature, tileRows: 5)]
+      [LossKind.teacher, .partial].flatMap { kind in
+        [Case(kind: kind, temperature: temperature), Case(kind: kind, vocabulary: 33, temperature: temperature, tileRows: 5)]
+      }
     }
 
   private static let width = 7
@@ -41,11 +43,33 @@ import Testing
     return try tiny.finish(logits)
   }
 
+  private static func partial(_ example: Case) -> LossTarget.PartialDistributions {
+    var result = LossTarget.PartialDistributions(kept: 3, ids: [], probabilities: [], temperature: example.temperature)
+    for row in 0..<example.rows {
+      result.ids += [UInt32(row % 2), 2, UInt32(example.vocabulary - 1)]
+      result.probabilities += [0.3, 0.1 + 0.02 * Float(row), row % 3 == 0 ? 0.25 : 0.05]
+    }
+    return result
+  }
+
+  /// Some beyond the clip on either side, most within.
+  private static func policy(_ example: Case) -> LossTarget.Policy {
+    var result = LossTarget.Policy(tokens: [], advantages: [], logProbabilities: [], clip: 3)
+    for row in 0..<example.rows {
+      result.tokens.append(Int32((row * 7 + 3) % example.vocabulary))
+      result.advantages.append(row % 3 == 0 ? -1.5 : 0.5 + 0.3 * Float(row))
+      result.logProbabilities.append(row % 4 == 1 ? -1 : -4)
+    }
+    return result
+  }
+
   private static func target(_ example: Case, _ head: Block, _ graph: ModelGraph, _ weights: LoadedBlock) -> LossTarget {
     switch example.kind {
     // A row that is not scored need not have a token.
     case .tokens: .tokens((0..<example.rows).map { $0 % 4 == 2 ? -1 : Int32(($0 * 7 + 3) % example.vocabulary) })
     case .drawn: .drawn(seed: 5, firstRow: 40)
+    case .partial: .partial(partial(example))
+    case .policy: .policy(policy(example))
     case .teacher:
       .teacher(
         .init(
@@ -78,8 +102,8 @@ import Testing
       graph, nodes: head.nodes, sequences: SequenceLayout(lengths: [example.rows]), input: Grid(input))
     let loss = try DoubleLoss(target, logits: reference.output, rowWeights: rowWeights)
     let expectedLoss = loss(reference.output)
-    #expect(abs(found.loss - expectedLoss) <= 1e-6 * expectedLoss, "\(found.loss) instead of \(expectedLoss)")
-    #expect(expectedLoss > 0.01)
+    #expect(abs(found.loss - expectedLoss) <= 1e-6 * abs(expectedLoss), "\(found.loss) instead of \(expectedLoss)")
+    #expect(abs(expectedLoss) > 0.01)
     let inputSlopes = reference.slopes(of: .value(graph.boundary(of: head).input), step: 1e-5) { loss($0) }
     let inputError = relativeError(try #require(found.gradients.input), inputSlopes)
     #expect(inputError <= 2e-6, "gradient of the input: \(inputError)")

@@ -22,13 +22,15 @@ enum OperationKind: String, CaseIterable, Sendable {
 
 /// The cases of `LossTarget`, likewise.
 enum LossKind: String, CaseIterable, Sendable {
-  case tokens, drawn, teacher
+  case tokens, drawn, teacher, partial, policy
 
   init(_ target: LossTarget) {
     switch target {
     case .tokens: self = .tokens
     case .drawn: self = .drawn
     case .teacher: self = .teacher
+    case .partial: self = .partial
+    case .policy: self = .policy
     }
   }
 }

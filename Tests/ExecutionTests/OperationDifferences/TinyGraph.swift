@@ -48,7 +48,7 @@ struct TinyGraph {
 
   mutating func add(_ left: ValueID, _ right: ValueID) -> ValueID { noted(builder.add(left, right, scope: "sum"), width(left)) }
 
-  mutating func endLayer() { builder.endBlock(.layer(0), "layer") }
+  mutating func endLayer(_ number: Int = 0) { builder.endBlock(.layer(number), "layer") }
 
   /// The logits: by a weight of their own, or by the embedding's.
   mutating func head(_ x: ValueID, bias: Bool = false, tied: Bool = false) throws -> ValueID {
