@@ -31,12 +31,19 @@ struct PruneCommand: ParsableCommand {
   @Option(help: "How many layers go: those that change least what passes through them. Needs --calibration.")
   var layers: Int?
 
+  @Option(help: "The most parameters that are left: the same share of MLP channels and of heads goes, the least that suffices.")
+  var targetParameters: Int?
+
+  @Flag(help: "Measure also what each kind of dimension costs alone, share by share, for the report.")
+  var scan = false
+
   @OptionGroup(title: "Repair") var calibration: CalibrationOptions
 
   @Option(
     help: """
-      What channels are judged by: l1, the sum of magnitudes of the weights that go with them; l2, of their squares; or wanda, of the weights that \
-      read them times what they read, which needs --calibration. Default: l1.
+      What channels are judged by: l1, the sum of magnitudes of the weights that go with them; l2, of their squares; with --calibration also wanda, \
+      of the weights that read them times what they read, fluctuation, of their squares times its variance, activations, of what they read alone, \
+      or taylor, of weights times gradients. Default: l1.
       """)
   var importance = ChannelImportance.l1
 
@@ -53,20 +60,26 @@ struct PruneCommand: ParsableCommand {
     if ratio != nil, mlp != nil, heads != nil {
       throw ValidationError("--ratio is for what --mlp and --heads do not say, and both are given: leave it out")
     }
+    if targetParameters != nil, ratio != nil || mlp != nil || heads != nil {
+      throw ValidationError("--target-parameters finds the share itself: leave --ratio, --mlp and --heads out")
+    }
+    if scan, runOptions.noEval { throw ValidationError("--no-eval leaves --scan nothing to measure on") }
     try runOptions.checkDivergenceGate(isBudget: false)
   }
 
   func run() throws {
     let bundle = try ModelBundle(opening: model.model)
-    let pruning = StructuredPruning(
+    var pruning = StructuredPruning(
       mlp: (mlp ?? ratio)?.value ?? 0, heads: (heads ?? ratio)?.value ?? 0, hidden: hidden?.value ?? 0, layers: layers ?? 0,
       importance: importance,
       multiple: multiple)
     let settings = runOptions.settings(defaultOutput: "\(bundle.name)-pruned")
-    let run = PruningRun(
+    pruning.targetParameters = targetParameters ?? 0
+    var run = PruningRun(
       model: bundle, pruning: pruning, calibration: calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength),
       settings: settings,
       progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
+    run.scans = scan
     let plan = try run.plan()
     if dryRun || !runOptions.resources.json { Terminal.print(text(plan)) }
     if dryRun { return }

@@ -13,6 +13,8 @@ public struct StatisticKinds: OptionSet, Sendable, Hashable {
   public static let gram = StatisticKinds(rawValue: 2)
   /// How often which magnitude occurs.
   public static let histogram = StatisticKinds(rawValue: 4)
+  /// The mean of every input.
+  public static let means = StatisticKinds(rawValue: 8)
 }
 
 /// Statistics of one input that linear layers read: the query, key and value projections share theirs.
@@ -29,6 +31,8 @@ public final class InputStatistics {
   public private(set) var histogram: MagnitudeHistogram?
   private var absoluteSums: [Double]
   private var squareSums: [Double]
+  /// Of inputs with their signs; empty when they were not asked for, or when a transform has changed them since.
+  private var sums: [Float]
 
   init(width: Int, kinds: StatisticKinds) {
     self.width = width
@@ -37,12 +41,22 @@ public final class InputStatistics {
     squareSums = Array(repeating: 0, count: width)
     gram = kinds.contains(.gram) ? GramMatrix(inputs: width) : nil
     histogram = kinds.contains(.histogram) ? MagnitudeHistogram() : nil
+    sums = kinds.contains(.means) ? Array(repeating: 0, count: width) : []
   }
 
   /// E[|x|] of each input.
   public var meanMagnitude: [Float] { absoluteSums.map { Float($0 / Double(max(1, tokens))) } }
   /// E[x²] of each input.
   public var meanSquare: [Float] { squareSums.map { Float($0 / Double(max(1, tokens))) } }
+
+  /// E[(x − E[x])²] of each input; nil when means were not asked for.
+  public var variance: [Float]? {
+    guard !sums.isEmpty else { return nil }
+    return zip(sums, meanSquare).map { sum, square in
+      let mean = sum / Float(max(1, tokens))
+      return max(0, square - mean * mean)
+    }
+  }
 
   /// Inputs that were 0 in every row.
   public var deadInputs: Int { squareSums.count { $0 == 0 } }
@@ -70,6 +84,10 @@ public final class InputStatistics {
     }
     // Sums of squares keep every NaN and infinity; peaks do not.
     guard meanSquare.allSatisfy(\.isFinite) else { throw CompressionError.unboundedActivations(of: name) }
+    if !sums.isEmpty {
+      // One call for all rows: sums depend on how they are cut.
+      sums.withUnsafeMutableBufferPointer { if let sums = $0.baseAddress { dso_sum_rows(x.pointer, Int64(x.columns), Int64(x.rows), Int64(width), sums) } }
+    }
     try histogram?.add(x, named: name, pool: pool)
     try gram?.accumulate(x, weights: importance.map(Array.init), pool: pool)
   }
@@ -92,6 +110,7 @@ public final class InputStatistics {
       squareSums[index] /= Double(factor) * Double(factor)
     }
     histogram = nil
+    sums = []
     try gram?.divide(by: factors, pool: pool)
   }
 }

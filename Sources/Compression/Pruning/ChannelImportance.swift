@@ -13,21 +13,37 @@ public enum ChannelImportance: String, Codable, Sendable, Hashable, CaseIterable
   /// The sum of magnitudes of the weights that read it, each times the root mean square of what they read (Wanda, Sun et al. 2023, as a whole
   /// for structures: Wanda-sp, An et al. 2023). Needs text.
   case wanda
+  /// The sum of squares of the weights that read it, each times the variance of what they read: what stays the same can be made up for (FLAP,
+  /// An et al. 2023). Needs text.
+  case fluctuation
+  /// The root of the sum of mean squares of what is read of it, whatever the weights (Minitron, Muralidharan et al. 2024). Needs text.
+  case activations
+  /// The magnitude of the sum of all its weights, each times its gradient, batch by batch of text (Molchanov et al. 2019; LLM-Pruner, Ma et al. 2023).
+  /// Needs text, and the whole model's gradient in memory.
+  case taylor
 
-  /// Whether it looks at activations.
-  public var needsText: Bool { self == .wanda }
+  /// Whether it looks at text.
+  public var needsText: Bool { self != .l1 && self != .l2 }
+
+  /// Whether it says anything of the width of the residual stream.
+  var judgesHidden: Bool { self == .l1 || self == .l2 || self == .taylor }
 
   /// The same by what text sends through the block.
   func scores(of dimension: ChannelDimension, in graph: ModelGraph, _ calibration: BlockCalibration) throws -> [Double] {
     var scores = [Double](repeating: 0, count: dimension.units)
-    let statistics = try calibration.statistics(.gram, in: graph)
+    let statistics = try calibration.statistics(self == .fluctuation ? [.gram, .means] : .gram, in: graph)
     for member in dimension.members where member.axis == 1 {
       guard let node = graph.linears(of: calibration.block).first(where: { $0.weight == member.parameter })?.node,
-        let read = statistics[node.inputs[0]]?.meanSquare
+        let read = statistics[node.inputs[0]]
       else { continue }
-      for (index, sum) in Self.l1.columnSums(try Matrix(graph[member.parameter])).enumerated() {
-        scores[index / member.unitWidth] += sum * Double(read[index]).squareRoot()
+      let matrix = try Matrix(graph[member.parameter])
+      let parts: [Double]
+      switch self {
+      case .fluctuation: parts = zip(Self.l2.columnSums(matrix), read.variance ?? read.meanSquare).map { $0 * Double($1) }
+      case .activations: parts = read.meanSquare.map(Double.init)
+      default: parts = zip(Self.l1.columnSums(matrix), read.meanSquare).map { $0 * Double($1).squareRoot() }
       }
+      for (index, part) in parts.enumerated() { scores[index / member.unitWidth] += part }
     }
     return scores
   }

@@ -18,6 +18,8 @@ public struct StructuredPruning: RecipePass {
   public var hidden = 0.0
   /// How many layers go: those that change least what passes through them. Needs text.
   public var layers = 0
+  /// The most parameters that are left: then the same share of MLP channels and of heads goes, the least that suffices; 0 for no such limit.
+  public var targetParameters = 0
   /// What channels are judged by.
   public var importance = ChannelImportance.l1
   /// What the channels that stay are a multiple of; heads are whole in any case.
@@ -30,6 +32,38 @@ public struct StructuredPruning: RecipePass {
   ) {
     (self.mlp, self.heads, self.hidden, self.layers) = (mlp, heads, hidden, layers)
     (self.importance, self.multiple) = (importance, multiple)
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case mlp, heads, hidden, layers, importance, multiple
+    case targetParameters = "target-parameters"
+  }
+
+  /// The same with shares in place of a number of parameters that are left.
+  public func resolved(for graph: ModelGraph) throws -> StructuredPruning {
+    guard targetParameters > 0 else { return self }
+    var resolved = self
+    resolved.targetParameters = 0
+    /// Of a share in thousandths.
+    func count(_ share: Int) throws -> Int {
+      (resolved.mlp, resolved.heads) = (Double(share) / 1000, Double(share) / 1000)
+      let shallower = try resolved.withoutLayers(graph, influences: [:]).graph
+      return try shallower.keeping(resolved.sizes(of: shallower).map { ($0.dimension, Array(0..<$0.kept)) }) { SlicedWeights($0) }
+        .parameterCount
+    }
+    var (low, high) = (0, 990)
+    let least = try count(high)
+    guard least <= targetParameters else {
+      throw CompressionError(
+        "\(Self.identifier): target-parameters", "\(targetParameters) cannot be reached: \(least) parameters are left at least",
+        remedy: "allow more, or remove --layers or --hidden as well", kind: .usage)
+    }
+    while low < high {
+      let middle = (low + high) / 2
+      if try count(middle) <= targetParameters { high = middle } else { low = middle + 1 }
+    }
+    _ = try count(low)
+    return resolved
   }
 
   /// The share that goes of a kind of dimension.
@@ -60,13 +94,16 @@ public struct StructuredPruning: RecipePass {
       try check(ratio.isFinite && (0..<1).contains(ratio), kind.rawValue, "\(ratio) is not a share from 0 to below 1")
     }
     try check(
-      hidden == 0 || !importance.needsText, "importance", "\(importance.rawValue) says nothing of the width of the residual stream",
-      "use l1 or l2, or leave --hidden out")
+      hidden == 0 || importance.judgesHidden, "importance", "\(importance.rawValue) says nothing of the width of the residual stream",
+      "use l1, l2 or taylor, or leave --hidden out")
     try check((1...65_536).contains(multiple), "multiple", "\(multiple) is not from 1 to 65536")
     let most = graph.layerBlocks.count - 1
     try check((0...max(0, most)).contains(layers), "layers", "\(layers) is not from 0 to \(most)", "leave one layer at least")
     try check(
-      mlp > 0 || heads > 0 || hidden > 0 || layers > 0, "ratio", "removes nothing", "give --ratio, --mlp, --heads, --hidden or --layers")
+      targetParameters >= 0 && (targetParameters == 0 || mlp == 0 && heads == 0), "target-parameters",
+      "says how many go, and mlp or heads do, too", "give one of them")
+    try check(
+      mlp > 0 || heads > 0 || hidden > 0 || layers > 0 || targetParameters > 0, "ratio", "removes nothing", "give --ratio, --mlp, --heads, --hidden, --layers or --target-parameters")
     if let parameter = graph.parameters.first(where: \.isQuantized) {
       throw CompressionError(
         parameter.name, "is quantized: its channels cannot be removed", remedy: "start from the unquantized model", kind: .usage)
@@ -79,14 +116,20 @@ public struct StructuredPruning: RecipePass {
   }
 
   /// The units of a dimension that stay.
-  func units(of dimension: ChannelDimension, in graph: ModelGraph, pool: ThreadPool) throws -> [Int] {
-    Self.largest(kept(of: dimension), of: try importance.scores(of: dimension, in: graph, pool: pool))
+  func units(of dimension: ChannelDimension, in graph: ModelGraph, given: TaylorScores?, pool: ThreadPool) throws -> [Int] {
+    if importance == .taylor {
+      guard let scores = given?.scores(of: dimension) else {
+        throw CompressionError("\(Self.identifier): importance", "taylor needs text", remedy: "give --calibration FILE", kind: .usage)
+      }
+      return Self.largest(kept(of: dimension), of: scores)
+    }
+    return Self.largest(kept(of: dimension), of: try importance.scores(of: dimension, in: graph, pool: pool))
   }
 
   /// The model without the features of the residual stream that go; the dimensions of single blocks are left to ``prune(_:of:of:calibration:pool:)``.
-  package func withoutHidden(_ graph: ModelGraph, pool: ThreadPool) throws -> ModelGraph {
+  package func withoutHidden(_ graph: ModelGraph, given: TaylorScores? = nil, pool: ThreadPool) throws -> ModelGraph {
     let kept = try sizes(of: graph).filter { $0.dimension.block == nil }
-      .map { (dimension: $0.dimension, units: try units(of: $0.dimension, in: graph, pool: pool)) }
+      .map { (dimension: $0.dimension, units: try units(of: $0.dimension, in: graph, given: given, pool: pool)) }
     return kept.isEmpty ? graph : try graph.keeping(kept) { SlicedWeights($0) }
   }
 
@@ -113,23 +156,25 @@ public struct StructuredPruning: RecipePass {
   }
 
   /// Removes what goes of a block: heads first, then channels, so that these are repaired for what enters them then.
-  /// - Parameter calibration: gives what text sends through the block as it is in a graph; nil to repair nothing.
+  /// - Parameters:
+  ///   - given: scores that were found before, for the importance that is about them.
+  ///   - calibration: gives what text sends through the block as it is in a graph; nil to repair nothing.
   package func prune(
-    _ index: Int, of graph: inout ModelGraph, calibration: () -> BlockCalibration?, pool: ThreadPool
+    _ index: Int, of graph: inout ModelGraph, given: TaylorScores? = nil, calibration: () -> BlockCalibration?, pool: ThreadPool
   ) throws -> [Outcome] {
     var outcomes: [Outcome] = []
     let sizes = try sizes(of: graph).filter { $0.dimension.block == index }
     for (dimension, count) in sizes.sorted(by: { $0.dimension.kind == .heads && $1.dimension.kind != .heads }) {
       let seen = calibration()
       let units: [Int]
-      if importance.needsText {
+      if importance.needsText, importance != .taylor {
         guard let seen else {
           throw CompressionError(
             "\(Self.identifier): importance", "\(importance.rawValue) needs text", remedy: "give --calibration FILE", kind: .usage)
         }
         units = Self.largest(count, of: try importance.scores(of: dimension, in: graph, seen))
       } else {
-        units = try self.units(of: dimension, in: graph, pool: pool)
+        units = try self.units(of: dimension, in: graph, given: given, pool: pool)
       }
       let repaired = try seen.map { try repairs(dimension, keeping: units, in: graph, $0, pool) }
       graph = try graph.keeping([(dimension, units)]) { SlicedWeights($0) }

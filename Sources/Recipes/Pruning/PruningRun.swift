@@ -14,12 +14,15 @@ import Tensors
 /// One pruning: find what matters least, leave it out, write the smaller model, read it again, measure it against the source.
 public struct PruningRun {
   public let model: ModelBundle
+  /// With shares in place of a number of parameters that are left.
   public let pruning: StructuredPruning
   /// The text that the layers behind what is removed are repaired on; nil to leave them as they are.
   public let calibration: CalibrationPlan?
   /// Where every random choice derives from.
   let seed: UInt64
   public let settings: RunSettings
+  /// Whether every kind is tried alone before, for the report.
+  public var scans = false
   let progress: ProgressHandler?
   private let interpreter: Interpreter
 
@@ -27,7 +30,9 @@ public struct PruningRun {
     model: ModelBundle, pruning: StructuredPruning, calibration: CalibrationPlan? = nil, seed: UInt64 = 0, settings: RunSettings,
     progress: ProgressHandler? = nil
   ) {
-    (self.model, self.pruning, self.settings, self.progress) = (model, pruning, settings, progress)
+    // What the model cannot do is refused when the run is planned.
+    self.pruning = (try? pruning.validate(for: model.graph)).flatMap { try? pruning.resolved(for: model.graph) } ?? pruning
+    (self.model, self.settings, self.progress) = (model, settings, progress)
     (self.calibration, self.seed) = (calibration, seed)
     interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
   }
@@ -56,7 +61,8 @@ public struct PruningRun {
   }
 
   private func plan(of graph: ModelGraph) throws -> Plan {
-    try pruning.validate(for: graph)
+    try self.pruning.validate(for: graph)
+    let pruning = try self.pruning.resolved(for: graph)
     let sizes = try pruning.sizes(of: graph)
     guard !sizes.isEmpty || pruning.layers > 0 else {
       throw RecipeError(
@@ -96,6 +102,10 @@ public struct PruningRun {
     let written = try work.write(plan.graph, to: output)
     var report = try makeReport(written, evaluation, work.selection)
     report.pruning = work.section
+    if scans, let evaluation {
+      report.pruning?.scan = try SensitivityScan(model: model, pruning: pruning, interpreter: interpreter, progress: progress)
+        .points(on: evaluation.text)
+    }
     report.warnings += work.warnings
     report.resources = ResourceMeter.resources(
       since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,

@@ -16,6 +16,7 @@ struct PruningWork {
   private let run: PruningRun
   private let interpreter: Interpreter
   private let stream: CalibrationStream?
+  private let given: TaylorScores?
   private var graph: ModelGraph
   /// The dimensions that run through the whole model and became smaller.
   private let hidden: [ChannelDimension]
@@ -26,10 +27,11 @@ struct PruningWork {
 
   init(_ run: PruningRun, interpreter: Interpreter, spillingTo directory: URL) throws {
     (self.run, self.interpreter) = (run, interpreter)
+    let pruning = run.pruning
     hidden = try run.pruning.sizes(of: run.model.graph).map(\.dimension).filter { $0.block == nil }
     guard let plan = try run.calibration?.resolved(for: run.model.graph) else {
       graph = try run.pruning.withoutHidden(run.model.graph, pool: interpreter.pool)
-      (selection, stream, removed) = (nil, nil, [])
+      (selection, stream, removed, given) = (nil, nil, [], nil)
       return
     }
     let evaluator = Evaluator(interpreter: interpreter, progress: run.progress).limited(to: run.settings.maximumMemory, batch: nil)
@@ -44,7 +46,13 @@ struct PruningWork {
       ) { done, total in run.progress?(StageProgress(stage: "Judging layers", completed: done, total: total)) }
     let shallower = try run.pruning.withoutLayers(run.model.graph, influences: influences)
     removed = shallower.removed
-    graph = try run.pruning.withoutHidden(shallower.graph, pool: interpreter.pool)
+    given =
+      pruning.importance != .taylor
+      ? nil
+      : try TaylorScores(of: shallower.graph, windows: found.windows, interpreter: interpreter) { done, total in
+        run.progress?(StageProgress(stage: "Judging channels", completed: done, total: total))
+      }
+    graph = try pruning.withoutHidden(shallower.graph, given: given, pool: interpreter.pool)
     stream = try CalibrationStream(
       windows: found.windows, of: graph, interpreter: interpreter, needs: [.calibration],
       memoryLimit: limit, spillingTo: directory)
@@ -86,7 +94,7 @@ struct PruningWork {
       run.progress?(StageProgress(stage: "Pruning", completed: index, total: graph.blocks.count))
       let (stream, whole) = (stream, graph.blocks[index])
       outcomes += try run.pruning.prune(
-        index, of: &graph, calibration: { stream?.calibration(for: whole, at: index, sensitivity: nil) }, pool: interpreter.pool)
+        index, of: &graph, given: given, calibration: { stream?.calibration(for: whole, at: index, sensitivity: nil) }, pool: interpreter.pool)
       try stream?.advance(past: block, in: graph)
       for id in graph.parameters(of: block) {
         guard let entry = layout.parameters[id] else { continue }

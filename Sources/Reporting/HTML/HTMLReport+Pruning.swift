@@ -12,6 +12,6 @@ extension ReportPage {
         ])
     }
     return HTML.section(
-      "Pruned", id: "pruning", HTML.paragraph(HTML.typographic(pruning.sentence + ".")) + (table.rows.isEmpty ? "" : table.html))
+      "Pruned", id: "pruning", HTML.paragraph(HTML.typographic(pruning.sentence + ".")) + (table.rows.isEmpty ? "" : table.html) + scan)
   }
 }

@@ -30,10 +30,29 @@ extension CompressionReport {
       }
     }
 
-    public init(parameters: Int? = nil, keptParameters: Int? = nil, dimensions: [Dimension] = []) {
+    /// What removing a share of one kind alone costs; nil when that was not asked for.
+    public var scan: [ScanPoint]?
+
+    /// A share of one kind removed, without repair.
+    public struct ScanPoint: Sendable, Equatable {
+      public var kind: String
+      public var ratio: Double
+      public var parameters: Int?
+      public var klDivergence: Double?
+
+      public init(kind: String, ratio: Double, parameters: Int? = nil, klDivergence: Double? = nil) {
+        self.kind = kind
+        self.ratio = ratio
+        self.parameters = parameters
+        self.klDivergence = klDivergence
+      }
+    }
+
+    public init(parameters: Int? = nil, keptParameters: Int? = nil, dimensions: [Dimension] = [], scan: [ScanPoint]? = nil) {
       self.parameters = parameters
       self.keptParameters = keptParameters
       self.dimensions = dimensions
+      self.scan = scan
     }
 
     /// Whether anything was repaired.
@@ -53,13 +72,14 @@ extension CompressionReport.Pruning: ReportSection {
   init(reader: ReportReader) throws(ReportError) {
     self.init(
       parameters: try reader.count("parameters"), keptParameters: try reader.count("keptParameters"),
-      dimensions: try reader.sections("dimensions") ?? [])
+      dimensions: try reader.sections("dimensions") ?? [], scan: try reader.sections("scan"))
   }
 
   func write(to writer: inout ReportWriter) {
     writer.set("parameters", parameters)
     writer.set("keptParameters", keptParameters)
     writer.set("dimensions", dimensions)
+    writer.set("scan", scan)
   }
 }
 
@@ -77,5 +97,20 @@ extension CompressionReport.Pruning.Dimension: ReportSection {
     writer.set("kept", kept)
     writer.set("errorBefore", errorBefore)
     writer.set("errorAfter", errorAfter)
+  }
+}
+
+extension CompressionReport.Pruning.ScanPoint: ReportSection {
+  init(reader: ReportReader) throws(ReportError) {
+    self.init(
+      kind: try reader.requiredString("kind"), ratio: try reader.requiredDouble("ratio"), parameters: try reader.count("parameters"),
+      klDivergence: try reader.double("klDivergence"))
+  }
+
+  func write(to writer: inout ReportWriter) {
+    writer.set("kind", kind)
+    writer.set("ratio", ratio)
+    writer.set("parameters", parameters)
+    writer.set("klDivergence", klDivergence)
   }
 }

@@ -13,6 +13,16 @@ extension ReportTable {
     }
     section.add(table)
     section.add(paragraph: pruning.sentence)
+    if let scan = pruning.scan, !scan.isEmpty {
+      var table = TextTable([.left, .right, .right, .right])
+      table.header("alone, unrepaired", "share", "parameters", "KL, nats")
+      for point in scan {
+        table.row(
+          .init(point.kind), .init(NumberText.percent(point.ratio, 0)), .init(point.parameters.map { NumberText.grouped($0) } ?? ""),
+          .init(point.klDivergence.map(NumberText.nats) ?? ""))
+      }
+      section.add(table)
+    }
     return section
   }
 }

@@ -1,0 +1,58 @@
+import Compression
+import Diagnostics
+import Evaluation
+import Execution
+import Foundation
+import ModelGraph
+import Reporting
+
+/// What removing a share of one kind of dimension alone costs, kind by kind and share by share, without repair: where a model can be pruned, and
+/// how far.
+struct SensitivityScan {
+  let model: ModelBundle
+  let pruning: StructuredPruning
+  let interpreter: Interpreter
+  let progress: ProgressHandler?
+
+  private static let ratios = [0.1, 0.2, 0.3, 0.4, 0.5]
+  /// The most predictions that each is measured on.
+  private static let tokens = 8192
+
+  /// - Parameter text: what the report is measured on; a part of it is used.
+  func points(on text: EvaluationText) throws -> [CompressionReport.Pruning.ScanPoint] {
+    let windows = max(1, min(text.windows.count, Self.tokens / text.context))
+    let part = try EvaluationText(name: text.name, tokens: Array(text.windows.prefix(windows).joined()), context: text.context)
+    let kinds = ChannelDimension.Kind.allCases
+    var points: [CompressionReport.Pruning.ScanPoint] = []
+    for (place, kind) in kinds.enumerated() {
+      for (step, ratio) in Self.ratios.enumerated() {
+        try Interruption.check()
+        progress?(
+          StageProgress(
+            stage: "Scanning", completed: place * Self.ratios.count + step, total: kinds.count * Self.ratios.count))
+        guard let graph = try pruned(kind, ratio) else { continue }
+        let accuracy = try Evaluator(interpreter: interpreter).accuracy(of: graph, reference: model.graph, on: part)
+        points.append(
+          .init(kind: kind.rawValue, ratio: ratio, parameters: graph.parameterCount, klDivergence: accuracy.klDivergence?.mean))
+      }
+    }
+    progress?(StageProgress(stage: "Scanning", completed: 1, total: 1))
+    return points
+  }
+
+  /// Nil where the share is less than a unit.
+  private func pruned(_ kind: ChannelDimension.Kind, _ ratio: Double) throws -> ModelGraph? {
+    var scanned = StructuredPruning(importance: pruning.importance.needsText ? .l1 : pruning.importance, multiple: 1)
+    switch kind {
+    case .mlp: scanned.mlp = ratio
+    case .heads: scanned.heads = ratio
+    case .hidden: scanned.hidden = ratio
+    }
+    guard try !scanned.sizes(of: model.graph).isEmpty else { return nil }
+    var graph = try scanned.withoutHidden(model.graph, pool: interpreter.pool)
+    for index in graph.blocks.indices {
+      _ = try scanned.prune(index, of: &graph, calibration: { nil }, pool: interpreter.pool)
+    }
+    return graph
+  }
+}
