@@ -2,7 +2,7 @@
 import PackageDescription
 
 /// One directory of Sources/ each, with one file.
-let examples = ["quantize-and-compare", "custom-pass"]
+let examples = ["quantize-and-compare", "custom-pass", "prune-distill-quantize"]
 
 let package = Package(
   name: "Examples",

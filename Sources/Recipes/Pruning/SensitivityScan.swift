@@ -31,6 +31,8 @@ struct SensitivityScan {
           StageProgress(
             stage: "Scanning", completed: place * Self.ratios.count + step, total: kinds.count * Self.ratios.count))
         guard let graph = try pruned(kind, ratio) else { continue }
+        // Heads are whole: several shares may come to the same.
+        if points.last?.kind == kind.rawValue, points.last?.parameters == graph.parameterCount { continue }
         let accuracy = try Evaluator(interpreter: interpreter).accuracy(of: graph, reference: model.graph, on: part)
         points.append(
           .init(kind: kind.rawValue, ratio: ratio, parameters: graph.parameterCount, klDivergence: accuracy.klDivergence?.mean))
