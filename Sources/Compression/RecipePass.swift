@@ -44,6 +44,7 @@ public struct PassContract: Sendable, Hashable {
   public enum Property: String, Sendable, Hashable {
     case quantizedWeights = "quantized weights"
     case prunedChannels = "pruned channels"
+    case zeroWeights = "weights set to zero"
     case adapters
     case smoothedFeatures = "smoothed features"
     case rotatedFeatures = "rotated features"

@@ -1,4 +1,5 @@
 import Diagnostics
+import Execution
 import Formats
 import Foundation
 import ModelGraph
@@ -53,5 +54,21 @@ extension ParameterRole {
     case .bias: "bias"
     case .adapterDown, .adapterUp, .adapterMagnitude, .adapterNorm: "adapter"
     }
+  }
+}
+
+extension ModelBundle {
+  /// The share of the weights of linear layers, the head left out, that are zero.
+  func zeroShare() throws -> Double {
+    var (zeros, total) = (0, 0)
+    for block in graph.blocks where block.kind != .head {
+      for (_, id) in graph.linears(of: block) {
+        let matrix = try Matrix(graph[id])
+        graph[id].releasePages()
+        for index in 0..<matrix.rows * matrix.columns where matrix.pointer[index] == 0 { zeros += 1 }
+        total += matrix.rows * matrix.columns
+      }
+    }
+    return Double(zeros) / Double(max(1, total))
   }
 }

@@ -30,6 +30,7 @@ struct ReportBuilder {
       adapterSHA256: run.recipe.adapterFiles.isEmpty ? nil : try FileDigest.hexadecimal(ofFiles: run.recipe.adapterFiles))
     report.calibration = calibration.map { .init($0, trials: run.settings.trials) }
     report.size = .init(of: written, from: run.source)
+    if run.recipe.passes.contains(where: { $0 is Sparsification }) { report.size?.sparsity = try written.zeroShare() }
     report.outputs = try CompressionReport.OutputFile.files(of: written)
     let rescaled = Set(records.flatMap(\.rescaled))
     report.warnings = (calibration?.warnings ?? []) + textWarnings(rescaled) + records.flatMap(\.warnings) + caveats

@@ -19,6 +19,7 @@
 #include "Factorization.h"
 #include "GridSearch.h"
 #include "LearnedRounding.h"
+#include "Masks.h"
 #include "Memory.h"
 #include "Optimizer.h"
 #include "QuantizedCache.h"

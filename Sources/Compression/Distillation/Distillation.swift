@@ -37,6 +37,8 @@ public struct Distillation: RecipePass {
   public var layers: [Int] = []
   /// How far embeddings are moved in training, as a share of the root mean square of their length.
   public var epsilon: Float = 0.05
+  /// What learning with moved embeddings counts beside learning without.
+  public var perturbationWeight: Float = 0.3
   /// Seeds that every combination of stages is tried with for the report's ablation; 0 for none.
   public var ablationSeeds = 0
   /// What products are computed in while training.
@@ -57,6 +59,7 @@ public struct Distillation: RecipePass {
     case learningRate = "learning-rate"
     case textWeight = "text-weight"
     case topTokens = "top-tokens"
+    case perturbationWeight = "perturbation-weight"
     case ablationSeeds = "ablation-seeds"
   }
 
@@ -85,6 +88,9 @@ public struct Distillation: RecipePass {
     try check((0...0.9).contains(textWeight), "text-weight", "\(textWeight) is not from 0 to 0.9", "0 to 0.5 are usual")
     try check((1...4096).contains(topTokens), "top-tokens", "\(topTokens) is not from 1 to 4096", "128 is usual")
     try check(epsilon.isFinite && (0...1).contains(epsilon), "epsilon", "\(epsilon) is not from 0 to 1", "0.01 to 0.1 are usual")
+    try check(
+      perturbationWeight.isFinite && (0...10).contains(perturbationWeight), "perturbation-weight", "\(perturbationWeight) is not from 0 to 10",
+      "0.1 to 1 are usual")
     try check((0...100).contains(ablationSeeds), "ablation-seeds", "\(ablationSeeds) is not from 0 to 100", "3 show what chance does")
     let count = graph.layerBlocks.count
     try check(layers.isEmpty || layers.count == count, "layers", "names \(layers.count) layers, the student has \(count)", "name one for each")

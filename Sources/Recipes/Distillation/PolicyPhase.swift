@@ -17,13 +17,13 @@ final class PolicyPhase: DistillationPhase {
   let name = "policy"
   let progressName = "Learning from its own text"
   let measure = DistillationMeter.Measure.ownText
-  let rate: Float = 0.1
+  let rate: Float = 0.05
 
   /// Steps that learn from one set of texts.
   private static let reuse = 2
   private static let promptLength = 32
   /// The share of the loss that is of the student's own text.
-  private static let share: Float = 0.5
+  private static let share: Float = 0.3
   /// Rewards beyond this say no more.
   private static let largestAdvantage: Float = 5
 

@@ -6,7 +6,7 @@ import ModelGraph
 import Tensors
 import Training
 
-/// Stage 3: the teacher's distributions again, half of the windows being those that the student finds hardest, some of them with typing errors; and
+/// Stage 3: the teacher's distributions again, half of the windows being those that the student finds hardest, and half of either with typing errors; and
 /// the same distributions once more with the student's embeddings moved to where it predicts them worst.
 final class RobustnessPhase: DistillationPhase {
   private let material: DistillationMaterial
@@ -17,13 +17,11 @@ final class RobustnessPhase: DistillationPhase {
   let name = "robustness"
   let progressName = "Learning under perturbations"
   let measure = DistillationMeter.Measure.robustness
-  let rate: Float = 0.2
+  let rate: Float = 0.1
 
   /// Windows that are looked through for hard ones, and the share of them that counts as hard.
   private static let searched = 512
   private static let hardShare = 0.25
-  /// Every n-th window gets typing errors.
-  private static let misspeltInterval = 4
 
   init(material: DistillationMaterial, steps: Int) { (self.material, self.steps) = (material, steps) }
 
@@ -51,7 +49,10 @@ final class RobustnessPhase: DistillationPhase {
     let offset = try attack.offset(
       for: trainer.model, tokens: batch.tokens, sequences: batch.sequences, target: target, rowWeights: batch.weights,
       interpreter: trainer.interpreter, seed: SeededRandom.value(seed: material.seed ^ 0xADF5, index: UInt64(trainer.steps)))
-    return try trainer.step([batch, batch]) { index, _, _ in
+    let moved = TrainingBatch(
+      tokens: batch.tokens, sequences: batch.sequences, targets: batch.targets,
+      weights: batch.weights.map { $0 * material.options.perturbationWeight })
+    return try trainer.step([batch, moved]) { index, _, _ in
       TrainingObjective(target, embeddingOffset: index == 0 ? nil : offset)
     }
   }
@@ -61,8 +62,8 @@ final class RobustnessPhase: DistillationPhase {
     var random = SeededRandom(seed: SeededRandom.value(seed: material.seed ^ 0x4A4D, index: UInt64(step)))
     let plain = try material.indices(step: step, phase: 5, count: count)
     return plain.enumerated().map { place, index in
-      let chosen = place % 2 == 0 ? index : hardest[Int(random.nextUnit() * Double(hardest.count))]
-      guard place % Self.misspeltInterval == 1 else { return material.windows[chosen] }
+      let chosen = place % 4 < 2 ? index : hardest[Int(random.nextUnit() * Double(hardest.count))]
+      guard place % 2 == 1 else { return material.windows[chosen] }
       return material.misspelt(chosen, draw: random.next()) ?? material.windows[chosen]
     }
   }

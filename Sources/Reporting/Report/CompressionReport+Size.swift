@@ -9,6 +9,8 @@ extension CompressionReport {
     public var bitsPerWeight: Double?
     /// Parameters of the output, as its configuration counts them. An extension of schema 1.
     public var parameters: Int?
+    /// The share of the weights of linear layers, the head left out, that are zero; nil where none were set to zero. An extension of schema 1.
+    public var sparsity: Double?
     /// The same bytes by kind of tensor. An extension of schema 1.
     public var byKind: [Kind]
 
@@ -28,13 +30,14 @@ extension CompressionReport {
 
     public init(
       sourceBytes: Int? = nil, outputBytes: Int? = nil, ratio: Double? = nil, bitsPerWeight: Double? = nil, parameters: Int? = nil,
-      byKind: [Kind] = []
+      sparsity: Double? = nil, byKind: [Kind] = []
     ) {
       self.sourceBytes = sourceBytes
       self.outputBytes = outputBytes
       self.ratio = ratio
       self.bitsPerWeight = bitsPerWeight
       self.parameters = parameters
+      self.sparsity = sparsity
       self.byKind = byKind
     }
   }
@@ -45,7 +48,8 @@ extension CompressionReport.Size: ReportSection {
     self.init(
       sourceBytes: try reader.count("sourceBytes"), outputBytes: try reader.count("outputBytes"),
       ratio: try reader.double("ratio"), bitsPerWeight: try reader.double("bitsPerWeight"),
-      parameters: try reader.count("parameters"), byKind: try reader.sections("byKind") ?? [])
+      parameters: try reader.count("parameters"), sparsity: try reader.double("sparsity"),
+      byKind: try reader.sections("byKind") ?? [])
   }
 
   func write(to writer: inout ReportWriter) {
@@ -54,6 +58,7 @@ extension CompressionReport.Size: ReportSection {
     writer.set("ratio", ratio)
     writer.set("bitsPerWeight", bitsPerWeight)
     writer.set("parameters", parameters)
+    writer.set("sparsity", sparsity)
     if !byKind.isEmpty { writer.set("byKind", byKind) }
   }
 }

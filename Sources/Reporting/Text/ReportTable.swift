@@ -59,6 +59,7 @@ public struct ReportTable: Sendable {
         .init(ratio(kind.sourceBytes, kind.outputBytes)))
     }
     if let bits = size.bitsPerWeight { table.row("bits per weight", "", .init(NumberText.fixed(bits, 2))) }
+    if let sparsity = size.sparsity { table.row("zero weights", "", .init(NumberText.percent(sparsity, 1))) }
     section.add(table)
     return section
   }
