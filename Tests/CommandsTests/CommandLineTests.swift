@@ -167,6 +167,24 @@ import Testing
     }
   }
 
+  @Test func modelsAreDistilled() throws {
+    let pruned = try run("deepseek-optimize", "prune", "--mlp", "0.3", "--output", "small", "--no-eval", "--quiet")
+    #expect(pruned.status == 0, "\(pruned.error)")
+    let flags = ["--teacher", "demo", "--student", "small", "--data", "demo", "--window-length", "64", "--batch-windows", "4"]
+    let outcome = try runList(
+      ["deepseek-optimize", "distill"] + flags + ["--steps", "12", "--output", "taught", "--eval-tokens", "1024", "--json", "--quiet"])
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let report = try CompressionReport(json: JSONValue(parsing: outcome.output))
+    #expect(report.distillation?.stages.map(\.name) == ["features", "logits", "policy", "robustness"] && contents == ["small", "taught"])
+    for (arguments, status) in [
+      (["--steps", "0"], 64), (["--logit-steps", "0", "--no-features", "--no-policy", "--no-robustness"], 64),
+      (["--window-length", "100000"], 64), (["--layer-map", "1,x"], 64), (["--layer-map", "0,1"], 64), (["--text-weight", "2"], 64),
+      (["--data", "absent.txt"], 66), (["--teacher", "absent"], 66),
+    ] as [([String], Int32)] {
+      expectRefusal(try runList(["deepseek-optimize", "distill"] + flags + arguments), status, leaving: ["small", "taught"])
+    }
+  }
+
   @Test func wrongTrainingDataEndsWith65And66() throws {
     try "{\"text\": \"a\"}\n{\"txt\": 1}\n".write(to: directory.appendingPathComponent("bad.jsonl"), atomically: true, encoding: .utf8)
     expectRefusal(try run("deepseek-finetune", "--data", "bad.jsonl"), 65, leaving: ["bad.jsonl"], "line 2")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prunes a small random model of every family in every way, loads each result in transformers, and compares logits.
+"""Prunes a small random model of every family in every way, distils and masks one, loads each result in transformers, and compares logits.
 
   pruning.py EXECUTABLE DEMO TEXT
 
@@ -62,6 +62,30 @@ def check(executable, source, text, way, folder):
     return None
   announced = int(dry.stdout.split("parameters: ")[1].split()[0])
   run(*common, "--quiet")
+  difference, parameters, clean = compare(executable, output, text, logits)
+  return difference, parameters == announced and clean
+
+
+RECIPE = """version: 1
+calibration: {text: TEXT, samples: 16, sequence-length: 32}
+passes:
+- prune: {mlp: 0.25, multiple: 8}
+- distill: {feature-steps: 2, logit-steps: 4, policy-steps: 2, robustness-steps: 2, batch-windows: 4, sequence-length: 32}
+- sparsify: {method: sparsegpt, pattern: "2:4"}
+"""
+
+
+def check_recipe(executable, source, text, folder):
+  """Prunes, distils and masks."""
+  recipe, output = folder / "recipe.yaml", folder / "out"
+  recipe.write_text(RECIPE.replace("TEXT", str(Path(text).resolve())))
+  run(executable, "run", recipe, "--model", source, "--output", output, "--overwrite", "--quiet", "--no-eval")
+  difference, _, clean = compare(executable, output, text, folder / "logits.safetensors")
+  return difference, clean
+
+
+def compare(executable, output, text, logits):
+  """The largest difference from transformers' logits, its parameters, and whether it finds each weight once."""
   run(executable, "eval", "--model", output, "--eval", text, "--sequence-length", 32, "--save-logits", logits)
   found = load_file(logits)
   model, loading = AutoModelForCausalLM.from_pretrained(output, dtype=torch.float32, output_loading_info=True)
@@ -70,7 +94,7 @@ def check(executable, source, text, way, folder):
   difference = float((expected - found["logits"]).abs().max() / expected.abs().max())
   parameters = sum(parameter.numel() for parameter in model.parameters())
   clean = not loading["missing_keys"] and not loading["unexpected_keys"] and not loading["mismatched_keys"]
-  return difference, parameters == announced and clean
+  return difference, parameters, clean
 
 
 def main():
@@ -96,11 +120,12 @@ def main():
       for file in ["tokenizer.json", "tokenizer_config.json"]:
         shutil.copy(arguments.demo / file, source)
       results = [check(arguments.executable, source, arguments.text, way, folder) for way in WAYS]
+      results.append(check_recipe(arguments.executable, source, arguments.text, folder))
       done = [result for result in results if result]
       worst = max(difference for difference, _ in done)
       wrong = sum(difference > 1e-4 or not fits for difference, fits in done)
       failed += wrong
-      print(f"{family:18} {len(done)} of {len(WAYS)} ways (the others remove nothing), largest difference {worst:.1e}, {wrong} wrong", flush=True)
+      print(f"{family:18} {len(done)} of {len(WAYS) + 1} ways (the others remove nothing), largest difference {worst:.1e}, {wrong} wrong", flush=True)
   return 1 if failed else 0
 
 

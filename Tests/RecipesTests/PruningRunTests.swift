@@ -85,4 +85,53 @@ import Testing
     let error = #expect(throws: RecipeError.self) { try run(StructuredPruning(mlp: 0.01), to: "out") }
     #expect(error?.kind == .usage && directory.contents.isEmpty)
   }
+
+  /// Every importance that looks at text does better than chance, and gradients say something of the width, too.
+  @Test(arguments: [ChannelImportance.wanda, .fluctuation, .activations, .taylor]) func importancesThatReadText(_ importance: ChannelImportance) throws {
+    let report = try run(StructuredPruning(mlp: 0.3, importance: importance, multiple: 1), to: "out", isRepaired: true)
+    let divergence = try #require(report.accuracy?.klDivergence?.mean)
+    // By the sum of magnitudes it is 0.15 with repair; the worst channels instead of the best are far above 1.
+    #expect(divergence < 0.15, "\(divergence)")
+    for threads in [1, 3] {
+      _ = try run(StructuredPruning(heads: 0.5, importance: importance), to: "threads\(threads)", threads: threads, isRepaired: true)
+    }
+    let files = [1, 3].map { URL(fileURLWithPath: directory.path("threads\($0)/model.safetensors")) }
+    #expect(try Data(contentsOf: files[0]) == Data(contentsOf: files[1]))
+    guard importance == .taylor else { return }
+    let narrow = try run(StructuredPruning(hidden: 0.25, importance: .taylor, multiple: 32), to: "narrow", isRepaired: true)
+    let plain = try run(StructuredPruning(hidden: 0.25, importance: .l1, multiple: 32), to: "plain", isRepaired: true)
+    #expect(try #require(narrow.accuracy?.klDivergence?.mean) < #require(plain.accuracy?.klDivergence?.mean))
+  }
+
+  @Test func aNumberOfParametersIsReached() throws {
+    var pruning = StructuredPruning(multiple: 16)
+    pruning.targetParameters = 800_000
+    let report = try run(pruning, to: "out")
+    let pruned = try ModelBundle(opening: directory.path("out")).graph.parameterCount
+    // A step less of the share would leave more than that.
+    #expect(pruned <= 800_000 && pruned > 700_000 && report.pruning?.keptParameters == pruned)
+    let recipe = try Recipe(yaml: String(contentsOfFile: directory.path("out/recipe.yaml"), encoding: .utf8))
+    let written = try #require(recipe.passes.first as? StructuredPruning)
+    #expect(written.targetParameters == 0 && written.mlp > 0 && written.mlp == written.heads)
+    pruning.targetParameters = 1000
+    #expect(throws: CompressionError.self) { try run(pruning, to: "less") }
+    pruning.mlp = 0.1
+    #expect(throws: CompressionError.self) { try run(pruning, to: "both") }
+  }
+
+  @Test func scansShowWhatEachKindCosts() throws {
+    var settings = RunSettings(output: URL(fileURLWithPath: directory.path("out")))
+    settings.evaluation = EvaluationSettings(context: 64, tokens: 2048)
+    var run = try PruningRun(model: ModelBundle(opening: "demo"), pruning: StructuredPruning(mlp: 0.3), settings: settings)
+    run.scans = true
+    let scan = try #require(run.execute().pruning?.scan)
+    for kind in ["mlp", "hidden"] {
+      let points = scan.filter { $0.kind == kind }
+      let divergences = points.compactMap(\.klDivergence)
+      #expect(points.map(\.ratio) == [0.1, 0.2, 0.3, 0.4, 0.5] && divergences == divergences.sorted() && divergences[0] > 0)
+      #expect(zip(points, points.dropFirst()).allSatisfy { ($0.parameters ?? 0) > ($1.parameters ?? 0) })
+    }
+    // One of two heads goes, whatever the share says.
+    #expect(scan.filter { $0.kind == "heads" }.count == 1)
+  }
 }

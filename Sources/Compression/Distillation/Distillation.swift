@@ -16,16 +16,16 @@ public struct Distillation: RecipePass {
   /// Steps of the first stage: alignment of hidden states; 0 leaves it out.
   public var featureSteps = 100
   /// Steps of the second: the teacher's distributions.
-  public var logitSteps = 600
+  public var logitSteps = 500
   /// Steps on text of the student's own.
   public var policySteps = 60
   /// Steps of the third: perturbed embeddings, typing errors, the hardest windows.
-  public var robustnessSteps = 100
+  public var robustnessSteps = 200
   /// Windows of a step.
   public var batchWindows = 16
   /// Tokens a window, at most the model's maximum.
   public var sequenceLength = 256
-  /// The peak of the learning rate of the second stage; the first has as much, those behind it a part.
+  /// The peak of the learning rate: of the first stage and where the second begins; it falls towards the end of the last.
   public var learningRate: Float = 3e-4
   /// What both distributions are softened by.
   public var temperature: Float = 1

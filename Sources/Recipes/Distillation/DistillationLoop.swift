@@ -30,6 +30,8 @@ final class DistillationLoop {
   private(set) var stages: [CompressionReport.Distillation.Stage] = []
   private var last: DistillationMeter.Result?
 
+  /// Where the learning rate ends, as a share of where its last stage began.
+  private static let lastRate: Float = 0.02
   /// Steps between two saves of what `--resume` goes on from.
   private static let saveInterval = 50
 
@@ -82,14 +84,15 @@ final class DistillationLoop {
     let pool = material.interpreter.pool
     try journal?.load(into: student.parameters, pool: pool)
     stages = journal?.stages ?? []
-    for phase in phases.dropFirst(stages.count) {
+    for (place, phase) in phases.enumerated().dropFirst(stages.count) {
+      let next = place + 1 < phases.count ? phases[place + 1].rate : nil
       guard measuresBetween else {
-        seconds += try train(phase).history.seconds
+        seconds += try train(phase, before: next).history.seconds
         continue
       }
       if journal?.isResuming != true { try journal?.begin(student.parameters) }
       let before = try last ?? measured("Measuring the student")
-      let (_, history) = try train(phase)
+      let (_, history) = try train(phase, before: next)
       let after = try measured("Measuring \(phase.name)")
       seconds += history.seconds
       var stage = outcome(of: phase, before, after, history)
@@ -113,10 +116,13 @@ final class DistillationLoop {
     return try meter.measure(student.current(), alignment: alignment)
   }
 
-  private func train(_ phase: any DistillationPhase) throws -> (trainer: Trainer, history: FinetuneHistory) {
+  /// - Parameter next: where the learning rate of the stage behind it begins; nil for the last.
+  private func train(_ phase: any DistillationPhase, before next: Float?) throws -> (trainer: Trainer, history: FinetuneHistory) {
     let interpreter = material.interpreter, options = material.options
+    // One schedule over all: a stage that began again from a high rate would undo what the one before it settled on.
+    let floor = next.map { min(1, $0 / phase.rate) } ?? Self.lastRate
     let schedule = LearningRateSchedule(
-      .cosine, peak: options.learningRate * student.rate * phase.rate, floor: 0.02, warmup: max(1, phase.steps / 20))
+      .cosine, peak: options.learningRate * student.rate * phase.rate, floor: floor, warmup: max(1, phase.steps / 20))
     let trainer = try Trainer(
       LoadedModel(student.source), phase.parameters(student.parameters),
       settings: TrainerSettings(

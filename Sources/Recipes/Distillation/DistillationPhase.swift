@@ -11,7 +11,7 @@ protocol DistillationPhase {
   /// What a person reads while it runs.
   var progressName: String { get }
   var steps: Int { get }
-  /// What the learning rate is multiplied by.
+  /// What the learning rate is multiplied by where it begins; it ends where the next stage begins, or near 0.
   var rate: Float { get }
   /// What must become smaller.
   var measure: DistillationMeter.Measure { get }

@@ -17,7 +17,7 @@ final class PolicyPhase: DistillationPhase {
   let name = "policy"
   let progressName = "Learning from its own text"
   let measure = DistillationMeter.Measure.ownText
-  let rate: Float = 0.05
+  let rate: Float = 0.3
 
   /// Steps that learn from one set of texts.
   private static let reuse = 2

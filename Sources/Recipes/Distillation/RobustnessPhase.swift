@@ -17,7 +17,7 @@ final class RobustnessPhase: DistillationPhase {
   let name = "robustness"
   let progressName = "Learning under perturbations"
   let measure = DistillationMeter.Measure.robustness
-  let rate: Float = 0.1
+  let rate: Float = 0.3
 
   /// Windows that are looked through for hard ones, and the share of them that counts as hard.
   private static let searched = 512

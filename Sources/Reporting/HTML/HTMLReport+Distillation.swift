@@ -6,14 +6,15 @@ extension ReportPage {
     guard let distillation = report.distillation else { return "" }
     var body = HTML.paragraph(HTML.typographic(distillation.sentence + "."))
     var table = HTMLTable(
-      "Stage by stage", first: "After", ["KL", "same top token", "CKA", "typos", "adversarial", "seconds", "outcome"], prose: ["outcome"])
+      "Stage by stage", first: "After", ["KL", "same top token", "CKA", "typos", "adversarial", "seconds", "outcome"], text: ["outcome"])
     if let first = distillation.stages.first { table.row("the student", first.before.cells + ["", ""]) }
     for stage in distillation.stages {
       table.row(
-        stage.name, stage.after.cells + [stage.seconds.map { NumberText.significant($0, 3) } ?? "", stage.sentence],
+        stage.name, stage.after.cells + [stage.seconds.map { NumberText.significant($0, 3) } ?? "", stage.isKept ? "kept" : "rolled back"],
         class: stage.isKept ? nil : "bad")
     }
     body += table.html
+    body += distillation.stages.map { HTML.paragraph(HTML.typographic($0.sentence + ".")) }.joined()
     for (index, stage) in distillation.stages.enumerated() {
       let losses = stage.losses.filter { $0.loss.isFinite }
       guard losses.count > 1 else { continue }
