@@ -20,7 +20,9 @@ struct DistillCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The model to learn from.", valueName: "model"))
   var teacher: String
 
-  @Option(help: ArgumentHelp("The model that learns: pruned, quantized, shallower, or fresh. It needs the teacher's vocabulary.", valueName: "model"))
+  @Option(
+    help: ArgumentHelp(
+      "The model that learns: pruned, quantized, shallower, or fresh. It needs the teacher's vocabulary.", valueName: "model"))
   var student: String
 
   @Option(help: ArgumentHelp("The text to learn from: .txt, or .jsonl with a \"text\" member a line; or demo.", valueName: "file"))

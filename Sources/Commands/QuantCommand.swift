@@ -77,7 +77,8 @@ public struct QuantCommand: ParsableCommand {
       Terminal.print(runOptions.resources.json ? table.json.text().trimmingCharacters(in: .newlines) : table.text)
       return
     }
-    let whole = RecipeRun(model: bundle, recipe: recipe, settings: run.settings, progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
+    let whole = RecipeRun(
+      model: bundle, recipe: recipe, settings: run.settings, progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
     try RunOutcome(report: allocation?.execute() ?? whole.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
   }
 

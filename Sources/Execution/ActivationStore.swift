@@ -22,7 +22,7 @@ public final class ActivationStore {
       defer { offset += rows * widest * MemoryLayout<Float>.stride }
       return offset
     }
-    spill = try directory.map(SpillFile.init)
+    spill = try directory.map { try SpillFile(in: $0) }
   }
 
   public var count: Int { shapes.count }
@@ -51,12 +51,15 @@ public final class ActivationStore {
 public final class SpillFile: @unchecked Sendable {
   private let handle: Int32
   private let directory: URL
+  private let economy: String
 
-  public init(in directory: URL) throws {
+  /// - Parameter economy: what makes it smaller, in words, for a disk that is full.
+  public init(in directory: URL, economy: String = "give fewer --calibration-samples") throws {
     self.directory = directory
+    self.economy = economy
     var template = Array(directory.appendingPathComponent(".spill-XXXXXX").path.utf8CString)
     handle = mkstemp(&template)
-    guard handle >= 0 else { throw failure("cannot hold activations") }
+    guard handle >= 0 else { throw failure("cannot hold scratch data") }
     unlink(template)
   }
 
@@ -70,7 +73,7 @@ public final class SpillFile: @unchecked Sendable {
       guard count != 0 else {
         throw ExecutionError(directory.path, "has a scratch file that ends early", remedy: "run again", kind: .inputOutput)
       }
-      guard count > 0 else { throw failure("cannot give back activations") }
+      guard count > 0 else { throw failure("cannot give back scratch data") }
       done += count
     }
   }
@@ -80,7 +83,7 @@ public final class SpillFile: @unchecked Sendable {
     while done < bytes.count {
       let count = pwrite(handle, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
       if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw failure("cannot hold activations") }
+      guard count > 0 else { throw failure("cannot hold scratch data") }
       done += count
     }
   }
@@ -91,7 +94,7 @@ public final class SpillFile: @unchecked Sendable {
     let isFull = code == ENOSPC || code == EDQUOT
     return ExecutionError(
       directory.path, "\(problem): \(String(cString: strerror(code)))",
-      remedy: isFull ? "free some space on that disk, write to another one, or give fewer --calibration-samples" : "",
+      remedy: isFull ? "free some space on that disk, write to another one, or \(economy)" : "",
       kind: .inputOutput)
   }
 }

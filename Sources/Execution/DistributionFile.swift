@@ -4,7 +4,9 @@ import Foundation
 /// A teacher's distributions for windows of a text, on the disk: each is computed once, however often its window is trained on. A token takes two
 /// bytes for every probability (float16) and two or four for its number.
 public final class DistributionFile {
+  /// Tokens of each distribution.
   public let kept: Int
+  /// What logits were divided by.
   public let temperature: Float
   /// Rows of a window.
   private let rows: Int
@@ -18,7 +20,7 @@ public final class DistributionFile {
     self.kept = min(kept, vocabulary)
     self.temperature = temperature
     idBytes = vocabulary <= 1 << 16 ? 2 : 4
-    file = try SpillFile(in: directory)
+    file = try SpillFile(in: directory, economy: "keep fewer --top-tokens")
   }
 
   private var windowBytes: Int { rows * kept * (2 + idBytes) }
@@ -26,6 +28,7 @@ public final class DistributionFile {
   /// Bytes that are on the disk.
   public var byteCount: Int { known.count * windowBytes }
 
+  /// Whether a window's distributions are on the disk.
   public func holds(_ window: Int) -> Bool { known.contains(window) }
 
   /// Keeps the distributions of some windows, one behind the other.

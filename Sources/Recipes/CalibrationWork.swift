@@ -70,7 +70,8 @@ final class CalibrationWork {
   func inputErrors() throws -> InputErrors? {
     guard needs.contains(.inputErrors) else { return nil }
     return try InputErrors.measure(
-      graph, under: run.recipe.blockPasses, windows: selection.windows, in: PassContext(interpreter: run.interpreter, seed: run.recipe.seed),
+      graph, under: run.recipe.blockPasses, windows: selection.windows,
+      in: PassContext(interpreter: run.interpreter, seed: run.recipe.seed),
       spillingTo: spill
     ) { [run] done, total in run.progress?(StageProgress(stage: "Measuring activations", completed: done, total: total)) }
   }

@@ -112,19 +112,11 @@ public struct CompressionRun {
     }
   }
 
-  /// Works in an output directory. Whatever fails may fail again the same way: then nothing is left behind, unless what an earlier save vouches
-  /// for has no part in it.
+  /// Works in an output directory.
   func reserving(_ body: (OutputDirectory) throws -> CompressionReport) throws -> CompressionReport {
     let output = try OutputDirectory(
       settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
-    do {
-      return try body(output)
-    } catch is StoppedFailure {
-      throw StoppedFailure(isResumable: output.keepsPartial)
-    } catch {
-      if !output.survivesFailure { output.keepsPartial = false }
-      throw error
-    }
+    return try output.keepingWhatCounts { try body(output) }
   }
 
   /// A checkpoint that was written and compared with what it should be, and has no name yet.

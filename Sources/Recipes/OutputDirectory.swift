@@ -223,6 +223,19 @@ final class OutputDirectory {
     }
   }
 
+  /// Works in it. What a run that was stopped can go on from stays; whatever else fails may fail again the same way, and leaves nothing, unless
+  /// what an earlier save vouches for has no part in it.
+  func keepingWhatCounts<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch is StoppedFailure {
+      throw StoppedFailure(isResumable: keepsPartial)
+    } catch {
+      if !survivesFailure { keepsPartial = false }
+      throw error
+    }
+  }
+
   deinit {
     if ownsPartial && !keepsPartial { try? FileManager.default.removeItem(at: partial) }
     lock.release()

@@ -362,7 +362,9 @@ extension KernelTests {
 
     @Test func partialDivergencesAgreeWithDifferences() {
       var numbers = TestNumbers(seed: 57)
-      for (count, ids) in [(2, [0]), (7, [2, 5]), (16, [0, 15]), (33, [1, 2, 3, 31, 32]), (64, Array(0..<64)), (200, [0, 7, 8, 90, 199])] {
+      for (count, ids) in [
+        (2, [0]), (7, [2, 5]), (16, [0, 15]), (33, [1, 2, 3, 31, 32]), (64, Array(0..<64)), (200, [0, 7, 8, 90, 199]),
+      ] {
         let logits = numbers.floats(count, -6...6), weight: Float = 0.7
         let shares = ids.map { _ in numbers.floats(1, 0.1...1)[0] }
         // All of it where every token is known, else four fifths.

@@ -10,7 +10,9 @@ import Testing
 @Suite struct SparsificationTests {
   private let interpreter = Interpreter(pool: ThreadPool(threads: 2))
 
-  private func compressed(_ pass: Sparsification, _ fixture: DecoderFixture, threads: Int = 2) throws -> (before: ModelGraph, after: ModelGraph) {
+  private func compressed(_ pass: Sparsification, _ fixture: DecoderFixture, threads: Int = 2) throws -> (
+    before: ModelGraph, after: ModelGraph
+  ) {
     let graph = try fixture.graph(), interpreter = Interpreter(pool: ThreadPool(threads: threads))
     let context = PassContext(interpreter: interpreter)
     var workers = try ([pass] as [any CompressionPass]).begin(on: graph, in: context).workers
@@ -80,7 +82,8 @@ import Testing
   }
 
   /// Over several blocks of columns: the outputs' error is below that of the same pattern by magnitude, and by activations.
-  @Test(arguments: [Sparsification.Pattern.unstructured, .twoOfFour]) func feedbackLowersTheError(_ pattern: Sparsification.Pattern) throws {
+  @Test(arguments: [Sparsification.Pattern.unstructured, .twoOfFour]) func feedbackLowersTheError(_ pattern: Sparsification.Pattern) throws
+  {
     var random = SeededRandom(seed: 12)
     let (tokens, inputs, outputs) = (600, 300, 40)
     let x = Matrix(rows: tokens, columns: inputs), weight = Matrix(rows: outputs, columns: inputs)

@@ -48,7 +48,8 @@ import Testing
       windowRows: 3, keeping: 4, vocabulary: vocabulary, temperature: 1.5, in: FileManager.default.temporaryDirectory)
     func window(_ seed: Int) -> LossTarget.PartialDistributions {
       .init(
-        kept: 4, ids: (0..<12).map { UInt32(($0 % 4) * (vocabulary / 4 - 1) + seed) }, probabilities: (0..<12).map { Float($0 + seed) / 64 },
+        kept: 4, ids: (0..<12).map { UInt32(($0 % 4) * (vocabulary / 4 - 1) + seed) },
+        probabilities: (0..<12).map { Float($0 + seed) / 64 },
         temperature: 1.5)
     }
     #expect(!file.holds(7))

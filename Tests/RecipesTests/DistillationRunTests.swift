@@ -111,8 +111,34 @@ import Testing
     }
   }
 
-  @Test func threadsDoNotChangeAByte() throws {
-    let model = try student(StructuredPruning(mlp: 0.4, multiple: 1))
+  /// Gains that a transform has changed are the student's, not the teacher's.
+  @Test func transformedStudentsKeepTheirGains() throws {
+    var settings = settings("student")
+    settings.evaluation = nil
+    _ = try CompressionRun(
+      model: ModelBundle(opening: "demo"),
+      recipe: Recipe(calibration: CalibrationPlan(text: "demo", samples: 32, sequenceLength: 64)) {
+        ActivationAware()
+        RoundToNearest(bits: 4, groupSize: 64)
+      }, settings: settings
+    ).execute()
+    let model = try ModelBundle(opening: directory.path("student"))
+    let measured = try Measurement(
+      model: model, reference: ModelBundle(opening: "demo"), settings: EvaluationSettings(context: 64, tokens: 4096)
+    ).report()
+    let report = try distil(
+      model,
+      options {
+        $0.learningRate = 1
+        ($0.featureSteps, $0.logitSteps, $0.policySteps, $0.robustnessSteps) = (0, 4, 0, 0)
+      }, to: "out")
+    #expect(report.distillation?.stages.map(\.isKept) == [false])
+    #expect(report.accuracy?.compressed?.perplexity == measured.accuracy?.compressed?.perplexity)
+  }
+
+  @Test(arguments: [StructuredPruning(mlp: 0.4, multiple: 1), StructuredPruning(hidden: 0.25, multiple: 32)])
+  func threadsDoNotChangeAByte(_ pruning: StructuredPruning) throws {
+    let model = try student(pruning)
     for threads in [1, 3] { _ = try distil(model, options { $0.learningRate = 5e-4 }, to: "out\(threads)", threads: threads) }
     #expect(try bytes("out1") == bytes("out3"))
   }
@@ -120,7 +146,8 @@ import Testing
   /// Stopped in any stage and taken up again, it ends the same.
   @Test(arguments: [("features", 3), ("logits", 0), ("logits", 11), ("policy", 2), ("policy", 3), ("robustness", 4)])
   func resumedRunsEndTheSame(_ phase: String, _ step: Int) throws {
-    let model = try student(StructuredPruning(mlp: 0.4, multiple: 1))
+    // The width of the stream is smaller too: projectors are trained beside the student.
+    let model = try student(StructuredPruning(mlp: 0.4, hidden: 0.25, multiple: 32))
     _ = try distil(model, options(), to: "whole")
     #expect(throws: StoppedFailure.self) { try distil(model, options(), to: "resumed", stopAt: (phase, step)) }
     let report = try distil(model, options(), to: "resumed", resume: true)
@@ -140,6 +167,45 @@ import Testing
     let ablation = try #require(report.distillation?.ablation)
     #expect(ablation.map(\.name) == ["all stages", "without features", "without logits", "without robustness", "cross-entropy"])
     #expect(ablation.allSatisfy { $0.seeds == 2 && $0.figures.klDivergence != nil && $0.klDeviation != nil && ($0.steps ?? 0) > 0 })
+  }
+
+  /// A student that training has driven to no numbers is undone, and the run goes on.
+  @Test func divergedStudentsAreUndone() throws {
+    let model = try student(StructuredPruning(mlp: 0.1, multiple: 1))
+    let report = try distil(
+      model,
+      options {
+        $0.learningRate = 1
+        $0.precision = .float32
+        ($0.featureSteps, $0.logitSteps, $0.policySteps, $0.robustnessSteps) = (0, 30, 0, 2)
+      }, to: "out")
+    #expect(report.distillation?.stages.first?.isKept == false)
+    #expect(report.accuracy?.compressed?.perplexity?.isFinite == true)
+  }
+
+  /// Another tokenizer of the same size makes other tokens of a text.
+  @Test func tokenizersMustAgree() throws {
+    let model = try student(StructuredPruning(mlp: 0.1, multiple: 1))
+    let file = URL(fileURLWithPath: directory.path("student/tokenizer.json"))
+    let text = try String(contentsOf: file, encoding: .utf8)
+    let merges = try #require(text.range(of: "\"merges\""))
+    let cut = try #require(text.range(of: "[", range: merges.upperBound..<text.endIndex))
+    // Without merges every letter is a token.
+    try (text[..<cut.upperBound] + "]}}").write(to: file, atomically: true, encoding: .utf8)
+    let error = #expect(throws: (any Error).self) { try distil(model, options(), to: "out") }
+    #expect((error as? RecipeError)?.kind == .usage, "\(String(describing: error))")
+  }
+
+  @Test func theTeacherIsNotReplaced() throws {
+    let model = try student(StructuredPruning(mlp: 0.1, multiple: 1))
+    let teacher = directory.path("teacher")
+    try FileManager.default.copyItem(at: DemoModel.directory, to: URL(fileURLWithPath: teacher))
+    try "{}".write(toFile: teacher + "/report.json", atomically: true, encoding: .utf8)
+    var settings = settings("teacher")
+    settings.overwrite = true
+    let run = DistillationRun(student: model, distillation: options { $0.teacher = teacher }, settings: settings)
+    let error = #expect(throws: RecipeError.self) { try run.execute() }
+    #expect(error?.kind == .cannotCreate && FileManager.default.fileExists(atPath: teacher + "/tokenizer.json"))
   }
 
   @Test func whatCannotBeLearnedFromIsRefused() throws {

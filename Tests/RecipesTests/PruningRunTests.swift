@@ -87,7 +87,9 @@ import Testing
   }
 
   /// Every importance that looks at text does better than chance, and gradients say something of the width, too.
-  @Test(arguments: [ChannelImportance.wanda, .fluctuation, .activations, .taylor]) func importancesThatReadText(_ importance: ChannelImportance) throws {
+  @Test(arguments: [ChannelImportance.wanda, .fluctuation, .activations, .taylor]) func importancesThatReadText(
+    _ importance: ChannelImportance
+  ) throws {
     let report = try run(StructuredPruning(mlp: 0.3, importance: importance, multiple: 1), to: "out", isRepaired: true)
     let divergence = try #require(report.accuracy?.klDivergence?.mean)
     // By the sum of magnitudes it is 0.15 with repair; the worst channels instead of the best are far above 1.

@@ -113,6 +113,11 @@ import Testing
     refuses([StructuredPruning(mlp: 0.3), GPTQ(bits: 4, groupSize: 64)], calibration: nil)
     refuses([StructuredPruning(mlp: 0.3), Distillation(teacher: "absent-model")])
     refuses([StructuredPruning(mlp: 0.3), Distillation()], calibration: nil)
+    var other = Recipe(passes: [StructuredPruning(mlp: 0.3)])
+    other.format = .hdf5
+    #expect(throws: RecipeError.self) { try run(other, to: "out") }
+    #expect(throws: RecipeError.self) { try run(Recipe(passes: [StructuredPruning(mlp: 0.3)]), to: "out", resume: true) }
+    refuses([StructuredPruning(mlp: 0.3), Distillation()], calibration: CalibrationPlan(text: "absent.txt"))
     // A run of quantizing passes alone knows no stages.
     var settings = RunSettings(output: URL(fileURLWithPath: directory.path("out")))
     settings.evaluation = nil

@@ -86,7 +86,9 @@ public final class InputStatistics {
     guard meanSquare.allSatisfy(\.isFinite) else { throw CompressionError.unboundedActivations(of: name) }
     if !sums.isEmpty {
       // One call for all rows: sums depend on how they are cut.
-      sums.withUnsafeMutableBufferPointer { if let sums = $0.baseAddress { dso_sum_rows(x.pointer, Int64(x.columns), Int64(x.rows), Int64(width), sums) } }
+      sums.withUnsafeMutableBufferPointer {
+        if let sums = $0.baseAddress { dso_sum_rows(x.pointer, Int64(x.columns), Int64(x.rows), Int64(width), sums) }
+      }
     }
     try histogram?.add(x, named: name, pool: pool)
     try gram?.accumulate(x, weights: importance.map(Array.init), pool: pool)

@@ -7,7 +7,7 @@ import ModelGraph
 /// perturbed embeddings, typing errors and on what the student finds hardest. Trains the whole student in memory.
 public struct Distillation: RecipePass {
   public static let identifier = "distill"
-  public static let contract = PassContract(forbids: [.adapters, .smoothedFeatures, .rotatedFeatures])
+  public static let contract = PassContract(forbids: [.adapters, .zeroWeights, .smoothedFeatures, .rotatedFeatures])
 
   /// The MODEL to learn from; empty for the one that the recipe began on.
   public var teacher = ""
@@ -33,12 +33,13 @@ public struct Distillation: RecipePass {
   public var textWeight: Float = 0
   /// The teacher's likeliest tokens that are kept of each distribution; the others count as one.
   public var topTokens = 128
-  /// Which of the teacher's layers each layer of the student is aligned with, from 0; empty to spread them evenly.
+  /// Which of the teacher's layers each layer of the student is aligned with, from 0; empty to spread them evenly. Of the student's layers four at
+  /// most are aligned, the last among them.
   public var layers: [Int] = []
   /// How far embeddings are moved in training, as a share of the root mean square of their length.
   public var epsilon: Float = 0.05
   /// What learning with moved embeddings counts beside learning without.
-  public var perturbationWeight: Float = 0.3
+  public var perturbationWeight: Float = 0.2
   /// Seeds that every combination of stages is tried with for the report's ablation; 0 for none.
   public var ablationSeeds = 0
   /// What products are computed in while training.
@@ -63,8 +64,13 @@ public struct Distillation: RecipePass {
     case ablationSeeds = "ablation-seeds"
   }
 
-  /// Steps of the optimizer in all.
-  public var steps: Int { featureSteps + logitSteps + policySteps + robustnessSteps }
+  /// Steps of the optimizer in all; beyond what can be, where one of them is.
+  public var steps: Int {
+    [featureSteps, logitSteps, policySteps, robustnessSteps].reduce(0) { sum, count in
+      let (result, overflow) = sum.addingReportingOverflow(count)
+      return overflow ? .max : result
+    }
+  }
 
   public func validate(for graph: ModelGraph) throws(CompressionError) {
     func check(_ holds: Bool, _ option: String, _ problem: String, _ remedy: String) throws(CompressionError) {
@@ -78,7 +84,7 @@ public struct Distillation: RecipePass {
     try check(steps > 0, "steps", "are none", "give steps to one stage at least")
     try check((1...1024).contains(batchWindows), "batch-windows", "\(batchWindows) is not from 1 to 1024", "16 is usual")
     try check(
-      (8...graph.maximumPositions).contains(sequenceLength), "sequence-length",
+      sequenceLength >= 8 && sequenceLength <= graph.maximumPositions, "sequence-length",
       "\(sequenceLength) is not from 8 to the model's \(graph.maximumPositions)", "use a length within")
     try check(
       learningRate.isFinite && learningRate > 0 && learningRate <= 1, "learning-rate", "\(learningRate) is not above 0, or above 1",
@@ -89,10 +95,12 @@ public struct Distillation: RecipePass {
     try check((1...4096).contains(topTokens), "top-tokens", "\(topTokens) is not from 1 to 4096", "128 is usual")
     try check(epsilon.isFinite && (0...1).contains(epsilon), "epsilon", "\(epsilon) is not from 0 to 1", "0.01 to 0.1 are usual")
     try check(
-      perturbationWeight.isFinite && (0...10).contains(perturbationWeight), "perturbation-weight", "\(perturbationWeight) is not from 0 to 10",
+      perturbationWeight.isFinite && (0...10).contains(perturbationWeight), "perturbation-weight",
+      "\(perturbationWeight) is not from 0 to 10",
       "0.1 to 1 are usual")
     try check((0...100).contains(ablationSeeds), "ablation-seeds", "\(ablationSeeds) is not from 0 to 100", "3 show what chance does")
     let count = graph.layerBlocks.count
-    try check(layers.isEmpty || layers.count == count, "layers", "names \(layers.count) layers, the student has \(count)", "name one for each")
+    try check(
+      layers.isEmpty || layers.count == count, "layers", "names \(layers.count) layers, the student has \(count)", "name one for each")
   }
 }

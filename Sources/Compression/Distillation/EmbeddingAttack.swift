@@ -32,12 +32,12 @@ package struct EmbeddingAttack {
     let square = dso_sum_squares(embedded.pointer, Int64(rows * width)) / Double(max(1, rows))
     let radius = epsilon * Float(square.squareRoot())
     let offset = Matrix(rows: rows, columns: width)
+    guard radius > 0 else { return offset }
     var random = SeededRandom(seed: seed)
     let deviation = Self.noise * Float(square.squareRoot()) / Float(width).squareRoot()
     for row in 0..<rows where !fixed.contains(tokens[row]) {
       for column in 0..<width { offset.row(row)[column] = deviation * random.nextGaussian() }
     }
-    guard radius > 0 else { return offset }
     var objective = TrainingObjective(target)
     objective.wantsEmbeddingGradient = true
     for _ in 0..<steps {

@@ -8,7 +8,7 @@ import Tensors
 public struct StructuredPruning: RecipePass {
   public static let identifier = "prune"
   public static let contract = PassContract(
-    establishes: [.prunedChannels], forbids: [.quantizedWeights, .adapters, .smoothedFeatures, .rotatedFeatures])
+    establishes: [.prunedChannels], forbids: [.quantizedWeights, .adapters, .zeroWeights, .smoothedFeatures, .rotatedFeatures])
 
   /// The share of the channels of every MLP that goes.
   public var mlp = 0.0
@@ -50,6 +50,11 @@ public struct StructuredPruning: RecipePass {
       let shallower = try resolved.withoutLayers(graph, influences: [:]).graph
       return try shallower.keeping(resolved.sizes(of: shallower).map { ($0.dimension, Array(0..<$0.kept)) }) { SlicedWeights($0) }
         .parameterCount
+    }
+    guard targetParameters < graph.parameterCount else {
+      throw CompressionError(
+        "\(Self.identifier): target-parameters", "\(targetParameters) is no less than the \(graph.parameterCount) that there are",
+        remedy: "give fewer", kind: .usage)
     }
     var (low, high) = (0, 990)
     let least = try count(high)
@@ -103,7 +108,8 @@ public struct StructuredPruning: RecipePass {
       targetParameters >= 0 && (targetParameters == 0 || mlp == 0 && heads == 0), "target-parameters",
       "says how many go, and mlp or heads do, too", "give one of them")
     try check(
-      mlp > 0 || heads > 0 || hidden > 0 || layers > 0 || targetParameters > 0, "ratio", "removes nothing", "give --ratio, --mlp, --heads, --hidden, --layers or --target-parameters")
+      mlp > 0 || heads > 0 || hidden > 0 || layers > 0 || targetParameters > 0, "ratio", "removes nothing",
+      "give --ratio, --mlp, --heads, --hidden, --layers or --target-parameters")
     if let parameter = graph.parameters.first(where: \.isQuantized) {
       throw CompressionError(
         parameter.name, "is quantized: its channels cannot be removed", remedy: "start from the unquantized model", kind: .usage)

@@ -118,7 +118,8 @@ extension Interpreter {
         known.ids.allSatisfy({ Int($0) < graph.vocabularySize })
       else {
         throw ExecutionError(
-          "teacher", "has \(known.ids.count) probabilities for \(rows) rows of \(known.kept), or tokens beyond the vocabulary", kind: .usage)
+          "teacher", "has \(known.ids.count) probabilities for \(rows) rows of \(known.kept), or tokens beyond the vocabulary", kind: .usage
+        )
       }
     case .policy(let policy):
       guard policy.tokens.count == rows, policy.advantages.count == rows, policy.logProbabilities.count == rows else {

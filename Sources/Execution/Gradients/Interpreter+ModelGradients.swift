@@ -82,7 +82,8 @@ extension Interpreter {
       let tape = try kept ?? record(block, of: graph, weights: weights, tokens: tokens, after: inputs[index], sequences: sequences)
       inputs[index] = nil
       let found = try backward(
-        tape, outputGradient: outputGradient, wanting: wanted, inputGradient: index > first || index == 1 && objective.wantsEmbeddingGradient,
+        tape, outputGradient: outputGradient, wanting: wanted,
+        inputGradient: index > first || index == 1 && objective.wantsEmbeddingGradient,
         addingTo: result.parameters)
       (gradient, result.parameters) = (found.input, found.parameters)
       if index == 1, objective.wantsEmbeddingGradient { result.embedding = gradient }

@@ -6,7 +6,7 @@ import Reporting
 import Tensors
 
 /// What each stage is worth: the same student trained with stages left out, and on the text alone for as long, over several seeds. A stage that is
-/// left out gives its time to the teacher's distributions, so that all have the same.
+/// left out gives its time to the teacher's distributions, so that all have the same; these themselves give it to none.
 struct DistillationAblation {
   private let run: DistillationRun
   private let teacher: ModelBundle

@@ -42,7 +42,7 @@ final class DistillationLoop {
   ) throws {
     (self.material, self.student, self.journal, self.progress) = (material, student, journal, progress)
     (self.undoes, self.measuresBetween) = (undoes, measuresBetween)
-    alignment = try Self.alignment(material, student)
+    alignment = try material.alignment(of: student.source)
     meter = DistillationMeter(material: material)
     func count(_ name: String) -> Int { steps[name] ?? 0 }
     let all: [any DistillationPhase] = [
@@ -55,31 +55,6 @@ final class DistillationLoop {
     phases = all.filter { $0.steps > 0 }
   }
 
-  /// Projectors where widths differ: least squares on held-out text is where they start.
-  private static func alignment(_ material: DistillationMaterial, _ student: DistilledStudent) throws -> FeatureAlignment {
-    let pairs = material.mapping.pairs
-    func width(_ graph: ModelGraph, _ block: Int) -> Int { graph[graph.boundary(of: graph.blocks[block]).output].width ?? 0 }
-    var projectors: [Int: Matrix] = [:]
-    let unequal = pairs.filter { width(student.source, $0.student) != width(material.teacher.graph, $0.teacher) }
-    if !unequal.isEmpty {
-      let pool = material.interpreter.pool
-      let batch = DistillationMaterial.batch(Array(material.windows.prefix(16)))
-      let own = try material.interpreter.states(
-        of: LoadedModel(student.source), tokens: batch.tokens, sequences: batch.sequences, at: Set(unequal.map(\.student)))
-      let others = try material.teacherStates(batch)
-      for pair in unequal {
-        guard let first = own[pair.student], let second = others[pair.teacher],
-          let projector = FeatureProjection.leastSquares(from: first, to: second, pool: pool)
-        else {
-          throw CompressionError(
-            "features", "of the student leave no projection onto the teacher's", remedy: "leave the first stage out", kind: .badData)
-        }
-        projectors[pair.student] = projector
-      }
-    }
-    return FeatureAlignment(material.mapping, projectors: projectors, pool: material.interpreter.pool)
-  }
-
   func run() throws {
     let pool = material.interpreter.pool
     try journal?.load(into: student.parameters, pool: pool)
@@ -87,14 +62,14 @@ final class DistillationLoop {
     for (place, phase) in phases.enumerated().dropFirst(stages.count) {
       let next = place + 1 < phases.count ? phases[place + 1].rate : nil
       guard measuresBetween else {
-        seconds += try train(phase, before: next).history.seconds
+        seconds += try train(phase, before: next).seconds
         continue
       }
       if journal?.isResuming != true { try journal?.begin(student.parameters) }
       let before = try last ?? measured("Measuring the student")
-      let (_, history) = try train(phase, before: next)
-      let after = try measured("Measuring \(phase.name)")
+      let history = try train(phase, before: next)
       seconds += history.seconds
+      let after = try measuredBehind(phase)
       var stage = outcome(of: phase, before, after, history)
       if !stage.isKept, undoes {
         if let journal {
@@ -103,21 +78,28 @@ final class DistillationLoop {
         last = before
       } else {
         stage.isKept = true
-        last = after
+        last = after.result ?? before
       }
       if let journal { try journal.finish(stage, student.parameters) }
       stages.append(stage)
     }
   }
 
+  /// What a stage left; a student that cannot be measured has diverged, which is a reason to undo the stage and no end of the run.
+  private func measuredBehind(_ phase: any DistillationPhase) throws -> (result: DistillationMeter.Result?, problem: String?) {
+    do { return (try measured("Measuring \(phase.name)"), nil) } catch let failure as any Failure where failure.kind == .badData {
+      return (nil, "it cannot be measured: \(failure.subject) \(failure.problem)")
+    }
+  }
+
   private func measured(_ name: String) throws -> DistillationMeter.Result {
     progress?(StageProgress(stage: name, completed: 0, total: 1))
     defer { progress?(StageProgress(stage: name, completed: 1, total: 1)) }
-    return try meter.measure(student.current(), alignment: alignment)
+    return try meter.measure(student.current())
   }
 
   /// - Parameter next: where the learning rate of the stage behind it begins; nil for the last.
-  private func train(_ phase: any DistillationPhase, before next: Float?) throws -> (trainer: Trainer, history: FinetuneHistory) {
+  private func train(_ phase: any DistillationPhase, before next: Float?) throws -> FinetuneHistory {
     let interpreter = material.interpreter, options = material.options
     // One schedule over all: a stage that began again from a high rate would undo what the one before it settled on.
     let floor = next.map { min(1, $0 / phase.rate) } ?? Self.lastRate
@@ -136,7 +118,9 @@ final class DistillationLoop {
       history = saved
     }
     // Of the student as the stage found it, however far the stage has come: what it looks for stays the same.
-    try phase.begin(LoadedModel(student.source).overriding(trainer.steps == 0 ? student.parameters.values : try startValues()))
+    try phase.begin { [student] in
+      try LoadedModel(student.source).overriding(trainer.steps == 0 ? student.parameters.values : self.startValues())
+    }
     do {
       while trainer.steps < phase.steps {
         try stopCheck(phase.name, trainer.steps)
@@ -151,7 +135,7 @@ final class DistillationLoop {
       throw stop
     }
     progress?(StageProgress(stage: phase.progressName, completed: phase.steps, total: phase.steps))
-    return (trainer, history)
+    return history
   }
 
   /// What the student computed with when the stage at work began.
@@ -163,18 +147,21 @@ final class DistillationLoop {
   }
 
   private func outcome(
-    of phase: any DistillationPhase, _ before: DistillationMeter.Result, _ after: DistillationMeter.Result, _ history: FinetuneHistory
+    of phase: any DistillationPhase, _ before: DistillationMeter.Result,
+    _ measured: (result: DistillationMeter.Result?, problem: String?), _ history: FinetuneHistory
   ) -> CompressionReport.Distillation.Stage {
-    let change = Self.change(phase.measure, before, after)
-    let plain = Self.change(.divergence, before, after)
-    var reason: String?
-    if change?.interval.map({ $0.upperBound >= 0 }) ?? true { reason = "the interval of its change reaches 0" }
+    let after = measured.result
+    let change = after.flatMap { Self.change(phase.measure, before, $0) }
+    let plain = after.flatMap { Self.change(.divergence, before, $0) }
+    var reason = measured.problem
+    if reason == nil, change?.interval == nil { reason = "what it is judged by could not be measured" }
+    if let interval = change?.interval, interval.upperBound >= 0 { reason = "the interval of its change reaches 0" }
     if reason == nil, phase.guardsDivergence, let interval = plain?.interval, interval.lowerBound > 0 {
       reason = "the divergence on plain text grew by \(String(format: "%.2g", plain?.mean ?? 0))"
     }
     return CompressionReport.Distillation.Stage(
       name: phase.name, steps: phase.steps, tokens: history.tokens, seconds: history.seconds, losses: history.reportedLosses,
-      before: before.figures, after: after.figures, measure: phase.measure.rawValue, change: change?.mean,
+      before: before.figures, after: after?.figures ?? .init(), measure: phase.measure.rawValue, change: change?.mean,
       changeInterval: change?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) }, isKept: reason == nil, reason: reason)
   }
 

@@ -60,12 +60,9 @@ final class DistillationMaterial {
     windows = Array(selection.windows.dropFirst(held))
     heldOut = Array(selection.windows.prefix(held))
     textDigest = selection.digest
-    let needed = options.steps * options.batchWindows
-    textWarnings =
-      windows.count < needed
-      ? ["\(selection.name) gives \(windows.count) windows to learn from: they were seen \(String(format: "%.1f", Double(needed) / Double(windows.count))) times"]
-      : []
+    textWarnings = Self.warnings(selection, windows: windows.count, needed: options.steps * options.batchWindows)
     let tokenizer = try teacher.tokenizer()
+    try Self.check(student.tokenizer(), against: tokenizer, on: heldOut)
     specialTokens = Set(tokenizer.specialTokens)
     let vocabulary = teacher.graph.vocabularySize
     let misspell: ([Int32], UInt64) -> [Int32]? = { window, seed in
@@ -77,6 +74,25 @@ final class DistillationMaterial {
     noisyHeldOut = heldOut.enumerated().map { index, window in misspell(window, SeededRandom.value(seed: 0x7E57, index: UInt64(index))) }
     distributions = try DistributionFile(
       windowRows: length, keeping: options.topTokens, vocabulary: vocabulary, temperature: options.temperature, in: directory)
+  }
+
+  /// What was said of the text, but for what is said here of its length.
+  private static func warnings(_ selection: CalibrationSelection, windows: Int, needed: Int) -> [String] {
+    let others = selection.warnings.filter { !$0.contains("gives only") }
+    guard windows < needed else { return others }
+    let times = String(format: "%.1f", Double(needed) / Double(windows))
+    return others + ["\(selection.name) gives \(windows) windows to learn from: they were seen \(times) times"]
+  }
+
+  /// Models that read a text as other tokens have nothing to say to each other.
+  private static func check(_ student: Tokenizer, against teacher: Tokenizer, on windows: [[Int32]]) throws {
+    for window in windows {
+      let text = teacher.decode(window, skipSpecialTokens: true)
+      guard student.encode(text) == teacher.encode(text) else {
+        throw RecipeError(
+          "teacher", "reads text as other tokens than the student", remedy: "distil between models that share a tokenizer", kind: .usage)
+      }
+    }
   }
 
   /// What the distributions take on the disk.
@@ -148,11 +164,8 @@ final class DistillationMaterial {
         input: try interpreter.hidden(of: teacher, tokens: tokens, sequences: sequences)))
   }
 
-  /// What the mapped layers of the teacher leave.
-  func teacherStates(_ batch: TrainingBatch) throws -> [Int: Matrix] {
-    try interpreter.states(of: teacher, tokens: batch.tokens, sequences: batch.sequences, at: Set(mapping.pairs.map(\.teacher)))
-  }
-
   /// A window with typing errors; nil where too little is left of it.
-  func misspelt(_ index: Int, draw: UInt64) -> [Int32]? { misspell(windows[index], SeededRandom.value(seed: seed ^ draw, index: UInt64(index))) }
+  func misspelt(_ index: Int, draw: UInt64) -> [Int32]? {
+    misspell(windows[index], SeededRandom.value(seed: seed ^ draw, index: UInt64(index)))
+  }
 }

@@ -31,12 +31,14 @@ struct DistillationMeter {
   private static let attackSteps = 2
   private static let attackedWindows = 16
   private static let alignedWindows = 16
-  /// Prompts, their tokens, and tokens that the student writes.
-  private static let prompts = (count: 64, length: 32, continuation: 96)
+  private static let prompts = 64
 
   private var interpreter: Interpreter { material.interpreter }
 
-  func measure(_ student: ModelGraph, alignment: FeatureAlignment) throws -> Result {
+  /// - Parameter student: the model as it would be written.
+  func measure(_ student: ModelGraph) throws -> Result {
+    // Of its own: what a projector has learned is not the student's doing.
+    let alignment = try material.alignment(of: student)
     let model = try LoadedModel(student)
     var result = Result(figures: .init(), samples: [:])
     let clean = try accuracy(student, material.heldOut)
@@ -52,8 +54,9 @@ struct DistillationMeter {
       for (place, value) in zip(noisy.map(\.0), spoiled.windowDivergences) { noise[place] = value }
     }
     let attacked = try self.attacked(model)
-    result.figures.adversarial = zip(Self.epsilons, attacked).map { epsilon, losses in
-      .init(epsilon: Double(epsilon), klDivergence: losses.reduce(0, +) / Double(max(1, losses.count)))
+    result.figures.adversarial = zip(Self.epsilons, attacked).compactMap { epsilon, losses in
+      let mean = losses.reduce(0, +) / Double(max(1, losses.count))
+      return mean.isFinite ? .init(epsilon: Double(epsilon), klDivergence: mean) : nil
     }
     result.samples[.robustness] = attacked.first?.indices.compactMap { index in
       let moved = attacked.reduce(0) { $0 + $1[index] } / Double(attacked.count)
@@ -114,7 +117,10 @@ struct DistillationMeter {
       of: model, tokens: batch.tokens, sequences: batch.sequences, at: Set(material.mapping.pairs.map(\.student)))
     let values = material.mapping.pairs.compactMap { pair in
       own[pair.student].flatMap { first in
-        others[pair.teacher].map { FeatureProjection.centeredKernelAlignment(first, $0, pool: interpreter.pool) }
+        others[pair.teacher].map {
+          FeatureProjection.centeredKernelAlignment(
+            material.withoutFirstTokens(first), material.withoutFirstTokens($0), pool: interpreter.pool)
+        }
       }
     }
     return values.reduce(0, +) / Double(max(1, values.count))
@@ -122,9 +128,8 @@ struct DistillationMeter {
 
   /// KL(student ‖ teacher) on what the student writes itself, prompt by prompt.
   private func ownText(_ model: LoadedModel) throws -> [Double] {
-    let (count, length, continuation) = Self.prompts
-    guard length + continuation <= model.graph.maximumPositions, material.options.sequenceLength >= length else { return [] }
-    let prompts = material.heldOut.prefix(count).map { Array($0.prefix(length)) }
+    let (length, continuation) = PolicyPhase.lengths(windows: material.options.sequenceLength)
+    let prompts = material.heldOut.prefix(Self.prompts).map { Array($0.prefix(length)) }
     let texts = try LockstepSampler(interpreter: interpreter).continuations(of: prompts, by: model, tokens: continuation, seed: 0x0E)
     let scores = try interpreter.policyScores(
       of: model, against: material.teacher, rows: texts.flatMap { $0.dropLast() },

@@ -19,8 +19,8 @@ protocol DistillationPhase {
   var guardsDivergence: Bool { get }
   /// Variables that are trained beside the student's own; the student's alone by default.
   func parameters(_ base: any Parametrization) -> any Parametrization
-  /// Called before the first step, with the student as it is.
-  func begin(_ student: LoadedModel) throws
+  /// Called before the first step, with what gives the student as the stage found it.
+  func begin(_ student: () throws -> LoadedModel) throws
   /// Whether a run can go on from behind that many steps as if it had never stopped.
   func canResume(at step: Int) -> Bool
   func step(_ trainer: Trainer) throws -> TrainingStep
@@ -30,7 +30,7 @@ extension DistillationPhase {
   var rate: Float { 1 }
   var guardsDivergence: Bool { true }
   func parameters(_ base: any Parametrization) -> any Parametrization { base }
-  func begin(_ student: LoadedModel) throws {}
+  func begin(_ student: () throws -> LoadedModel) throws {}
   func canResume(at step: Int) -> Bool { true }
 }
 

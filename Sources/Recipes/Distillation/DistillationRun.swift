@@ -1,3 +1,4 @@
+import Calibration
 import Compression
 import Diagnostics
 import Evaluation
@@ -42,7 +43,7 @@ public struct DistillationRun {
     _ = try check(on: model.graph, teacher: teacher)
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
     let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
-    do {
+    return try output.keepingWhatCounts {
       progress?(StageProgress(stage: "Drawing windows", completed: 0, total: 1))
       let material = try DistillationMaterial(
         distillation, student: model, teacher: teacher, data: try data(), seed: seed, interpreter: interpreter,
@@ -73,11 +74,6 @@ public struct DistillationRun {
       DistillationJournal.clear(output)
       try output.commit()
       return report
-    } catch is StoppedFailure {
-      throw StoppedFailure(isResumable: output.keepsPartial)
-    } catch {
-      if !output.survivesFailure { output.keepsPartial = false }
-      throw error
     }
   }
 
@@ -87,7 +83,7 @@ public struct DistillationRun {
   private func openTeacher() throws -> ModelBundle {
     if !distillation.teacher.isEmpty { return try ModelBundle(opening: distillation.teacher) }
     guard let reference = settings.reference else {
-      throw RecipeError("distill: teacher", "is not named", remedy: "give --teacher MODEL", kind: .usage)
+      throw RecipeError("distill: teacher", "is not named", remedy: "give --teacher MODEL, or `teacher: MODEL` in the recipe", kind: .usage)
     }
     return reference
   }
@@ -96,7 +92,8 @@ public struct DistillationRun {
   func data() throws -> CalibrationPlan {
     if !distillation.data.isEmpty { return CalibrationPlan(text: distillation.data) }
     guard let calibration else {
-      throw RecipeError("distill: data", "is not named", remedy: "give --data FILE, or `calibration: {text: FILE}` in the recipe", kind: .usage)
+      throw RecipeError(
+        "distill: data", "is not named", remedy: "give --data FILE, or `calibration: {text: FILE}` in the recipe", kind: .usage)
     }
     return calibration
   }
@@ -118,7 +115,18 @@ public struct DistillationRun {
         remedy: "use a shorter one", kind: .usage)
     }
     _ = try LayerMapping(from: graph, to: teacher.graph, layers: distillation.layers.isEmpty ? nil : distillation.layers)
-    _ = try data()
+    _ = try CalibrationText(contentsOf: data().file)
+    if let context = settings.evaluation?.context, context > teacher.graph.maximumPositions {
+      throw RecipeError(
+        "--sequence-length", "of \(context) is beyond the teacher's \(teacher.graph.maximumPositions) positions",
+        remedy: "use at most \(teacher.graph.maximumPositions)", kind: .usage)
+    }
+    // Values, gradients and two moments of every weight in float32, beside the teacher.
+    let needed = 16 * graph.parameterCount + teacher.sourceBytes
+    if let limit = settings.maximumMemory, limit < needed {
+      throw RecipeError(
+        "--max-memory", "of \(limit) bytes is less than training takes, \(needed) and the activations", remedy: "allow more", kind: .usage)
+    }
     return graph
   }
 
@@ -126,7 +134,7 @@ public struct DistillationRun {
   private func identity(_ material: DistillationMaterial, _ teacher: ModelBundle) throws -> String {
     var digest = ContentDigest()
     digest.update("\(Tool.version)\n\(recipe.yaml())\n\(try model.contentDigest())\n\(try teacher.contentDigest())\n")
-    digest.update(model.configuration.text(pretty: false))
+    digest.update(model.configuration.text(pretty: false) + teacher.configuration.text(pretty: false))
     for window in material.windows + material.heldOut { window.withUnsafeBytes { digest.update($0) } }
     return digest.hexadecimal()
   }
@@ -160,6 +168,9 @@ public struct DistillationRun {
     report.recipe = recipe.listing
     report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: evaluation?.digest, dataSHA256: material.textDigest)
     report.warnings = material.textWarnings
+    if try data().isDemo, reference.name != DemoModel.name {
+      report.warnings.append("learned from the demo text; give text of the kind the model is for")
+    }
     report.size = .init(of: written, from: reference)
     report.outputs = try CompressionReport.OutputFile.files(of: written)
     if let evaluation {
@@ -183,7 +194,15 @@ extension Distillation: StagePass {
       student: model, distillation: self, calibration: recipe.calibration, seed: recipe.seed, settings: settings, progress: progress)
   }
 
-  var files: [URL] { data.isEmpty ? [] : [CalibrationPlan(text: data).file] }
+  var files: [URL] { teacherFiles + (data.isEmpty ? [] : [CalibrationPlan(text: data).file]) }
+
+  /// The teacher's place, and what lies there.
+  private var teacherFiles: [URL] {
+    guard !teacher.isEmpty, teacher != DemoModel.name else { return [] }
+    let place = URL(fileURLWithPath: teacher)
+    let items = (try? FileManager.default.contentsOfDirectory(at: place, includingPropertiesForKeys: nil)) ?? []
+    return [place] + items.sorted { $0.path < $1.path }
+  }
 
   /// Steps of every phase by its name.
   var stepsByPhase: [String: Int] {

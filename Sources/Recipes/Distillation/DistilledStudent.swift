@@ -11,6 +11,14 @@ final class DistilledStudent {
   let parameters: any Parametrization
   private let pool: ThreadPool
 
+  /// The learning rate of float weights that corresponds to the usual one of quantized ones.
+  private static let usualRate: Float = 3e-4
+
+  /// Whether everything that is not quantized is the same in both: transforms of weights and training leave their marks in gains.
+  private static func agreesUnquantized(_ graph: ModelGraph, _ teacher: ModelGraph) throws -> Bool {
+    try zip(graph.parameters, teacher.parameters).allSatisfy { try $0.isQuantized || $0.load().digest() == $1.load().digest() }
+  }
+
   /// What a learning rate is multiplied by: weights that are quantized move in steps of their grids.
   let rate: Float
 
@@ -29,11 +37,12 @@ final class DistilledStudent {
       return
     }
     let isOrigin =
-      graph.parameters.count == teacher.parameters.count && !teacher.parameters.contains(where: \.isQuantized)
+      try graph.parameters.count == teacher.parameters.count && !teacher.parameters.contains(where: \.isQuantized)
       && zip(graph.parameters, teacher.parameters).allSatisfy { $0.name == $1.name && $0.shape == $1.shape }
+      && Self.agreesUnquantized(graph, teacher)
     parameters = try StepSizeParameters(of: graph, from: isOrigin ? teacher : graph, scaleRate: 0.1, gainRate: 0.01, pool: pool)
     // In the middle of their cells weights have farther to go.
-    rate = QuantizationAwareTraining.weightRate(bits: bits) / Distillation().learningRate * (isOrigin ? 1 : 8)
+    rate = QuantizationAwareTraining.weightRate(bits: bits) / Self.usualRate * (isOrigin ? 1 : 8)
   }
 
   var isQuantized: Bool { parameters is any QuantizedParameters }

@@ -7,7 +7,7 @@ import Training
 
 /// Stage 2, second half: text that the student writes itself, each token rewarded by how much likelier the teacher finds it than the student does.
 /// What is to be expected of that, −KL(student ‖ teacher) at the place, is taken off as the baseline; the teacher's distributions on given text are
-/// learned beside it, lest the student's narrow.
+/// learned beside it, lest the student's narrow, and are most of the loss.
 final class PolicyPhase: DistillationPhase {
   private let material: DistillationMaterial
   let steps: Int
@@ -23,7 +23,13 @@ final class PolicyPhase: DistillationPhase {
   private static let reuse = 2
   private static let promptLength = 32
   /// The share of the loss that is of the student's own text.
-  private static let share: Float = 0.3
+  private static let share: Float = 0.1
+  /// Tokens that are given, and tokens that the student writes.
+  static func lengths(windows: Int) -> (prompt: Int, continuation: Int) {
+    let prompt = min(promptLength, windows / 2)
+    return (prompt, min(96, windows - prompt))
+  }
+
   /// Rewards beyond this say no more.
   private static let largestAdvantage: Float = 5
 
@@ -58,8 +64,7 @@ final class PolicyPhase: DistillationPhase {
   }
 
   private func draw(_ trainer: Trainer, step: Int) throws -> Rollout {
-    let length = min(Self.promptLength, material.options.sequenceLength / 2)
-    let continuation = min(96, material.options.sequenceLength - length)
+    let (length, continuation) = Self.lengths(windows: material.options.sequenceLength)
     let indices = try material.indices(step: step, phase: 4, count: material.options.batchWindows)
     let prompts = indices.map { Array(material.windows[$0].prefix(length)) }
     let texts = try LockstepSampler(interpreter: trainer.interpreter).continuations(

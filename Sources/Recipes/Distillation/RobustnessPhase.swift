@@ -6,7 +6,7 @@ import ModelGraph
 import Tensors
 import Training
 
-/// Stage 3: the teacher's distributions again, half of the windows being those that the student finds hardest, and half of either with typing errors; and
+/// Stage 3: the teacher's distributions again, a quarter of the windows being of those that the student finds hardest, and half of the others with typing errors; and
 /// the same distributions once more with the student's embeddings moved to where it predicts them worst.
 final class RobustnessPhase: DistillationPhase {
   private let material: DistillationMaterial
@@ -20,12 +20,13 @@ final class RobustnessPhase: DistillationPhase {
   let rate: Float = 0.3
 
   /// Windows that are looked through for hard ones, and the share of them that counts as hard.
-  private static let searched = 512
+  private static let searched = 1024
   private static let hardShare = 0.25
 
   init(material: DistillationMaterial, steps: Int) { (self.material, self.steps) = (material, steps) }
 
-  func begin(_ student: LoadedModel) throws {
+  func begin(_ student: () throws -> LoadedModel) throws {
+    let student = try student()
     let interpreter = material.interpreter
     let count = min(Self.searched, material.windows.count)
     var losses: [(index: Int, loss: Double)] = []
@@ -62,7 +63,7 @@ final class RobustnessPhase: DistillationPhase {
     var random = SeededRandom(seed: SeededRandom.value(seed: material.seed ^ 0x4A4D, index: UInt64(step)))
     let plain = try material.indices(step: step, phase: 5, count: count)
     return plain.enumerated().map { place, index in
-      let chosen = place % 4 < 2 ? index : hardest[Int(random.nextUnit() * Double(hardest.count))]
+      let chosen = place % 4 != 2 ? index : hardest[Int(random.nextUnit() * Double(hardest.count))]
       guard place % 2 == 1 else { return material.windows[chosen] }
       return material.misspelt(chosen, draw: random.next()) ?? material.windows[chosen]
     }

@@ -105,6 +105,10 @@ public struct PruningRun {
     if scans, let evaluation {
       report.pruning?.scan = try SensitivityScan(model: model, pruning: pruning, interpreter: interpreter, progress: progress)
         .points(on: evaluation.text)
+      if pruning.importance.needsText {
+        report.warnings.append(
+          "the scan judges channels by l1: \(pruning.importance.rawValue) would take calibration for each of its models")
+      }
     }
     report.warnings += work.warnings
     report.resources = ResourceMeter.resources(
@@ -137,7 +141,8 @@ public struct PruningRun {
     if let evaluation {
       let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(
         to: settings.maximumMemory, batch: evaluation.batchRows)
-      report.accuracy = .init(try evaluator.accuracy(of: written.graph, reference: (settings.reference ?? model).graph, on: evaluation.text))
+      report.accuracy = .init(
+        try evaluator.accuracy(of: written.graph, reference: (settings.reference ?? model).graph, on: evaluation.text))
       report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
     }
     report.gates = settings.gates.results(report.accuracy)

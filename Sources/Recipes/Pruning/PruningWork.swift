@@ -94,7 +94,8 @@ struct PruningWork {
       run.progress?(StageProgress(stage: "Pruning", completed: index, total: graph.blocks.count))
       let (stream, whole) = (stream, graph.blocks[index])
       outcomes += try run.pruning.prune(
-        index, of: &graph, given: given, calibration: { stream?.calibration(for: whole, at: index, sensitivity: nil) }, pool: interpreter.pool)
+        index, of: &graph, given: given, calibration: { stream?.calibration(for: whole, at: index, sensitivity: nil) },
+        pool: interpreter.pool)
       try stream?.advance(past: block, in: graph)
       for id in graph.parameters(of: block) {
         guard let entry = layout.parameters[id] else { continue }

@@ -21,9 +21,10 @@ public struct RecipeRun {
     (self.model, self.recipe, self.settings, self.progress) = (model, recipe, settings, progress)
   }
 
-  /// Checks all stages, and that the output can be written, without reading a weight.
+  /// Checks all stages with their texts, and that the output can be written, without reading a weight.
   public func check() throws {
     try recipe.checkOrder(from: model.graph)
+    try checkFormat()
     var graph = model.graph
     var settings = settings
     settings.reference = settings.reference ?? model
@@ -33,17 +34,29 @@ public struct RecipeRun {
     try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
   }
 
+  /// Stages of their own write safetensors in the types of their source.
+  private func checkFormat() throws(RecipeError) {
+    guard let last = recipe.passes.last as? any StagePass, recipe.format != .compressedTensors else { return }
+    throw RecipeError(
+      "format", "\(recipe.format.rawValue) is not written by \(type(of: last).identifier)",
+      remedy: "leave it out, and use deepseek-optimize convert on the output", kind: .usage)
+  }
+
   /// Runs the recipe.
   /// - Returns: the report that was written, too.
   /// - Throws: a `Failure`; then there is no new output.
   public func execute() throws -> CompressionReport {
     let stages = recipe.stages
     guard stages.count > 1 else {
+      try checkFormat()
+      if settings.resume, recipe.passes.first is StructuredPruning {
+        throw RecipeError("--resume", "cannot continue a pruning, which saves nothing on its way", remedy: "run it again", kind: .usage)
+      }
       return try Recipe.stage(recipe, on: model, settings: settings, progress: progress).execute()
     }
     try check()
     let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
-    do {
+    return try output.keepingWhatCounts {
       let journal = try StageJournal(self, in: output)
       for (index, stage) in stages.enumerated() where index >= journal.finished {
         try Interruption.check()
@@ -62,11 +75,6 @@ public struct RecipeRun {
       journal.remove()
       try output.commit()
       return report
-    } catch is StoppedFailure {
-      throw StoppedFailure(isResumable: output.keepsPartial)
-    } catch {
-      if !output.survivesFailure { output.keepsPartial = false }
-      throw error
     }
   }
 

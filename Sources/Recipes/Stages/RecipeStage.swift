@@ -1,3 +1,4 @@
+import Calibration
 import Compression
 import Diagnostics
 import Foundation
@@ -31,6 +32,7 @@ extension CompressionRun: RecipeStage {
     let prepared = try recipe.prepare(graph, using: resources)
     let plan = try recipe.blockPasses.begin(on: prepared, in: PassContext(interpreter: interpreter, seed: recipe.seed)).plan
     _ = try OutputLayout(model: model, graph: prepared, plan: plan, format: recipe.format)
+    if recipe.isCalibrated, let text = recipe.calibration { _ = try CalibrationText(contentsOf: text.file) }
     return prepared
   }
 }

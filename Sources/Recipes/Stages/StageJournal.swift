@@ -31,10 +31,8 @@ final class StageJournal {
     (output.keepsPartial, output.survivesFailure) = (true, true)
   }
 
-  private func directory(named index: Int) -> URL { output.file("\(Self.prefix)\(index + 1)") }
-
   /// Where a stage leaves its checkpoint.
-  func directory(_ index: Int) -> URL { directory(named: index) }
+  func directory(_ index: Int) -> URL { output.file("\(Self.prefix)\(index + 1)") }
 
   /// Notes that a stage has left its checkpoint. What it began on is needed no more, but for its report.
   func finish(_ index: Int) throws {
@@ -58,10 +56,14 @@ final class StageJournal {
 
   static func report(_ directory: URL) -> URL { directory.appendingPathComponent("report.json") }
 
-  /// Makes what a stage left the output. Its files get second names: a run that is killed meanwhile finds them where they were.
+  /// What the whole run writes itself.
+  private static let rewritten = ["recipe.yaml", "report.json", "report.html"]
+
+  /// Makes what a stage left the output, but for what the whole run writes itself. Its files get second names: a run that is killed meanwhile finds them where they were.
   func adopt(_ index: Int) throws {
     let files = FileManager.default
-    for item in try files.contentsOfDirectory(at: directory(index), includingPropertiesForKeys: nil) {
+    for item in try files.contentsOfDirectory(at: directory(index), includingPropertiesForKeys: nil)
+    where !Self.rewritten.contains(item.lastPathComponent) {
       let place = output.file(item.lastPathComponent)
       try? files.removeItem(at: place)
       do { try files.linkItem(at: item, to: place) } catch {

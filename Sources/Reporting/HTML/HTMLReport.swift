@@ -28,7 +28,8 @@ struct ReportPage {
   }
 
   var body: String {
-    notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + passes + distillation + training + size + accuracy + activations
+    notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + passes + distillation + training + size + accuracy
+      + activations
       + keyValueCache + calibration + allocation + pruning + layers + speed + gates + identity
   }
 

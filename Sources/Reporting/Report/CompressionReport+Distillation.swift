@@ -191,7 +191,8 @@ extension CompressionReport.Distillation.Stage: ReportSection {
       name: try reader.requiredString("name"), steps: try reader.count("steps"), tokens: try reader.count("tokens"),
       seconds: try reader.double("seconds"), losses: try reader.sections("losses") ?? [], before: try reader.requiredSection("before"),
       after: try reader.requiredSection("after"), measure: try reader.requiredString("measure"), change: try reader.double("change"),
-      changeInterval: try CompressionReport.Interval(reader: reader, key: "changeInterval"), isKept: isKept, reason: try reader.string("reason"))
+      changeInterval: try CompressionReport.Interval(reader: reader, key: "changeInterval"), isKept: isKept,
+      reason: try reader.string("reason"))
   }
 
   func write(to writer: inout ReportWriter) {

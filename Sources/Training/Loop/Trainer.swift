@@ -92,7 +92,8 @@ public final class Trainer {
     for (index, batch) in batches.enumerated() {
       let result = try training.gradients(
         of: model, tokens: batch.tokens, sequences: batch.sequences,
-        objective: try objective?(index, batch, Float(scale / total)) ?? TrainingObjective(.tokens(batch.targets)), rowWeights: batch.weights.map { Float(Double($0) / total * scale) }, wanting: parametrization.wanted, retention: retention,
+        objective: try objective?(index, batch, Float(scale / total)) ?? TrainingObjective(.tokens(batch.targets)),
+        rowWeights: batch.weights.map { Float(Double($0) / total * scale) }, wanting: parametrization.wanted, retention: retention,
         addingTo: sums)
       (loss, sums) = (loss + result.loss, result.parameters)
     }

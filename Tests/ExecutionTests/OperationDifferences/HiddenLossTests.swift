@@ -43,7 +43,8 @@ import Testing
       predicts ? .tokens(tokens.dropFirst() + [0]) : nil, hidden: blocks.isEmpty ? nil : Pull(blocks: blocks), embeddingOffset: offset)
   }
 
-  @Test(arguments: [([1, 2], true), ([1, 3], false), ([], true), ([0], false)] as [([Int], Bool)], [ActivationRetention.recompute, .keep])
+  @Test(
+    arguments: [([1, 2], true), ([1, 3], false), ([], true), ([0], false)] as [([Int], Bool)], [ActivationRetention.recompute, .keep])
   func gradientsAreThoseOfDifferences(_ shape: ([Int], Bool), _ retention: ActivationRetention) throws {
     let graph = try graph()
     let offset = sampleMatrix(rows: tokens.count, columns: 6, seed: 31, size: 0.3)
