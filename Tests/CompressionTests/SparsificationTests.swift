@@ -17,7 +17,8 @@ import Testing
     let context = PassContext(interpreter: interpreter)
     var workers = try ([pass] as [any CompressionPass]).begin(on: graph, in: context).workers
     let stream = try CalibrationStream(
-      windows: fixture.windows, of: graph, interpreter: interpreter, needs: [.calibration], memoryLimit: 1 << 20)
+      windows: fixture.windows, of: graph, interpreter: interpreter, needs: [.calibration], memoryLimit: 1 << 20,
+      spillingTo: FileManager.default.temporaryDirectory)
     var result = graph
     for (index, block) in graph.blocks.enumerated() {
       let seen = context.with(stream.calibration(for: block, at: index, sensitivity: nil))

@@ -85,7 +85,7 @@ import Testing
       let early = #expect(throws: ExecutionError.self) { try bytes.withUnsafeMutableBytes { try file.read($0, at: 16) } }
       #expect(early?.problem.contains("ends early") == true)
       let homeless = #expect(throws: ExecutionError.self) { try SpillFile(in: directory.appendingPathComponent("missing")) }
-      #expect(homeless?.problem.contains("cannot hold activations") == true && homeless?.remedy == "")
+      #expect(homeless?.problem.contains("cannot hold scratch data") == true && homeless?.remedy == "")
     }
   }
 }

@@ -118,9 +118,9 @@ import Testing
     _ = try CompressionRun(
       model: ModelBundle(opening: "demo"),
       recipe: Recipe(calibration: CalibrationPlan(text: "demo", samples: 32, sequenceLength: 64)) {
-        ActivationAware()
-        RoundToNearest(bits: 4, groupSize: 64)
-      }, settings: settings
+        ActivationAware(bits: 4, groupSize: 64)
+      },
+      settings: settings
     ).execute()
     let model = try ModelBundle(opening: directory.path("student"))
     let measured = try Measurement(
