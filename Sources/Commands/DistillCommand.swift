@@ -96,7 +96,9 @@ struct DistillationOptions: ParsableArguments {
   @Option(help: "The teacher's likeliest tokens that are kept on the disk; the others count as one. Default: 128.")
   var topTokens: Int?
 
-  @Option(help: ArgumentHelp("The teacher's layer for each of the student's, from 0: 1,3,5. Default: evenly.", valueName: "numbers"))
+  @Option(
+    help: ArgumentHelp(
+      "The teacher's layer for each of the student's, from 0: 1,3,5; four at most are aligned. Default: evenly.", valueName: "numbers"))
   var layerMap: String?
 
   @Option(help: "Try the stages on and off with that many seeds, for the report. Default: 0.")

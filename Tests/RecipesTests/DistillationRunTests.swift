@@ -169,20 +169,6 @@ import Testing
     #expect(ablation.allSatisfy { $0.seeds == 2 && $0.figures.klDivergence != nil && $0.klDeviation != nil && ($0.steps ?? 0) > 0 })
   }
 
-  /// A student that training has driven to no numbers is undone, and the run goes on.
-  @Test func divergedStudentsAreUndone() throws {
-    let model = try student(StructuredPruning(mlp: 0.1, multiple: 1))
-    let report = try distil(
-      model,
-      options {
-        $0.learningRate = 1
-        $0.precision = .float32
-        ($0.featureSteps, $0.logitSteps, $0.policySteps, $0.robustnessSteps) = (0, 30, 0, 2)
-      }, to: "out")
-    #expect(report.distillation?.stages.first?.isKept == false)
-    #expect(report.accuracy?.compressed?.perplexity?.isFinite == true)
-  }
-
   /// Another tokenizer of the same size makes other tokens of a text.
   @Test func tokenizersMustAgree() throws {
     let model = try student(StructuredPruning(mlp: 0.1, multiple: 1))

@@ -30,14 +30,8 @@ struct SparsificationWorker: BlockPass {
       case .magnitude: mask(weight, columns: nil)
       case .wanda: mask(weight, columns: try seen(statistics?[input], node).meanSquare)
       case .sparsegpt:
-        if factors[input] == nil {
-          guard let gram = try seen(statistics?[input], node).takeGram() else {
-            throw CompressionError(node.scope, "has no statistics of its inputs", kind: .usage)
-          }
-          factors[input] = try FeedbackFactor(
-            of: gram, named: node.scope, options: .init(actOrder: false), pool: context.pool)
-        }
-        guard let factor = factors[input] else { continue }
+        let factor = try factors[input] ?? self.factor(seen(statistics?[input], node), node, context)
+        factors[input] = factor
         if factor.hasFactor {
           MaskedFeedback(pass: pass, factor: factor).run(weight, pool: context.pool)
         } else {
@@ -45,9 +39,18 @@ struct SparsificationWorker: BlockPass {
           record.warnings.append("\(node.scope): \(factor.fallback ?? "no factor"); masked by magnitude")
         }
       }
-      guard let tensor = weight.tensor(graph[id].shape).converted(to: graph[id].nativeType ?? .float32) else { continue }
+      guard let tensor = weight.tensor(graph[id].shape).converted(to: graph[id].nativeType ?? .float32) else {
+        throw CompressionError(graph[id].name, "cannot be written in its type", kind: .badData)
+      }
       try graph.replace(id, with: .dense(tensor))
     }
+  }
+
+  private func factor(_ statistics: InputStatistics, _ node: Node, _ context: PassContext) throws(CompressionError) -> FeedbackFactor {
+    guard let gram = statistics.takeGram() else {
+      throw CompressionError(node.scope, "has no statistics of its inputs", kind: .usage)
+    }
+    return try FeedbackFactor(of: gram, named: node.scope, options: .init(actOrder: false), pool: context.pool)
   }
 
   private func seen(_ statistics: InputStatistics?, _ node: Node) throws(CompressionError) -> InputStatistics {

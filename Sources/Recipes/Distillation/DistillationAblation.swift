@@ -59,7 +59,7 @@ struct DistillationAblation {
     }
     let student = try DistilledStudent(run.model.graph, teacher: teacher.graph, pool: run.interpreter.pool)
     let report = run.progress
-    let loop = try DistillationLoop(material, student, steps: chosen, journal: nil, undoes: false, measuresBetween: false) { progress in
+    let loop = try DistillationLoop(material, student, steps: chosen, journal: nil) { progress in
       report?(
         StageProgress(stage: "\(name), seed \(seed + 1): \(progress.stage)", completed: progress.completed, total: progress.total))
     }
@@ -71,7 +71,7 @@ struct DistillationAblation {
   private func pace(_ material: DistillationMaterial) throws -> Double {
     let student = try DistilledStudent(run.model.graph, teacher: teacher.graph, pool: run.interpreter.pool)
     let loop = try DistillationLoop(
-      material, student, steps: ["cross-entropy": 6], journal: nil, undoes: false, measuresBetween: false, progress: nil)
+      material, student, steps: ["cross-entropy": 6], journal: nil, progress: nil)
     try loop.run()
     return max(1e-3, loop.seconds / 6)
   }

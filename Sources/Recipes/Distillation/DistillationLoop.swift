@@ -16,15 +16,11 @@ final class DistillationLoop {
   let alignment: FeatureAlignment
   private let meter: DistillationMeter
   private let phases: [any DistillationPhase]
-  /// Nil where nothing is to be saved.
+  /// Nil for the ablation, which asks what the stages do together: nothing is measured in between, undone or saved.
   private let journal: DistillationJournal?
   private let progress: ProgressHandler?
   /// Asked before every step whether to go on; throws to stop.
   var stopCheck: (_ phase: String, _ step: Int) throws -> Void = { _, _ in try Interruption.check() }
-  /// Whether stages that did not help are undone; the ablation asks what each does.
-  private let undoes: Bool
-  /// Whether stages are measured one by one.
-  private let measuresBetween: Bool
   /// What the steps of all stages took.
   private(set) var seconds = 0.0
   private(set) var stages: [CompressionReport.Distillation.Stage] = []
@@ -37,11 +33,10 @@ final class DistillationLoop {
 
   /// - Parameter steps: of each phase by name; those without any are left out.
   init(
-    _ material: DistillationMaterial, _ student: DistilledStudent, steps: [String: Int], journal: DistillationJournal?, undoes: Bool = true,
-    measuresBetween: Bool = true, progress: ProgressHandler?
+    _ material: DistillationMaterial, _ student: DistilledStudent, steps: [String: Int], journal: DistillationJournal?,
+    progress: ProgressHandler?
   ) throws {
     (self.material, self.student, self.journal, self.progress) = (material, student, journal, progress)
-    (self.undoes, self.measuresBetween) = (undoes, measuresBetween)
     alignment = try material.alignment(of: student.source)
     meter = DistillationMeter(material: material)
     func count(_ name: String) -> Int { steps[name] ?? 0 }
@@ -61,26 +56,19 @@ final class DistillationLoop {
     stages = journal?.stages ?? []
     for (place, phase) in phases.enumerated().dropFirst(stages.count) {
       let next = place + 1 < phases.count ? phases[place + 1].rate : nil
-      guard measuresBetween else {
+      guard let journal else {
         seconds += try train(phase, before: next).seconds
         continue
       }
-      if journal?.isResuming != true { try journal?.begin(student.parameters) }
+      if !journal.isResuming { try journal.begin(student.parameters) }
       let before = try last ?? measured("Measuring the student")
       let history = try train(phase, before: next)
       seconds += history.seconds
       let after = try measuredBehind(phase)
-      var stage = outcome(of: phase, before, after, history)
-      if !stage.isKept, undoes {
-        if let journal {
-          try journal.rollBack(student.parameters, pool: pool)
-        }
-        last = before
-      } else {
-        stage.isKept = true
-        last = after.result ?? before
-      }
-      if let journal { try journal.finish(stage, student.parameters) }
+      let stage = outcome(of: phase, before, after, history)
+      if !stage.isKept { try journal.rollBack(student.parameters, pool: pool) }
+      last = stage.isKept ? after.result : before
+      try journal.finish(stage, student.parameters)
       stages.append(stage)
     }
   }
@@ -161,7 +149,8 @@ final class DistillationLoop {
     }
     return CompressionReport.Distillation.Stage(
       name: phase.name, steps: phase.steps, tokens: history.tokens, seconds: history.seconds, losses: history.reportedLosses,
-      before: before.figures, after: after?.figures ?? .init(), measure: phase.measure.rawValue, change: change?.mean,
+      skippedSteps: history.skipped.isEmpty ? nil : history.skipped.count, before: before.figures, after: after?.figures ?? .init(),
+      measure: phase.measure.rawValue, change: change?.mean,
       changeInterval: change?.interval.map { .init(lower: $0.lowerBound, upper: $0.upperBound) }, isKept: reason == nil, reason: reason)
   }
 

@@ -59,6 +59,10 @@ public struct DistillationRun {
       report.distillation = CompressionReport.Distillation(
         teacher: teacher.name, trainableParameters: student.trainedParameters,
         heldOutTokens: material.heldOut.reduce(0) { $0 + $1.count - 1 }, cacheBytes: material.cacheBytes, stages: loop.stages)
+      for stage in loop.stages {
+        guard let skipped = stage.skippedSteps else { continue }
+        report.warnings.append("\(skipped) steps of the stage \(stage.name) had no finite gradient and changed nothing")
+      }
       for stage in loop.stages where !stage.isKept {
         report.warnings.append("the stage \(stage.name) was rolled back: \(stage.reason ?? "it did not help")")
       }

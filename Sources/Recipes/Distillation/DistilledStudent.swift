@@ -1,4 +1,5 @@
 import Compression
+import Diagnostics
 import Execution
 import ModelGraph
 import Tensors
@@ -56,7 +57,9 @@ final class DistilledStudent {
     }
     var graph = source
     for (id, values) in parameters.values {
-      guard let tensor = values.tensor(graph[id].shape).converted(to: graph[id].nativeType ?? .float32) else { continue }
+      guard let tensor = values.tensor(graph[id].shape).converted(to: graph[id].nativeType ?? .float32) else {
+        throw TrainingError(graph[id].name, "cannot be written in its type", kind: .badData)
+      }
       try graph.replace(id, with: .dense(tensor))
     }
     return graph

@@ -62,6 +62,8 @@ extension CompressionReport {
       public var tokens: Int?
       public var seconds: Double?
       public var losses: [Training.Point]
+      /// Steps without a finite gradient, which changed nothing; nil when there were none.
+      public var skippedSteps: Int?
       public var before: Figures
       public var after: Figures
       /// What the stage must make smaller to be kept.
@@ -75,7 +77,9 @@ extension CompressionReport {
       public var reason: String?
 
       public init(
-        name: String, steps: Int? = nil, tokens: Int? = nil, seconds: Double? = nil, losses: [Training.Point] = [], before: Figures,
+        name: String, steps: Int? = nil, tokens: Int? = nil, seconds: Double? = nil, losses: [Training.Point] = [],
+        skippedSteps: Int? = nil,
+        before: Figures,
         after: Figures, measure: String, change: Double? = nil, changeInterval: Interval? = nil, isKept: Bool, reason: String? = nil
       ) {
         self.name = name
@@ -83,6 +87,7 @@ extension CompressionReport {
         self.tokens = tokens
         self.seconds = seconds
         self.losses = losses
+        self.skippedSteps = skippedSteps
         self.before = before
         self.after = after
         self.measure = measure
@@ -189,7 +194,8 @@ extension CompressionReport.Distillation.Stage: ReportSection {
     guard let isKept = try reader.bool("kept") else { throw ReportError(reader.join("kept"), "is missing") }
     self.init(
       name: try reader.requiredString("name"), steps: try reader.count("steps"), tokens: try reader.count("tokens"),
-      seconds: try reader.double("seconds"), losses: try reader.sections("losses") ?? [], before: try reader.requiredSection("before"),
+      seconds: try reader.double("seconds"), losses: try reader.sections("losses") ?? [],
+      skippedSteps: try reader.count("skippedSteps"), before: try reader.requiredSection("before"),
       after: try reader.requiredSection("after"), measure: try reader.requiredString("measure"), change: try reader.double("change"),
       changeInterval: try CompressionReport.Interval(reader: reader, key: "changeInterval"), isKept: isKept,
       reason: try reader.string("reason"))
@@ -202,6 +208,7 @@ extension CompressionReport.Distillation.Stage: ReportSection {
     writer.set("steps", steps)
     writer.set("tokens", tokens)
     writer.set("seconds", seconds)
+    writer.set("skippedSteps", skippedSteps)
     writer.set("measure", measure)
     writer.set("change", change)
     writer.set("changeInterval", changeInterval.map { [$0.lower, $0.upper] })
