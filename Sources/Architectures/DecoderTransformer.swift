@@ -1,7 +1,7 @@
 import ModelGraph
 import Tensors
 
-/// The pre-norm decoder that Llama, Mistral and Qwen share: grouped-query attention with rotary positions and a gated MLP.
+/// The pre-norm decoder that Llama, Mistral, Qwen and DeepSeek share: attention with rotary positions, and a gated MLP or experts.
 /// Families fill in what differs.
 struct DecoderTransformer: Sendable {
   var family: String
@@ -23,6 +23,11 @@ struct DecoderTransformer: Sendable {
   var mlpBias = false
   /// RMS norms of every query and key head before the rotation (Qwen3).
   var headNorms = false
+  /// Low-rank queries, keys and values in place of the projections above (DeepSeek).
+  var latentAttention: LatentAttention?
+  /// Experts in place of the MLP, in the layers that `isSparse` names.
+  var mixture: MixtureOfExperts?
+  var isSparse: @Sendable (Int) -> Bool = { _ in true }
   /// Window of the layers that have one.
   var slidingWindow: Int?
   /// Whether a layer attends within the window.
@@ -76,14 +81,20 @@ struct DecoderTransformer: Sendable {
   private func layer(_ index: Int, _ hidden: ValueID, _ builder: inout GraphBuilder) throws(GraphError) -> ValueID {
     let scope = "model.layers.\(index)"
     let normalized = try builder.rmsNorm(hidden, scope + ".input_layernorm", epsilon: epsilon)
-    let attended = try attention(index, normalized, scope + ".self_attn", &builder)
+    let attended =
+      if let latentAttention {
+        try latentAttention.build(normalized, scope + ".self_attn", heads: queryHeads, rotary, &builder)
+      } else {
+        try attention(index, normalized, scope + ".self_attn", &builder)
+      }
     let residual = builder.add(hidden, attended, scope: scope)
     let mlpInput = try builder.rmsNorm(residual, scope + ".post_attention_layernorm", epsilon: epsilon)
-    let mlp = scope + ".mlp"
-    let gate = try builder.linear(mlpInput, mlp + ".gate_proj", outputs: intermediateSize, role: .mlpGate, bias: mlpBias)
-    let up = try builder.linear(mlpInput, mlp + ".up_proj", outputs: intermediateSize, role: .mlpUp, bias: mlpBias)
-    let activated = builder.gatedActivation(gate: gate, up: up, activation, scope: mlp)
-    let down = try builder.linear(activated, mlp + ".down_proj", outputs: hiddenSize, role: .mlpDown, bias: mlpBias)
+    let down: ValueID
+    if let mixture, isSparse(index) {
+      down = try mixture.build(mlpInput, scope, activation, &builder)
+    } else {
+      down = try GatedMLP(width: intermediateSize, bias: mlpBias).build(mlpInput, scope + ".mlp", activation, &builder)
+    }
     let output = builder.add(residual, down, scope: scope)
     builder.endBlock(.layer(index), scope)
     return output

@@ -61,7 +61,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
   public var mixedPrecision = MixedPrecision.off
   /// Later ones win.
   public var overrides: [Override] = []
-  /// Modules that stay as they are. The head stays too unless an override names it.
+  /// Modules that stay as they are. The head and routers stay too unless an override names them.
   public var ignore: [ModulePattern] = []
 
   public init() {}
@@ -91,8 +91,9 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
         used.formUnion(ignoring + applying.map(\.pattern))
         if !ignoring.isEmpty { continue }
         let role = graph[weight].role
-        let isHead = block.kind == .head
-        if applying.isEmpty, isHead || (mixedPrecision == .attentionFP16 && role.isAttention) { continue }
+        // The head and routers decide between things that lie close together, and are small.
+        let isKept = block.kind == .head || role == .router
+        if applying.isEmpty, isKept || (mixedPrecision == .attentionFP16 && role.isAttention) { continue }
         if shared.contains(weight) {
           throw CompressionError(
             node.scope, "shares its weight with the embedding, which stays as it is", remedy: "leave it out of --override", kind: .usage)

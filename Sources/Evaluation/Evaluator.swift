@@ -55,9 +55,7 @@ public struct Evaluator: Sendable {
         referenceStates = try stream.hidden(
           of: reference, windows: windows,
           observer: meter.map { meter in
-            { batch, node, input, output in
-              if batch == 0 { try meter.observe(node, input: input, output: output, interpreter: stream.interpreter) }
-            }
+            { batch, run in if batch == 0 { try meter.observe(run, interpreter: stream.interpreter) } }
           },
           progress: { report("Measuring", $0) })
       }
@@ -90,9 +88,7 @@ public struct Evaluator: Sendable {
     let windows = Array(text.windows.prefix(max(1, batchRows / max(1, text.context))))
     _ = try stream.hidden(
       of: prepared, windows: windows,
-      observer: { _, node, input, output in
-        try layerErrors.observe(node, input: input, output: output, interpreter: stream.interpreter)
-      })
+      observer: { _, run in try layerErrors.observe(run, interpreter: stream.interpreter) })
   }
 
   /// The stream of a model whose cache has another form.

@@ -58,9 +58,10 @@ public final class LayerErrorMeter {
   }
 
   /// Called for a linear layer of the reference: runs the quantized one on the same input.
-  func observe(_ node: Node, input: Matrix, output: Matrix, interpreter: Interpreter) throws {
-    guard let (weight, bias) = weights[node.scope] else { return }
-    let result = try interpreter.linear(input, weight: weight, bias: bias, of: model)
+  func observe(_ run: LinearRun, interpreter: Interpreter) throws {
+    let (node, output) = (run.node, run.output)
+    guard let (weight, bias) = weights[node.scope], output.rows > 0 else { return }
+    let result = try interpreter.linear(run.input, weight: weight, bias: bias, of: model)
     signal[node.scope, default: 0] += dso_sum_squares(output.pointer, Int64(output.rows * output.columns))
     noise[node.scope, default: 0] += dso_sum_squared_differences(
       output.pointer, result.pointer, Int64(output.rows * output.columns))

@@ -36,6 +36,22 @@ public final class ActivationStore {
     return matrix
   }
 
+  /// Some rows of a batch, rising.
+  public func load(rows: [Int32], of batch: Int) throws -> Matrix {
+    let columns = shapes[batch].columns
+    let result = Matrix(uninitializedRows: rows.count, columns: columns)
+    let width = columns * MemoryLayout<Float>.stride
+    for (place, row) in rows.enumerated() {
+      let target = UnsafeMutableRawBufferPointer(start: result.row(place), count: width)
+      if let matrix = matrices[batch] {
+        target.copyMemory(from: UnsafeRawBufferPointer(start: matrix.row(Int(row)), count: width))
+      } else {
+        try spill?.read(target, at: slots[batch] + Int(row) * width)
+      }
+    }
+    return result
+  }
+
   /// Keeps the activations of a batch.
   public func store(_ matrix: Matrix, for batch: Int) throws {
     shapes[batch] = (matrix.rows, matrix.columns)

@@ -22,7 +22,7 @@ public struct ForwardStream: Sendable {
   ///   - observer: called for every linear layer, with the index of the batch it works on.
   ///   - progress: called after each block.
   public func hidden(
-    of graph: ModelGraph, windows: [[Int32]], observer: ((Int, Node, Matrix, Matrix) throws -> Void)? = nil,
+    of graph: ModelGraph, windows: [[Int32]], observer: ((_ batch: Int, LinearRun) throws -> Void)? = nil,
     progress: (_ blocksDone: Int) throws -> Void = { _ in }
   ) throws -> [Hidden] {
     let batches = batches(of: windows)
@@ -38,7 +38,7 @@ public struct ForwardStream: Sendable {
         } else {
           states[index] = try interpreter.run(
             block, of: graph, weights: weights, input: states[index], sequences: batch.layout,
-            observer: observer.map { observer in { try observer(index, $0, $1, $2) } })
+            observer: observer.map { observer in { try observer(index, $0) } })
         }
       }
       try progress(blockIndex + 1)

@@ -136,7 +136,7 @@ private final class QuantizedRows: @unchecked Sendable {
 }
 
 extension Optional<[Float]> {
-  fileprivate func withOptionalPointer(_ body: (UnsafePointer<Float>?) -> Void) {
+  func withOptionalPointer(_ body: (UnsafePointer<Float>?) -> Void) {
     guard let self else { return body(nil) }
     self.withUnsafeBufferPointer { body($0.baseAddress) }
   }

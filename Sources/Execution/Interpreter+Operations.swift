@@ -41,7 +41,7 @@ extension Interpreter {
         sines.withUnsafeBufferPointer { sines in
           guard let cosines = cosines.baseAddress, let sines = sines.baseAddress else { return }
           dso_rotary(
-            output.row(sequence.row), Int64(output.columns), Int64(sequence.length), Int64(rotary.heads),
+            output.row(sequence.row) + rotary.offset, Int64(output.columns), Int64(sequence.length), Int64(rotary.heads),
             Int64(rotary.headDimension), Int64(rotary.rotaryDimension), rotary.interleaved ? 1 : 0, cosines + offset,
             sines + offset, Int64(half))
         }

@@ -1,9 +1,19 @@
 import CKernels
+import Diagnostics
 import ModelGraph
 import Tensors
 
-/// Sees every linear layer as it runs: the weight, its input and its output.
-public typealias LinearObserver = (_ node: Node, _ input: Matrix, _ output: Matrix) throws -> Void
+/// A linear layer as it runs.
+public struct LinearRun {
+  public let node: Node
+  public let input: Matrix
+  public let output: Matrix
+  /// Which rows of the batch the input has; nil for all of them.
+  public let rows: [Int32]?
+}
+
+/// Sees every linear layer as it runs; those of experts that no token was sent to with no rows.
+public typealias LinearObserver = (LinearRun) throws -> Void
 
 /// What a product's operands are rounded to; sums are float32 in any case.
 public enum ProductPrecision: String, Sendable, Hashable, Codable, CaseIterable {
@@ -33,7 +43,7 @@ public struct Interpreter: Sendable {
   ) throws -> Matrix {
     try check(tokens, of: graph)
     return try result(
-      of: block, in: graph, execute(block, of: graph, weights: weights, tokens: tokens, input: nil, sequences: sequences))
+      of: block, in: graph, execute(block, of: graph, weights: weights, tokens: tokens, input: nil, sequences: sequences).values)
   }
 
   /// Runs a block on the activations that the one before it left.
@@ -48,7 +58,8 @@ public struct Interpreter: Sendable {
     try result(
       of: block, in: graph,
       execute(
-        block, of: graph, weights: weights, tokens: [], input: input, sequences: sequences, cache: cache, observer: observer))
+        block, of: graph, weights: weights, tokens: [], input: input, sequences: sequences, cache: cache, observer: observer
+      ).values)
   }
 
   func check(_ tokens: [Int32], of graph: ModelGraph) throws {
@@ -64,21 +75,38 @@ public struct Interpreter: Sendable {
     return output
   }
 
+  /// What running a block leaves: values by who computes them, and what its routers chose.
+  struct BlockValues {
+    var values: [ValueID: Matrix] = [:]
+    var routes: [ValueID: RoutedRows] = [:]
+  }
+
   /// Runs the nodes in order and returns the last value and those to be kept, which are neither let go nor overwritten.
   func execute(
     _ block: Block, of graph: ModelGraph, weights: LoadedBlock, tokens: [Int32], input: Matrix?, sequences: SequenceLayout,
     cache: KeyValueCache? = nil, observer: LinearObserver? = nil, keeping kept: Set<ValueID> = []
-  ) throws -> [ValueID: Matrix] {
-    let boundary = graph.boundary(of: block)
+  ) throws -> BlockValues {
+    var given: [ValueID: Matrix] = [:]
+    if let input { given[graph.boundary(of: block).input] = input }
+    return try execute(
+      block.nodes, of: graph, weights: weights, tokens: tokens, given: given, sequences: sequences, cache: cache, observer: observer,
+      keeping: kept)
+  }
+
+  /// - Parameter given: values that these nodes read and others have computed; they are not changed.
+  func execute(
+    _ nodes: Range<Int>, of graph: ModelGraph, weights: LoadedBlock, tokens: [Int32] = [], given: [ValueID: Matrix],
+    sequences: SequenceLayout, cache: KeyValueCache? = nil, observer: LinearObserver? = nil, keeping kept: Set<ValueID> = []
+  ) throws -> BlockValues {
     var lastUse: [ValueID: Int] = [:]
-    for index in block.nodes { for value in graph.nodes[index].inputs { lastUse[value] = index } }
-    var values: [ValueID: Matrix] = [:]
-    if let input { values[boundary.input] = input }
-    for index in block.nodes {
+    for index in nodes { for value in graph.nodes[index].inputs { lastUse[value] = index } }
+    var values = given
+    var routes: [ValueID: RoutedRows] = [:]
+    for index in nodes {
       let node = graph.nodes[index]
       let inputs = node.inputs.compactMap { values[$0] }
       // What no later node reads may be overwritten, except the caller's own input.
-      let spent = node.inputs.map { lastUse[$0] == index && $0 != boundary.input && !kept.contains($0) }
+      let spent = node.inputs.map { lastUse[$0] == index && given[$0] == nil && !kept.contains($0) }
       let parameters = node.parameters.compactMap { weights.parameters[$0] }
       let output: Matrix
       switch node.operation {
@@ -87,7 +115,7 @@ public struct Interpreter: Sendable {
         output = linear(
           inputs[0], parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
           quantization: graph.inputQuantization[node.parameters[0]] ?? .none)
-        try observer?(node, inputs[0], output)
+        try observer?(LinearRun(node: node, input: inputs[0], output: output, rows: graph.rows(of: node.output, in: routes)))
       case .rmsNorm(let epsilon, let width): output = rmsNorm(inputs[0], parameters[0], epsilon: epsilon, width: width)
       case .rotary(let rotary): output = rotate(inputs[0], rotary, sequences, inPlace: spent[0])
       case .attention(let attention):
@@ -96,10 +124,31 @@ public struct Interpreter: Sendable {
       case .add: output = add(inputs[0], inputs[1], leftSpent: spent[0], rightSpent: spent[1])
       case .scale(let factor): output = scale(inputs[0], by: factor, inPlace: spent[0])
       case .magnitude: output = setMagnitude(inputs[0], parameters, inPlace: spent[0])
+      case .slice(let slice): output = self.slice(inputs[0], slice)
+      case .joinHeads(let join): output = joinHeads(inputs[0], inputs[1], join)
+      case .route(let routing):
+        routes[node.output] = route(inputs[0], correction: parameters.first?.vector, routing)
+        continue
+      case .dispatch(let expert): output = dispatch(inputs[0], to: expert, try routes.rows(of: node.inputs[1], node))
+      case .combine: output = combine(try routes.rows(of: node.inputs[0], node), inputs, width: graph[node.output].width ?? 0)
       }
       for value in node.inputs where lastUse[value] == index && !kept.contains(value) { values[value] = nil }
       values[node.output] = output
     }
-    return values
+    return BlockValues(values: values, routes: routes)
+  }
+}
+
+extension [ValueID: RoutedRows] {
+  func rows(of value: ValueID, _ node: Node) throws -> RoutedRows {
+    guard let routed = self[value] else { throw ExecutionError(node.scope, "runs before its router", kind: .usage) }
+    return routed
+  }
+}
+
+extension ModelGraph {
+  /// Which rows of the batch a value has; nil for all.
+  func rows(of value: ValueID, in routes: [ValueID: RoutedRows]) -> [Int32]? {
+    self[value].route.flatMap { routes[$0.routing]?.rows(of: $0.expert) }
   }
 }

@@ -50,13 +50,22 @@ public struct GraphBuilder {
   private mutating func append(
     _ operation: Operation, _ inputs: [ValueID], width: Int, parameters: [ParameterID] = [], scope: String
   ) -> ValueID {
+    // What is computed from an expert's rows has its rows.
+    let type = inputs.first.map { graph[$0].resized(width) } ?? .features(width: width)
+    return append(operation, inputs, type, parameters: parameters, scope: scope)
+  }
+
+  private mutating func append(
+    _ operation: Operation, _ inputs: [ValueID], _ type: ValueType, parameters: [ParameterID] = [], scope: String
+  ) -> ValueID {
     let output = ValueID(index: graph.valueTypes.count)
-    graph.valueTypes.append(.features(width: width))
+    graph.valueTypes.append(type)
     graph.nodes.append(Node(operation: operation, inputs: inputs, output: output, parameters: parameters, scope: scope))
     return output
   }
 
-  private func width(_ value: ValueID) -> Int { graph[value].width ?? 0 }
+  /// Features of a value; 0 for tokens.
+  public func width(_ value: ValueID) -> Int { graph[value].width ?? 0 }
 
   public mutating func embedding(_ tokens: ValueID, _ scope: String, width: Int) throws(GraphError) -> ValueID {
     let table = try parameter(scope + ".weight", [graph.vocabularySize, width], .tokenEmbedding)
@@ -80,10 +89,10 @@ public struct GraphBuilder {
 
   /// RMS normalisation of every run of `perHead` features, or of the whole row.
   public mutating func rmsNorm(
-    _ x: ValueID, _ scope: String, epsilon: Double, perHead: Int? = nil
+    _ x: ValueID, _ scope: String, epsilon: Double, perHead: Int? = nil, role: ParameterRole = .normGain
   ) throws(GraphError) -> ValueID {
     let runs = perHead ?? width(x)
-    let gain = try parameter(scope + ".weight", [runs], perHead == nil ? .normGain : .headNormGain)
+    let gain = try parameter(scope + ".weight", [runs], perHead == nil ? role : .headNormGain)
     return append(.rmsNorm(epsilon: Float(epsilon), width: runs), [x], width: width(x), parameters: [gain], scope: scope)
   }
 
@@ -104,6 +113,37 @@ public struct GraphBuilder {
 
   public mutating func add(_ left: ValueID, _ right: ValueID, scope: String) -> ValueID {
     append(.add, [left, right], width: width(left), scope: scope)
+  }
+
+  /// Some features of every head.
+  public mutating func slice(_ x: ValueID, _ slice: HeadSlice, scope: String) -> ValueID {
+    append(.slice(slice), [x], width: slice.heads * slice.count, scope: scope)
+  }
+
+  /// The features of both, head by head.
+  public mutating func joinHeads(_ left: ValueID, _ right: ValueID, _ join: HeadJoin, scope: String) -> ValueID {
+    append(.joinHeads(join), [left, right], width: join.heads * (join.left + join.right), scope: scope)
+  }
+
+  /// Experts behind a router: each gets the rows that are sent to it.
+  /// - Parameters:
+  ///   - scores: of the router, `[tokens, experts]`.
+  ///   - correction: the name of what choosing adds to the scores; nil for nothing.
+  ///   - expert: builds one of them over its rows, which it gives back as wide as they were.
+  public mutating func experts(
+    _ x: ValueID, scores: ValueID, _ routing: Routing, correction: String?, scope: String,
+    _ expert: (_ index: Int, _ rows: ValueID, _ builder: inout GraphBuilder) throws(GraphError) -> ValueID
+  ) throws(GraphError) -> ValueID {
+    var parameters: [ParameterID] = []
+    if let correction { parameters = [try parameter(correction, [routing.experts], .routerCorrection)] }
+    let route = append(.route(routing), [scores], .routing, parameters: parameters, scope: scope)
+    var outputs: [ValueID] = []
+    for index in 0..<routing.experts {
+      let rows = append(
+        .dispatch(expert: index), [x, route], .routed(width: width(x), by: route, expert: index), scope: "\(scope).\(index)")
+      outputs.append(try expert(index, rows, &self))
+    }
+    return append(.combine, [route] + outputs, .features(width: width(x)), scope: scope)
   }
 
   /// Closes a block: the nodes appended since the last one.

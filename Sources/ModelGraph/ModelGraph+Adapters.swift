@@ -82,7 +82,7 @@ extension ModelGraph {
     }
     func value(_ width: Int) -> ValueID {
       let id = ValueID(index: valueTypes.count)
-      valueTypes.append(.features(width: width))
+      valueTypes.append(self[node.output].resized(width))
       return id
     }
     let down = part("lora_A.weight", .adapterDown, adapter.down)

@@ -38,6 +38,14 @@ extension ModelGraph {
   /// The nodes that read a value.
   package func readers(of value: ValueID) -> [Node] { nodes.filter { $0.inputs.contains(value) } }
 
+  /// Those of a block.
+  package func readers(of value: ValueID, in block: Block) -> [Node] { nodes[block.nodes].filter { $0.inputs.contains(value) } }
+
   /// The node that computes a value; nil for the token ids.
-  package func producer(of value: ValueID) -> Node? { nodes.first { $0.output == value } }
+  package func producer(of value: ValueID) -> Node? {
+    // As built, node i computes value i + 1; rewriting moves nodes.
+    let place = value.index - 1
+    if nodes.indices.contains(place), nodes[place].output == value { return nodes[place] }
+    return nodes.first { $0.output == value }
+  }
 }

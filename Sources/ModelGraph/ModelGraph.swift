@@ -11,8 +11,31 @@ public enum ValueType: Sendable, Hashable {
   case tokens
   /// float32 `[tokens, width]`.
   case features(width: Int)
+  /// Which experts each token goes to, and with which weights.
+  case routing
+  /// float32 `[rows, width]` with a row for every token that a routing sends to this expert, in the order of tokens; there may be none.
+  case routed(width: Int, by: ValueID, expert: Int)
 
-  public var width: Int? { if case .features(let width) = self { width } else { nil } }
+  public var width: Int? {
+    switch self {
+    case .tokens, .routing: nil
+    case .features(let width), .routed(let width, _, _): width
+    }
+  }
+
+  /// The same rows with another number of features.
+  func resized(_ width: Int) -> ValueType {
+    if case .routed(_, let routing, let expert) = self {
+      .routed(width: width, by: routing, expert: expert)
+    } else {
+      .features(width: width)
+    }
+  }
+
+  /// Which rows it has: nil for one a token.
+  public var route: (routing: ValueID, expert: Int)? {
+    if case .routed(_, let routing, let expert) = self { (routing, expert) } else { nil }
+  }
 }
 
 /// One operation, its inputs, its parameters and where it stands in the model.
@@ -36,6 +59,8 @@ public struct Block: Sendable, Hashable {
   /// The module path: `model.layers.3`.
   public let name: String
   public let nodes: Range<Int>
+
+  package init(kind: Kind, name: String, nodes: Range<Int>) { (self.kind, self.name, self.nodes) = (kind, name, nodes) }
 }
 
 /// A model as a value: nodes in topological order, each with a typed operation; parameters with roles and lazy storage; blocks.

@@ -19,6 +19,17 @@ public enum Operation: Sendable, Hashable {
   /// `x · magnitude / norm (+ b)`, feature by feature: a linear layer's output with the rows of its weight at other lengths (DoRA, Liu et
   /// al. 2024). Gradients take the norm as a constant. Parameters: magnitude `[features]`, norm `[features]`, and a bias when there is a third.
   case magnitude
+  /// Some features of every head, heads one after the other: `count` of each `width`, from `start` on.
+  case slice(HeadSlice)
+  /// The features of both inputs, head by head: those of a left head, then those of the right one.
+  case joinHeads(HeadJoin)
+  /// Which experts a token goes to, and with which weights. Input: the router's scores `[tokens, experts]`. Parameters: a correction
+  /// `[experts]` that choosing adds to the scores, when there is one.
+  case route(Routing)
+  /// The rows that go to one expert, in their order. Inputs: features, routing.
+  case dispatch(expert: Int)
+  /// What a token's experts give, weighted. Inputs: routing, then the output of every expert.
+  case combine
 
   /// The name in listings.
   public var name: String {
@@ -32,6 +43,11 @@ public enum Operation: Sendable, Hashable {
     case .add: "add"
     case .scale: "scale"
     case .magnitude: "magnitude"
+    case .slice: "slice"
+    case .joinHeads: "joinHeads"
+    case .route: "route"
+    case .dispatch: "dispatch"
+    case .combine: "combine"
     }
   }
 }

@@ -8,10 +8,29 @@ public enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
   case attentionKey
   case attentionValue
   case attentionOutput
+  /// To the latents of multi-head latent attention (DeepSeek-V2): those that queries are made of, and those of keys and values with the
+  /// rotary key behind them.
+  case attentionQueryDown
+  case attentionKeyValueDown
+  /// From the latents to keys and values, head by head.
+  case attentionKeyValueUp
   case mlpGate
   case mlpUp
   case mlpDown
+  /// What scores the experts for a token, and what choosing adds to the scores.
+  case router
+  case routerCorrection
+  /// Of an expert that tokens are sent to.
+  case expertGate
+  case expertUp
+  case expertDown
+  /// Of the experts that see every token.
+  case sharedExpertGate
+  case sharedExpertUp
+  case sharedExpertDown
   case normGain
+  /// Gains of the norms of latents.
+  case latentNormGain
   /// Gains of the per-head norms of queries and keys (Qwen3).
   case headNormGain
   case bias
@@ -34,7 +53,33 @@ public enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
   /// Whether it is one of the matrices of attention.
   public var isAttention: Bool {
     switch self {
-    case .attentionQuery, .attentionKey, .attentionValue, .attentionOutput: true
+    case .attentionQuery, .attentionKey, .attentionValue, .attentionOutput, .attentionQueryDown, .attentionKeyValueDown,
+      .attentionKeyValueUp:
+      true
+    default: false
+    }
+  }
+
+  /// Whether it is one of the matrices of an expert that tokens are sent to.
+  public var isRoutedExpert: Bool {
+    switch self {
+    case .expertGate, .expertUp, .expertDown: true
+    default: false
+    }
+  }
+
+  /// Whether it is one of the matrices of the experts that see every token.
+  public var isSharedExpert: Bool {
+    switch self {
+    case .sharedExpertGate, .sharedExpertUp, .sharedExpertDown: true
+    default: false
+    }
+  }
+
+  /// Whether it is the gain of a norm.
+  public var isNormGain: Bool {
+    switch self {
+    case .normGain, .headNormGain, .latentNormGain: true
     default: false
     }
   }

@@ -13,7 +13,13 @@ extension ModelGraph: CustomStringConvertible {
   }
 
   private func text(of node: Node) -> String {
-    let width = self[node.output].width.map { "[tokens, \($0)]" } ?? "tokens"
+    let width =
+      switch self[node.output] {
+      case .tokens: "tokens"
+      case .features(let width): "[tokens, \(width)]"
+      case .routing: "routing"
+      case .routed(let width, let routing, let expert): "[%\(routing.index) to \(expert), \(width)]"
+      }
     var line =
       "%\(node.output.index): \(width) = \(node.operation.name)(" + node.inputs.map { "%\($0.index)" }.joined(separator: ", ") + ")"
     if let detail = node.operation.detail { line += " {\(detail)}" }
@@ -36,16 +42,31 @@ extension ModelGraph: CustomStringConvertible {
 extension Operation {
   fileprivate var detail: String? {
     switch self {
-    case .embedding, .linear, .add, .magnitude: nil
+    case .embedding, .linear, .add, .magnitude, .combine: nil
+    case .slice(let slice):
+      "features \(slice.start)..<\(slice.start + slice.count) of \(slice.width)" + (slice.heads > 1 ? ", heads \(slice.heads)" : "")
+    case .joinHeads(let join): "heads \(join.heads) of \(join.left) + \(join.right)" + (join.sharesRight ? ", the right one shared" : "")
+    case .route(let routing): routing.detail
+    case .dispatch(let expert): "expert \(expert)"
     case .scale(let factor): "factor \(factor)"
     case .rmsNorm(let epsilon, let width): "epsilon \(epsilon), width \(width)"
     case .rotary(let rotary):
-      "heads \(rotary.heads) of \(rotary.headDimension), turning \(rotary.rotaryDimension)\(rotary.interleaved ? " interleaved" : ""), base \(rotary.base), scaling \(rotary.scaling.detail)"
+      "heads \(rotary.heads) of \(rotary.headDimension), turning \(rotary.rotaryDimension)\(rotary.offset > 0 ? " from \(rotary.offset)" : "")\(rotary.interleaved ? " interleaved" : ""), base \(rotary.base), scaling \(rotary.scaling.detail)"
     case .attention(let attention):
       "heads \(attention.queryHeads)/\(attention.keyValueHeads) of \(attention.headDimension), scale \(attention.scale)"
         + (attention.slidingWindow.map { ", window \($0)" } ?? "")
     case .gatedActivation(let activation): activation.rawValue
     }
+  }
+}
+
+extension Routing {
+  fileprivate var detail: String {
+    var parts = ["\(selected) of \(experts)", scoring.rawValue]
+    if let groups { parts.append("\(groups.kept) of \(groups.count) groups by \(groups.rank.rawValue)") }
+    if normalized { parts.append("normalized") }
+    if scale != 1 { parts.append("scale \(scale)") }
+    return parts.joined(separator: ", ")
   }
 }
 

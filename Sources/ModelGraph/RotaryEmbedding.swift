@@ -5,20 +5,23 @@ public struct RotaryEmbedding: Sendable, Hashable {
   /// Heads in a row, `headDimension` features apart.
   public var heads: Int
   public var headDimension: Int
-  /// The first features of each head that turn; even.
+  /// The features of each head that turn; even.
   public var rotaryDimension: Int
+  /// Features of each head in front of those that turn.
+  public var offset: Int
   /// Neighbours turn together (DeepSeek's rotary slice) instead of features half a head apart (Llama, Qwen).
   public var interleaved: Bool
   public var base: Double
   public var scaling: RotaryScaling
 
   public init(
-    heads: Int, headDimension: Int, rotaryDimension: Int, interleaved: Bool = false, base: Double,
+    heads: Int, headDimension: Int, rotaryDimension: Int, offset: Int = 0, interleaved: Bool = false, base: Double,
     scaling: RotaryScaling = .none
   ) {
     self.heads = heads
     self.headDimension = headDimension
     self.rotaryDimension = rotaryDimension
+    self.offset = offset
     self.interleaved = interleaved
     self.base = base
     self.scaling = scaling

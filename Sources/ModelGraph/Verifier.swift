@@ -7,6 +7,7 @@ extension ModelGraph {
     try verifyBlocks()
     try verifyNames()
     var defined: Set<ValueID> = [input]
+    var routings: [ValueID: Routing] = [:]
     for node in nodes {
       for value in node.inputs where !defined.contains(value) {
         throw GraphError(tensor: node.scope, "uses %\(value.index) before it is computed")
@@ -17,7 +18,8 @@ extension ModelGraph {
       for parameter in node.parameters where !parameters.indices.contains(parameter.index) {
         throw GraphError(tensor: node.scope, "uses a parameter that does not exist")
       }
-      try verify(node)
+      if case .route(let routing) = node.operation { routings[node.output] = routing }
+      try verify(node, routings)
     }
     guard defined.contains(output), self[output].width == vocabularySize else {
       throw GraphError(tensor: "output", "is not \(vocabularySize) wide")
@@ -50,10 +52,12 @@ extension ModelGraph {
     }
   }
 
-  private func verify(_ node: Node) throws(GraphError) {
+  private func verify(_ node: Node, _ routings: [ValueID: Routing]) throws(GraphError) {
     let inputs = node.inputs.map { self[$0].width }
     let output = self[node.output].width
     let shapes = node.parameters.map { self[$0].shape }
+    let rows = node.inputs.map { self[$0].route.map { [$0.routing.index, $0.expert] } }
+    var sharesRows = true
     let holds: Bool
     switch node.operation {
     case .embedding:
@@ -69,7 +73,8 @@ extension ModelGraph {
     case .rotary(let rotary):
       holds =
         inputs.count == 1 && inputs[0] == output && shapes.isEmpty && rotary.heads * rotary.headDimension == output
-        && rotary.rotaryDimension % 2 == 0 && (2...rotary.headDimension).contains(rotary.rotaryDimension)
+        && rotary.rotaryDimension % 2 == 0 && rotary.rotaryDimension >= 2 && rotary.offset >= 0
+        && rotary.offset + rotary.rotaryDimension <= rotary.headDimension
     case .attention(let attention):
       holds =
         inputs.count == 3 && shapes.isEmpty && attention.keyValueHeads > 0
@@ -78,6 +83,31 @@ extension ModelGraph {
         && inputs[1] == attention.keyValueHeads * attention.headDimension
         && inputs[2] == attention.keyValueHeads * attention.valueDimension
         && output == attention.queryHeads * attention.valueDimension
+    case .slice(let slice):
+      holds =
+        inputs.count == 1 && shapes.isEmpty && slice.isConsistent && inputs[0] == slice.heads * slice.width
+        && output == slice.heads * slice.count
+    case .joinHeads(let join):
+      holds =
+        inputs.count == 2 && shapes.isEmpty && join.heads > 0 && inputs[0] == join.heads * join.left
+        && inputs[1] == (join.sharesRight ? join.right : join.heads * join.right) && output == join.heads * (join.left + join.right)
+    case .route(let routing):
+      holds =
+        inputs == [routing.experts] && self[node.output] == .routing && routing.isConsistent
+        && (shapes.isEmpty || shapes == [[routing.experts]])
+    case .dispatch(let expert):
+      sharesRows = false
+      holds =
+        node.inputs.count == 2 && shapes.isEmpty && rows[0] == nil && self[node.inputs[1]] == .routing && inputs[0] == output
+        && routings[node.inputs[1]].map { (0..<$0.experts).contains(expert) } ?? false
+        && isRouted(node.output, by: node.inputs[1], to: expert)
+    case .combine:
+      sharesRows = false
+      let experts = node.inputs.dropFirst()
+      holds =
+        shapes.isEmpty && !experts.isEmpty && self[node.inputs[0]] == .routing && self[node.output].route == nil
+        && routings[node.inputs[0]]?.experts == experts.count
+        && zip(experts, 0...).allSatisfy { self[$0].width == output && isRouted($0, by: node.inputs[0], to: $1) }
     case .gatedActivation, .add:
       holds = inputs.count == 2 && inputs[0] == inputs[1] && inputs[0] == output && shapes.isEmpty
     case .scale(let factor):
@@ -86,9 +116,18 @@ extension ModelGraph {
       holds =
         inputs.count == 1 && inputs[0] == output && (2...3).contains(shapes.count) && shapes.allSatisfy { $0.dimensions == [output ?? 0] }
     }
+    let outputRows = self[node.output].route.map { [$0.routing.index, $0.expert] }
+    guard !sharesRows || rows.allSatisfy({ $0 == outputRows }) else {
+      throw GraphError(tensor: node.scope, "\(node.operation.name) joins the rows of different experts")
+    }
     guard holds else {
       throw GraphError(
         tensor: node.scope, "\(node.operation.name) does not fit its inputs \(inputs.map { $0 ?? 0 }) and parameters \(shapes)")
     }
+  }
+
+  private func isRouted(_ value: ValueID, by routing: ValueID, to expert: Int) -> Bool {
+    guard let route = self[value].route else { return false }
+    return route == (routing, expert)
   }
 }

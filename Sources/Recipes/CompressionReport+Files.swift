@@ -46,11 +46,16 @@ extension ParameterRole {
   /// The kind that sizes are listed under.
   fileprivate var kindName: String {
     switch self {
-    case .attentionQuery, .attentionKey, .attentionValue, .attentionOutput: "attention"
+    case .attentionQuery, .attentionKey, .attentionValue, .attentionOutput, .attentionQueryDown, .attentionKeyValueDown,
+      .attentionKeyValueUp:
+      "attention"
+    case .expertGate, .expertUp, .expertDown: "experts"
+    case .sharedExpertGate, .sharedExpertUp, .sharedExpertDown: "shared experts"
+    case .router, .routerCorrection: "router"
     case .mlpGate, .mlpUp, .mlpDown: "mlp"
     case .tokenEmbedding: "embedding"
     case .languageModelHead: "head"
-    case .normGain, .headNormGain: "norm"
+    case .normGain, .headNormGain, .latentNormGain: "norm"
     case .bias: "bias"
     case .adapterDown, .adapterUp, .adapterMagnitude, .adapterNorm: "adapter"
     }

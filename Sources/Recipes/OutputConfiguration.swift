@@ -21,7 +21,8 @@ struct OutputConfiguration {
     for entry in layout.entries {
       guard case .quantized(let scheme) = entry.storage else { continue }
       let name = CompressedTensorsEncoding.moduleName(ofParameter: entry.name)
-      let format = try CompressedTensorsFormat.format(for: scheme, inputs: entry.shape[1])
+      let format = try CompressedTensorsFormat.format(
+        for: scheme, inputs: entry.shape[1], isExpert: CompressedTensorsEncoding.isExpert(name))
       modules.append(CompressedTensorsConfiguration.Module(name: name, scheme: scheme, format: format))
     }
     var dense: [String] = []

@@ -56,7 +56,7 @@ public struct StaticActivationRanges: CompressionPass {
       for (node, id) in targeted {
         let tensor = try graph.quantizedWeight(id, of: node.scope)
         let (value, type) = (node.inputs[0], tensor.scales.dataType)
-        let histogram = histograms[value] ?? MagnitudeHistogram()
+        let histogram = Self.histogram(of: value, in: histograms, of: graph)
         let choice = known[value]?[type] ?? (range == .mse ? histogram.smallestError(in: type) : histogram.extremes(in: type))
         known[value, default: [:]][type] = choice
         guard let scaled = tensor.quantizingInputs(as: .int8Static, scale: choice.scale) else {
@@ -65,9 +65,25 @@ public struct StaticActivationRanges: CompressionPass {
         record.inputs.append(
           .init(
             module: node.scope, clippedFraction: choice.clippedFraction,
-            fallback: histogram.absmax > 0 ? nil : "no activation reached it: its inputs have the scale 1"))
+            fallback: (histograms[value]?.absmax ?? 0) > 0
+              ? nil
+              : "no activation reached it: its inputs have the scale "
+                + (histogram.absmax > 0 ? "of those that the layer's other experts read" : "1")))
         try graph.replace(id, with: .quantized(scaled))
       }
+    }
+
+    /// What is known of a value; of one that no token reached, what the layer's other experts read in its place.
+    private static func histogram(
+      of value: ValueID, in histograms: [ValueID: MagnitudeHistogram], of graph: ModelGraph
+    ) -> MagnitudeHistogram {
+      if let known = histograms[value], known.absmax > 0 { return known }
+      guard let route = graph[value].route else { return MagnitudeHistogram() }
+      let siblings = histograms.filter {
+        graph[$0.key].route?.routing == route.routing && graph[$0.key].width == graph[value].width
+          && graph.producer(of: $0.key)?.operation.name == graph.producer(of: value)?.operation.name
+      }
+      return siblings.max { ($0.value.absmax, $1.key.index) < ($1.value.absmax, $0.key.index) }?.value ?? MagnitudeHistogram()
     }
   }
 }

@@ -43,7 +43,7 @@ public struct ChoiceCosts {
       try workers[way].apply(to: block, of: &copy, in: context)
       workers[way].record = PassRecord(pass: workers[way].record.pass)
       for (node, id) in targeted {
-        guard let factor = outputs[id], let gram = statistics[node.inputs[0]]?.gram,
+        guard let factor = outputs[id], let gram = try statistics[node.inputs[0]]?.gram(pool: context.pool),
           case .dense(let weight) = try graph[id].load(), case .quantized(let quantized) = try copy[id].load()
         else { continue }
         let error = SecondOrderCost.error(weight, quantized, pool: context.pool)

@@ -69,8 +69,10 @@ extension BlockCalibration {
   /// Copies of what the block's linear layers read, by value.
   private func inputs(of batch: Int, from input: Matrix, in graph: ModelGraph, _ weights: LoadedBlock) throws -> [ValueID: Matrix] {
     var inputs: [ValueID: Matrix] = [:]
-    _ = try interpreter.run(block, of: graph, weights: weights, input: input, sequences: layout(of: batch)) { node, input, _ in
-      if inputs[node.inputs[0]] == nil { inputs[node.inputs[0]] = input.copy(rows: 0..<input.rows) }
+    _ = try interpreter.run(block, of: graph, weights: weights, input: input, sequences: layout(of: batch)) { run in
+      // Experts may see other tokens in either model: their inputs have no counterpart row by row.
+      let value = run.node.inputs[0]
+      if run.rows == nil, inputs[value] == nil { inputs[value] = run.input.copy(rows: 0..<run.input.rows) }
     }
     return inputs
   }

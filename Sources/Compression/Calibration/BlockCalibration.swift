@@ -45,29 +45,38 @@ public final class BlockCalibration {
   /// The uncompressed model.
   public var reference: ModelGraph { stream.source }
 
-  /// The inputs of the block's linear layers, by the value they read.
+  /// The inputs of the block's linear layers, by the value they read. Experts that few tokens came to are made up for as `ExpertShortage` says.
   /// - Parameter graph: the model as it is now.
   public func statistics(_ wanted: StatisticKinds, in graph: ModelGraph) throws -> [ValueID: InputStatistics] {
     let isThere = !gathered.isEmpty && kinds.isSuperset(of: wanted)
-    if isThere, !wanted.contains(.gram) || gathered.values.allSatisfy({ $0.gram != nil }) { return gathered }
+    if isThere, !wanted.contains(.gram) || gathered.values.allSatisfy(\.hasGram) { return gathered }
     kinds.formUnion(wanted)
     var result: [ValueID: InputStatistics] = [:]
     let pool = stream.interpreter.pool
-    var row = 0
-    var importance: [ValueID: [Float]?] = [:]
-    for (node, _) in graph.linears(of: block) where sensitivity != nil && importance[node.inputs[0]] == nil {
+    let linears = graph.linears(of: block)
+    var importance: [ValueID: [Float]] = [:]
+    for (node, _) in linears where sensitivity != nil && importance[node.inputs[0]] == nil {
       importance[node.inputs[0]] = try sensitivity?.importance(readersOf: node.inputs[0], in: block, of: graph)
     }
-    try forward(in: graph, from: input) { batch, node, x in
-      let value = node.inputs[0]
-      // Layers that read the same value are served by the first of them.
-      guard graph.linears(of: block).first(where: { $0.node.inputs[0] == value })?.node.output == node.output else { return }
-      let statistics = result[value] ?? InputStatistics(width: x.columns, kinds: kinds)
+    // Layers that read the same value are served by the first of them.
+    let first = Dictionary(linears.map { ($0.node.inputs[0], $0.node.output) }) { first, _ in first }
+    let experts = kinds.contains(.gram) ? try ExpertInputs(of: block, in: graph, calibration: self, importance: importance) : nil
+    var row = 0
+    try forward(in: graph, from: input) { batch, run in
+      let (value, x) = (run.node.inputs[0], run.input)
+      guard first[value] == run.node.output else { return }
+      try experts?.note(run, batch: batch)
+      // What experts read is multiplied out when it is asked for.
+      let statistics = result[value] ?? InputStatistics(width: x.columns, kinds: run.rows == nil ? kinds : kinds.subtracting(.gram))
       result[value] = statistics
-      try statistics.add(x, named: node.scope, importance: importance[value]??[row..<row + x.rows], pool: pool)
+      let weights = importance[value].map { all in
+        run.rows.map { $0.map { all[row + Int($0)] } } ?? Array(all[row..<row + x.rows])
+      }
+      try statistics.add(x, named: run.node.scope, importance: weights, pool: pool)
     } after: { batch in
       row += stream.batches[batch].layout.rows
     }
+    ExpertShortage.makeUp(in: &result, of: graph, block, experts: experts)
     if lendsStatistics { for statistics in result.values { statistics.isLent = true } }
     gathered = result
     return result
@@ -78,6 +87,14 @@ public final class BlockCalibration {
     try gathered[value]?.divide(by: factors, pool: pool)
   }
 
+  /// The same for whoever gets rows of that value.
+  func follow(_ value: ValueID, dividedBy factors: [Float], in graph: ModelGraph, pool: ThreadPool) throws(CompressionError) {
+    try follow(value, dividedBy: factors, pool: pool)
+    for reader in graph.readers(of: value, in: block) {
+      if case .dispatch = reader.operation { try follow(reader.output, dividedBy: factors, pool: pool) }
+    }
+  }
+
   /// The magnitudes of the inputs of the block's linear layers, by the value they read: as other passes gathered them, or, when none did or
   /// a transform has changed the inputs since, by a forward of the block as it is now.
   public func histograms(in graph: ModelGraph) throws -> [ValueID: MagnitudeHistogram] {
@@ -86,17 +103,18 @@ public final class BlockCalibration {
     var result: [ValueID: MagnitudeHistogram] = [:]
     let pool = stream.interpreter.pool
     let linears = graph.linears(of: block)
-    try forward(in: graph, from: input) { _, node, x in
-      let value = node.inputs[0]
-      guard linears.first(where: { $0.node.inputs[0] == value })?.node.output == node.output else { return }
-      try result[value, default: MagnitudeHistogram()].add(x, named: node.scope, pool: pool)
+    let first = Dictionary(linears.map { ($0.node.inputs[0], $0.node.output) }) { first, _ in first }
+    try forward(in: graph, from: input) { _, run in
+      let value = run.node.inputs[0]
+      guard first[value] == run.node.output else { return }
+      try result[value, default: MagnitudeHistogram()].add(run.input, named: run.node.scope, pool: pool)
     }
     return result
   }
 
   /// Runs the block over all batches and shows the input of every linear layer.
   public func forward(
-    in graph: ModelGraph, from source: (Int) throws -> Matrix, observer: (_ batch: Int, _ node: Node, _ input: Matrix) throws -> Void,
+    in graph: ModelGraph, from source: (Int) throws -> Matrix, observer: (_ batch: Int, LinearRun) throws -> Void,
     after: (_ batch: Int) throws -> Void = { _ in }
   ) throws {
     let weights = try LoadedBlock(block, of: graph)
@@ -105,7 +123,7 @@ public final class BlockCalibration {
       _ = try withoutActuallyEscaping(observer) { observer in
         try stream.interpreter.run(
           block, of: graph, weights: weights, input: try source(batch), sequences: stream.batches[batch].layout
-        ) { node, input, _ in try observer(batch, node, input) }
+        ) { run in try observer(batch, run) }
       }
       try after(batch)
     }

@@ -23,10 +23,17 @@ public final class InputStatistics {
   public let width: Int
   /// Rows seen.
   public private(set) var tokens = 0
+  /// Rows that were counted from elsewhere: see ``borrow(from:asTokens:)``.
+  private var borrowed = 0
   /// The largest magnitude of each input.
   public private(set) var absmax: [Float]
-  /// Σ x xᵀ over the tokens, each weighted by its importance where that is known; nil when it was not asked for.
-  package private(set) var gram: GramMatrix?
+  private var gathered: GramMatrix?
+  /// Finds the Gram matrix when it is asked for, and again when it is asked for again: those of all experts of a layer do not fit into memory together.
+  private var gather: (() throws -> GramMatrix)?
+  /// What features were divided by since, which a matrix that is found later has to follow.
+  private var divisors: [[Float]] = []
+  /// What was done instead of what was asked because few tokens came by, in words; nil in the normal case.
+  package private(set) var shortage: String?
   /// Magnitudes of all inputs together; nil when they were not asked for, or when a transform has changed them since.
   public private(set) var histogram: MagnitudeHistogram?
   private var absoluteSums: [Double]
@@ -39,21 +46,21 @@ public final class InputStatistics {
     absmax = Array(repeating: 0, count: width)
     absoluteSums = Array(repeating: 0, count: width)
     squareSums = Array(repeating: 0, count: width)
-    gram = kinds.contains(.gram) ? GramMatrix(inputs: width) : nil
+    gathered = kinds.contains(.gram) ? GramMatrix(inputs: width) : nil
     histogram = kinds.contains(.histogram) ? MagnitudeHistogram() : nil
     sums = kinds.contains(.means) ? Array(repeating: 0, count: width) : []
   }
 
   /// E[|x|] of each input.
-  public var meanMagnitude: [Float] { absoluteSums.map { Float($0 / Double(max(1, tokens))) } }
+  public var meanMagnitude: [Float] { absoluteSums.map { Float($0 / Double(max(1, tokens + borrowed))) } }
   /// E[x²] of each input.
-  public var meanSquare: [Float] { squareSums.map { Float($0 / Double(max(1, tokens))) } }
+  public var meanSquare: [Float] { squareSums.map { Float($0 / Double(max(1, tokens + borrowed))) } }
 
   /// E[(x − E[x])²] of each input; nil when means were not asked for.
   public var variance: [Float]? {
     guard !sums.isEmpty else { return nil }
     return zip(sums, meanSquare).map { sum, square in
-      let mean = sum / Float(max(1, tokens))
+      let mean = sum / Float(max(1, tokens + borrowed))
       return max(0, square - mean * mean)
     }
   }
@@ -65,7 +72,7 @@ public final class InputStatistics {
   ///   - name: a layer that reads it, for errors.
   ///   - importance: of each row of x, with a mean near 1; nil for all alike.
   /// - Throws: activations that are NaN or infinite, or so large that their squares overflow.
-  func add(_ x: Matrix, named name: String, importance: ArraySlice<Float>?, pool: ThreadPool) throws(CompressionError) {
+  func add(_ x: Matrix, named name: String, importance: [Float]?, pool: ThreadPool) throws(CompressionError) {
     tokens += x.rows
     let width = width
     absmax.withUnsafeMutableBufferPointer { absmax in
@@ -91,18 +98,53 @@ public final class InputStatistics {
       }
     }
     try histogram?.add(x, named: name, pool: pool)
-    try gram?.accumulate(x, weights: importance.map(Array.init), pool: pool)
+    try gathered?.accumulate(x, weights: importance, pool: pool)
   }
 
   /// Whether whoever takes the Gram matrix gets a copy, because others come after.
   var isLent = false
 
-  /// Takes the Gram matrix, whose memory the taker then owns: it may be factored in place.
-  package func takeGram() -> GramMatrix? {
-    if isLent { return gram?.copy() }
-    defer { gram = nil }
-    return gram
+  /// Lets the Gram matrix be found when it is asked for.
+  func gatherGram(by gather: @escaping () throws -> GramMatrix) {
+    gathered = nil
+    self.gather = gather
   }
+
+  var hasGram: Bool { gathered != nil || gather != nil }
+
+  /// Σ x xᵀ over the tokens, each weighted by its importance where that is known, to be looked at; nil when it was not asked for.
+  package func gram(pool: ThreadPool) throws -> GramMatrix? {
+    guard let gather else { return gathered }
+    let result = try gather()
+    for factors in divisors { try result.divide(by: factors, pool: pool) }
+    return result
+  }
+
+  /// Takes the Gram matrix, whose memory the taker then owns: it may be factored in place.
+  package func takeGram(pool: ThreadPool) throws -> GramMatrix? {
+    if gather != nil { return try gram(pool: pool) }
+    if isLent { return gathered?.copy() }
+    defer { gathered = nil }
+    return gathered
+  }
+
+  /// Counts the tokens of a whole layer as some of this expert's, where too few came by to know its inputs from them.
+  /// - Parameters:
+  ///   - layer: of the same features, over all tokens of the layer.
+  ///   - weight: as how many tokens they count.
+  func borrow(from layer: InputStatistics, asTokens weight: Int) {
+    guard layer.width == width, layer.tokens > 0 else { return }
+    let share = Double(weight) / Double(layer.tokens)
+    for index in 0..<width {
+      absmax[index] = max(absmax[index], layer.absmax[index])
+      absoluteSums[index] += layer.absoluteSums[index] * share
+      squareSums[index] += layer.squareSums[index] * share
+      if !sums.isEmpty, !layer.sums.isEmpty { sums[index] += layer.sums[index] * Float(share) }
+    }
+    borrowed += weight
+  }
+
+  func note(shortage text: String) { shortage = shortage ?? text }
 
   /// Follows a transform that divides input i by `factors[i]`.
   public func divide(by factors: [Float], pool: ThreadPool) throws(CompressionError) {
@@ -113,7 +155,8 @@ public final class InputStatistics {
     }
     histogram = nil
     sums = []
-    try gram?.divide(by: factors, pool: pool)
+    if gather != nil { divisors.append(factors) }
+    try gathered?.divide(by: factors, pool: pool)
   }
 }
 

@@ -52,6 +52,7 @@ public final class OutputSensitivity {
   func importance(readersOf value: ValueID, in block: Block, of graph: ModelGraph) throws -> [Float]? {
     var sum = [Float](repeating: 0, count: tokens)
     var isKnown = false
+    let isRouted = graph[value].route != nil
     for (node, weight) in graph.linears(of: block) where node.inputs[0] == value {
       guard let layer = layers[weight] else { continue }
       var part = [Float](repeating: 0, count: tokens)
@@ -59,9 +60,10 @@ public final class OutputSensitivity {
       for index in sum.indices { sum[index] += part[index] }
       isKnown = true
     }
-    let mean = sum.reduce(0.0) { $0 + Double($1) } / Double(max(1, tokens))
+    // A token that an expert did not see then may come to it behind compressed blocks: it counts like any other.
+    let mean = sum.reduce(0.0) { $0 + Double($1) } / Double(max(1, isRouted ? sum.count { $0 > 0 } : tokens))
     guard isKnown, mean > 0 else { return nil }
-    return sum.map { Float(Double($0) / mean) }
+    return sum.map { isRouted && $0 == 0 ? 1 : Float(Double($0) / mean) }
   }
 
   /// Sends the text forward and its gradients back, a block at a time. Activations between blocks and all results wait in files.
@@ -125,35 +127,57 @@ public final class OutputSensitivity {
   ) throws {
     let (graph, interpreter) = (stream.source, stream.interpreter)
     let weights = try LoadedBlock(block, of: graph)
-    var factors: [ParameterID: GramMatrix] = [:]
-    var importance: [ParameterID: [Float]] = [:]
-    for (_, weight) in graph.linears(of: block) {
-      factors[weight] = GramMatrix(inputs: graph[weight].shape[0])
-      importance[weight] = []
-    }
-    for (index, batch) in stream.batches.enumerated() {
-      try Interruption.check()
-      let tape = try interpreter.runRecording(
-        block, of: graph, weights: weights, input: try inputs.load(index), sequences: batch.layout)
-      let result = try interpreter.backward(
-        tape, outputGradient: try gradients.load(index), wanting: [], inputGradient: true
-      ) { node, gradient in
-        guard let weight = node.parameters.first else { return }
-        try factors[weight]?.accumulate(gradient, pool: interpreter.pool)
-        importance[weight]? += (0..<gradient.rows).map {
-          Float(dso_sum_squares(gradient.row($0), Int64(gradient.columns)))
-        }
+    let waves = Self.waves(graph.linears(of: block).map(\.weight), of: graph)
+    for (number, wave) in waves.enumerated() {
+      var factors: [ParameterID: GramMatrix] = [:]
+      var importance: [ParameterID: [Float]] = [:]
+      for weight in wave {
+        factors[weight] = GramMatrix(inputs: graph[weight].shape[0])
+        importance[weight] = Array(repeating: 0, count: tokens)
       }
-      if let input = result.input { try gradients.store(input, for: index) }
+      var first = 0
+      for (index, batch) in stream.batches.enumerated() {
+        try Interruption.check()
+        let tape = try interpreter.runRecording(
+          block, of: graph, weights: weights, input: try inputs.load(index), sequences: batch.layout)
+        let result = try interpreter.backward(
+          tape, outputGradient: try gradients.load(index), wanting: [], inputGradient: true
+        ) { node, gradient, rows in
+          guard let weight = node.parameters.first, let factor = factors[weight] else { return }
+          try factor.accumulate(gradient, pool: interpreter.pool)
+          for row in 0..<gradient.rows {
+            importance[weight]?[first + (rows.map { Int($0[row]) } ?? row)] =
+              Float(dso_sum_squares(gradient.row(row), Int64(gradient.columns)))
+          }
+        }
+        first += batch.layout.rows
+        if number == waves.count - 1, let input = result.input { try gradients.store(input, for: index) }
+      }
+      for weight in wave {
+        guard let factor = factors[weight], let importance = importance[weight], factor.tokens > 0 else { continue }
+        let values = factor.take(pool: interpreter.pool)
+        let bytes = UnsafeRawBufferPointer(values.bytes)
+        layers[weight] = Layer(size: values.rows, factorOffset: end, importanceOffset: end + bytes.count)
+        try file.write(bytes, at: end)
+        try importance.withUnsafeBytes { try file.write($0, at: end + bytes.count) }
+        end += bytes.count + importance.count * MemoryLayout<Float>.stride
+      }
     }
-    for (_, weight) in graph.linears(of: block) {
-      guard let factor = factors[weight], let importance = importance[weight], importance.count == tokens else { continue }
-      let values = factor.take(pool: interpreter.pool)
-      let bytes = UnsafeRawBufferPointer(values.bytes)
-      layers[weight] = Layer(size: values.rows, factorOffset: end, importanceOffset: end + bytes.count)
-      try file.write(bytes, at: end)
-      try importance.withUnsafeBytes { try file.write($0, at: end + bytes.count) }
-      end += bytes.count + importance.count * MemoryLayout<Float>.stride
+  }
+
+  /// Layers whose factors are found together, so that those of a block with many experts need not all be in memory: each wave runs the block again.
+  private static func waves(_ weights: [ParameterID], of graph: ModelGraph, limit: Int = 1 << 30) -> [[ParameterID]] {
+    var waves: [[ParameterID]] = [[]]
+    var bytes = 0
+    for weight in weights {
+      let size = graph[weight].shape[0] * graph[weight].shape[0] * MemoryLayout<Float>.stride
+      if bytes + size > limit, !waves[waves.count - 1].isEmpty {
+        waves.append([])
+        bytes = 0
+      }
+      waves[waves.count - 1].append(weight)
+      bytes += size
     }
+    return waves
   }
 }

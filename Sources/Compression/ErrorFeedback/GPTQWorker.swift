@@ -29,7 +29,7 @@ struct GPTQWorker: BlockPass {
     for (node, _) in targeted where !inputs.contains(node.inputs[0]) { inputs.append(node.inputs[0]) }
     for input in inputs {
       let readers = targeted.filter { $0.node.inputs[0] == input }
-      guard let statistics = statistics[input], let gram = statistics.takeGram() else {
+      guard let statistics = statistics[input], let gram = try statistics.takeGram(pool: context.pool) else {
         throw CompressionError(readers[0].node.scope, "was not reached by calibration", kind: .badData)
       }
       let importance = statistics.meanSquare

@@ -55,6 +55,32 @@ package final class GramMatrix {
     totalWeight += weights?.reduce(0) { $0 + Double($1) } ?? Double(activations.rows)
   }
 
+  /// Adds another matrix of as many inputs, times a factor.
+  package func add(_ other: GramMatrix, times factor: Float) {
+    let values = values
+    let ones = [Float](repeating: 1, count: inputs)
+    let row = Matrix(rows: 1, columns: inputs)
+    for index in 0..<inputs where other.inputs == inputs {
+      // Lower triangles; what is above is not looked at.
+      row.pointer.update(from: other.values.row(index), count: index + 1)
+      dso_scale_elements(row.pointer, ones, factor, Int64(index + 1))
+      dso_add(row.pointer, values.row(index), Int64(index + 1))
+    }
+    isMirrored = false
+    tokens += other.tokens
+    totalWeight += other.totalWeight * Double(factor)
+  }
+
+  /// Multiplies everything off the diagonal.
+  package func shrinkToDiagonal(by factor: Float) {
+    let ones = [Float](repeating: 1, count: inputs)
+    for index in 0..<inputs {
+      let value = values.row(index)[index]
+      dso_scale_elements(values.row(index), ones, factor, Int64(inputs))
+      values.row(index)[index] = value
+    }
+  }
+
   /// `H[j, j]`: the sum of squares of each input.
   package var diagonal: [Float] { (0..<inputs).map { values.pointer[$0 * inputs + $0] } }
 

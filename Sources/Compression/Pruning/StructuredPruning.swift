@@ -202,7 +202,7 @@ public struct StructuredPruning: RecipePass {
     var result: [ParameterID: ChannelRepair.Outcome] = [:]
     for member in dimension.members where member.axis == 1 {
       guard let node = graph.linears(of: calibration.block).first(where: { $0.weight == member.parameter })?.node,
-        let gram = statistics[node.inputs[0]]?.gram
+        let gram = try statistics[node.inputs[0]]?.gram(pool: pool)
       else { continue }
       let features = units.flatMap { $0 * member.unitWidth..<($0 + 1) * member.unitWidth }
       result[member.parameter] = try ChannelRepair.repair(

@@ -46,8 +46,8 @@ struct SparsificationWorker: BlockPass {
     }
   }
 
-  private func factor(_ statistics: InputStatistics, _ node: Node, _ context: PassContext) throws(CompressionError) -> FeedbackFactor {
-    guard let gram = statistics.takeGram() else {
+  private func factor(_ statistics: InputStatistics, _ node: Node, _ context: PassContext) throws -> FeedbackFactor {
+    guard let gram = try statistics.takeGram(pool: context.pool) else {
       throw CompressionError(node.scope, "has no statistics of its inputs", kind: .usage)
     }
     return try FeedbackFactor(of: gram, named: node.scope, options: .init(actOrder: false), pool: context.pool)

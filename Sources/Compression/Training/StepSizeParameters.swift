@@ -60,7 +60,7 @@ public final class StepSizeParameters: QuantizedParameters {
         values[id] = weight.values
       }
       guard gainRate > 0 else { continue }
-      for id in graph.parameters(of: block) where graph[id].role == .normGain || graph[id].role == .headNormGain {
+      for id in graph.parameters(of: block) where graph[id].role.isNormGain {
         let gain = try Matrix(source[id])
         gains.append((id, graph[id].name))
         variables.append(Variable(graph[id].name, gain, decays: false, rate: gainRate))

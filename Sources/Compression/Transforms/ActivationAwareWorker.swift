@@ -22,7 +22,7 @@ struct ActivationAwareWorker: BlockPass {
     record.warnings += skipped.map { "\($0.module): searched without factors: \($0.reason)" }
     record.warnOfDeadInputs(in: block, readBy: targeted, statistics, consequence: ImportanceRounding.deadInputs)
     for input in inputs {
-      guard let found = statistics[input.value], let gram = found.gram else {
+      guard let found = statistics[input.value], let gram = try found.gram(pool: context.pool) else {
         throw CompressionError(input.readers.first?.node.scope ?? block.name, "was not reached by calibration", kind: .badData)
       }
       var search = FactorSearch(

@@ -25,7 +25,7 @@ extension FoldableInput {
     }
     let columns = channel.map { factors[$0] }
     for (_, weight) in readers { try Self.scale(weight, rows: nil, columns: columns, in: &graph, pool: context.pool) }
-    try context.calibration?.follow(value, dividedBy: columns, pool: context.pool)
+    try context.calibration?.follow(value, dividedBy: columns, in: graph, pool: context.pool)
   }
 
   /// Layers whose weights, inputs or outputs are no longer what the checkpoint's are.

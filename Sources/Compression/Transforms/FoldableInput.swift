@@ -25,9 +25,12 @@ struct FoldableInput {
     var skipped: [(module: String, reason: String)] = []
     let shared = graph.sharedParameters
     var seen = Set<ValueID>()
-    for (node, _) in graph.linears(of: block) where seen.insert(node.inputs[0]).inserted {
+    for (node, _) in graph.linears(of: block) {
+      // Experts read rows of a value that the router reads as a whole.
+      let value = graph.source(ofRows: node.inputs[0])
+      guard seen.insert(value).inserted else { continue }
       do {
-        foldable.append(try FoldableInput(node.inputs[0], of: graph, shared: shared))
+        foldable.append(try FoldableInput(value, of: graph, in: block, shared: shared))
       } catch {
         skipped.append((node.scope, error.reason))
       }
@@ -37,10 +40,14 @@ struct FoldableInput {
 
   private struct Unfoldable: Error { let reason: String }
 
-  private init(_ value: ValueID, of graph: ModelGraph, shared: Set<ParameterID>) throws(Unfoldable) {
+  private init(_ value: ValueID, of graph: ModelGraph, in block: Block, shared: Set<ParameterID>) throws(Unfoldable) {
     self.value = value
     var readers: [(node: Node, weight: ParameterID)] = []
-    for node in graph.readers(of: value) {
+    let direct = graph.readers(of: value, in: block)
+    let experts = direct.flatMap { node in
+      if case .dispatch = node.operation { graph.readers(of: node.output, in: block) } else { [node] }
+    }
+    for node in experts {
       guard case .linear = node.operation, let weight = node.parameters.first else {
         throw Unfoldable(reason: "\(node.scope) reads its input too, and is not linear")
       }
@@ -51,7 +58,7 @@ struct FoldableInput {
     }
     self.readers = readers
     let width = graph[value].width ?? 0
-    (producer, channel) = try Self.trace(value, features: Array(0..<width), readers: nil, of: graph)
+    (producer, channel) = try Self.trace(value, features: Array(0..<width), readers: nil, of: graph, in: block)
     channels = (channel.max() ?? -1) + 1
     let changed: [ParameterID] =
       switch producer {
@@ -65,10 +72,10 @@ struct FoldableInput {
 
   /// Follows features back to a gain or to rows that they are proportional to.
   private static func trace(
-    _ value: ValueID, features: [Int], readers: Int?, of graph: ModelGraph
+    _ value: ValueID, features: [Int], readers: Int?, of graph: ModelGraph, in block: Block
   ) throws(Unfoldable) -> (Producer, [Int]) {
     // Whoever else reads a value on the way would see it divided.
-    if let readers, graph.readers(of: value).count != readers { throw Unfoldable(reason: "its input is used elsewhere as well") }
+    if let readers, graph.readers(of: value, in: block).count != readers { throw Unfoldable(reason: "its input is used elsewhere as well") }
     guard value != graph.output, let node = graph.producer(of: value) else { throw Unfoldable(reason: "nothing before it can be scaled") }
     switch node.operation {
     case .rmsNorm(_, let width) where width == graph[value].width:
@@ -77,11 +84,11 @@ struct FoldableInput {
     case .linear:
       guard let weight = node.parameters.first else { break }
       return (.rows(weight: weight, bias: node.parameters.dropFirst().first, scope: node.scope), features)
-    case .gatedActivation: return try trace(node.inputs[1], features: features, readers: 1, of: graph)
+    case .gatedActivation: return try trace(node.inputs[1], features: features, readers: 1, of: graph, in: block)
     case .attention(let attention):
       let (dimension, sharing) = (attention.valueDimension, attention.queryHeads / max(1, attention.keyValueHeads))
       let origins = features.map { $0 / dimension / sharing * dimension + $0 % dimension }
-      return try trace(node.inputs[2], features: origins, readers: 1, of: graph)
+      return try trace(node.inputs[2], features: origins, readers: 1, of: graph, in: block)
     default: break
     }
     throw Unfoldable(reason: "its input comes from \(node.operation.name), which no factor passes through")

@@ -5,13 +5,16 @@ import Tensors
 extension BackwardPass {
   /// Of `y = x · Wᵀ + b`: dx = dy · W, dW = dyᵀ · x, db = the sum of dy over rows.
   func linear(_ node: Node, _ gradient: Matrix) throws {
-    try observer?(node, gradient)
+    try observer?(node, gradient, tape.graph.rows(of: node.output, in: tape.routes))
     let weight = try tape.parameter(0, of: node)
     let (outputs, inputs) = (Int(weight.view.n), Int(weight.view.k))
     if let target = target(for: node.inputs[0], rows: gradient.rows, columns: inputs) {
       multiply(gradient, weight, into: target.matrix, accumulate: target.accumulate)
     }
-    if let target = try target(for: node.parameters[0], rows: outputs, columns: inputs) {
+    if gradient.rows == 0 {
+      // An expert that nothing was sent to.
+      _ = try sum(for: node.parameters[0], rows: outputs, columns: inputs)
+    } else if let target = try target(for: node.parameters[0], rows: outputs, columns: inputs) {
       var input = try tape.value(node.inputs[0], of: node)
       if let kind = tape.graph.inputQuantization[node.parameters[0]] {
         input = interpreter.fakeQuantized(input, scale: kind == .int8Static ? weight.inputScale : nil)

@@ -12,13 +12,14 @@ final class BackwardPass {
   private var gradients: [ValueID: Matrix] = [:]
   private var parameters: [ParameterID: Matrix]
   /// Sees the gradient of every linear layer's output.
-  let observer: ((_ node: Node, _ outputGradient: Matrix) throws -> Void)?
+  let observer: ((_ node: Node, _ outputGradient: Matrix, _ rows: [Int32]?) throws -> Void)?
 
   var pool: ThreadPool { interpreter.pool }
 
   init(
     _ interpreter: Interpreter, _ tape: BlockTape, wanting wanted: Set<ParameterID>, inputGradient: Bool,
-    addingTo sums: [ParameterID: Matrix], observer: ((_ node: Node, _ outputGradient: Matrix) throws -> Void)? = nil
+    addingTo sums: [ParameterID: Matrix],
+    observer: ((_ node: Node, _ outputGradient: Matrix, _ rows: [Int32]?) throws -> Void)? = nil
   ) {
     self.interpreter = interpreter
     self.tape = tape
@@ -53,6 +54,11 @@ final class BackwardPass {
         let own = isKnownUniquelyReferenced(&gradient)
         contribute(interpreter.scale(gradient, by: factor, inPlace: own), to: node.inputs[0])
       case .magnitude: try magnitude(node, gradient)
+      case .slice(let slice): self.slice(node, gradient, slice)
+      case .joinHeads(let join): joinHeads(node, gradient, join)
+      case .route(let routing): try route(node, gradient, routing)
+      case .dispatch(let expert): try dispatch(node, gradient, expert)
+      case .combine: try combine(node, gradient)
       }
     }
     return BlockGradients(

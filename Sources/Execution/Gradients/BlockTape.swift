@@ -13,6 +13,7 @@ public struct BlockTape: Sendable {
   let tokens: [Int32]
   let sequences: SequenceLayout
   let values: [ValueID: Matrix]
+  let routes: [ValueID: RoutedRows]
 
   func value(_ id: ValueID, of node: Node) throws -> Matrix {
     guard let value = values[id] else { throw ExecutionError(node.scope, "was not recorded", kind: .usage) }
@@ -33,7 +34,9 @@ public struct BlockTape: Sendable {
       switch node.operation {
       case .linear, .rmsNorm, .gatedActivation, .magnitude: needed.formUnion(node.inputs)
       case .attention: needed.formUnion(node.inputs + [node.output])
-      case .embedding, .rotary, .add, .scale: break
+      case .route: needed.formUnion(node.inputs)
+      case .combine: needed.formUnion(node.inputs.dropFirst())
+      case .embedding, .rotary, .add, .scale, .slice, .joinHeads, .dispatch: break
       }
     }
     return needed

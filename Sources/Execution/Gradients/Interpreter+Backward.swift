@@ -26,12 +26,12 @@ extension Interpreter {
         block.name, "cannot be differentiated while keys and values are rounded", remedy: "use an interpreter with keyValues .none",
         kind: .usage)
     }
-    let values = try execute(
+    let run = try execute(
       block, of: graph, weights: weights, tokens: tokens, input: input, sequences: sequences,
       keeping: BlockTape.needed(by: block, of: graph))
     return BlockTape(
-      output: try result(of: block, in: graph, values), block: block, graph: graph, weights: weights, tokens: tokens,
-      sequences: sequences, values: values)
+      output: try result(of: block, in: graph, run.values), block: block, graph: graph, weights: weights, tokens: tokens,
+      sequences: sequences, values: run.values, routes: run.routes)
   }
 
   /// The vector-Jacobian products of a recorded block. Results do not depend on the number of threads.
@@ -43,10 +43,12 @@ extension Interpreter {
   ///   - wanted: parameters whose gradients are wanted; those of other blocks are passed over.
   ///   - inputGradient: whether the gradient of the block's input is wanted.
   ///   - sums: gradients to add to, in place (accumulation); they are returned among the others.
-  ///   - observer: called for every linear layer that the walk reaches, with the gradient of its output.
+  ///   - observer: called for every linear layer that the walk reaches, with the gradient of its output and the rows of the batch
+  ///     that it has; nil for all.
   public func backward(
     _ tape: BlockTape, outputGradient: Matrix, wanting wanted: Set<ParameterID>, inputGradient: Bool,
-    addingTo sums: [ParameterID: Matrix] = [:], observer: ((_ node: Node, _ outputGradient: Matrix) throws -> Void)? = nil
+    addingTo sums: [ParameterID: Matrix] = [:],
+    observer: ((_ node: Node, _ outputGradient: Matrix, _ rows: [Int32]?) throws -> Void)? = nil
   ) throws -> BlockGradients {
     guard outputGradient.rows == tape.output.rows, outputGradient.columns == tape.output.columns else {
       throw ExecutionError(

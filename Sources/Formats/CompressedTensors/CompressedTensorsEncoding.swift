@@ -36,6 +36,12 @@ public enum CompressedTensorsEncoding {
     name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
   }
 
+  /// Whether a module lies in one of the numbered experts of a mixture: `model.layers.3.mlp.experts.17.up_proj`.
+  public static func isExpert(_ module: String) -> Bool {
+    let parts = module.split(separator: ".")
+    return zip(parts, parts.dropFirst()).contains { $0 == "experts" && $1.allSatisfy(\.isNumber) }
+  }
+
   /// The tensors of a module, in the order codes, scales, shape, zero points, scale of the inputs.
   ///
   /// - Parameters:
@@ -52,7 +58,7 @@ public enum CompressedTensorsEncoding {
     }
     let chosen: CompressedTensorsFormat
     do {
-      let natural = try CompressedTensorsFormat.format(for: scheme, inputs: shape[1])
+      let natural = try CompressedTensorsFormat.format(for: scheme, inputs: shape[1], isExpert: isExpert(module))
       chosen = format ?? natural
     } catch {
       throw CheckpointError(kind: error.kind, subject: Part.bytes.name(in: module), problem: error.problem, remedy: error.remedy)

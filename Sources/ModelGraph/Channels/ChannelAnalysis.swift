@@ -93,6 +93,17 @@ struct ChannelAnalysis {
       for input in inputs { try unite(input, output, of: node) }
       mark(output, .mlp)
     case .add: for input in inputs { try unite(input, output, of: node) }
+    case .slice(let slice):
+      // Of a single head the features are of different kinds.
+      if slice.heads > 1 { try unite(inputs[0], output, units: slice.heads, of: node) } else { fix(inputs[0]) }
+    case .joinHeads(let join):
+      try unite(inputs[0], output, units: join.heads, of: node)
+      if join.sharesRight { fix(inputs[1]) } else { try unite(inputs[1], output, units: join.heads, of: node) }
+    case .route:
+      fix(inputs[0])
+      for parameter in node.parameters { fix(.parameter(parameter, 0)) }
+    case .dispatch: try unite(inputs[0], output, of: node)
+    case .combine: for input in inputs.dropFirst() { try unite(input, output, of: node) }
     case .scale: try unite(inputs[0], output, of: node)
     case .magnitude:
       try unite(inputs[0], output, of: node)

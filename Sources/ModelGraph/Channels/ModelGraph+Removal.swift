@@ -37,7 +37,7 @@ extension ModelGraph {
       result.parameters[id.index].shape = Shape(dimensions)
       result.parameters[id.index].storage = .stored(in: source)
     }
-    for (value, width) in widths { result.valueTypes[value.index] = .features(width: width) }
+    for (value, width) in widths { result.valueTypes[value.index] = self[value].resized(width) }
     result.nodes = nodes.map { node in
       Node(
         operation: node.operation.resized(widths[node.output], heads: heads[node.output]), inputs: node.inputs, output: node.output,
@@ -74,7 +74,7 @@ extension Operation {
       attention.queryHeads = attention.queryHeads / heads.of * heads.kept
       attention.keyValueHeads = attention.keyValueHeads / heads.of * heads.kept
       return .attention(attention)
-    case .embedding, .linear, .gatedActivation, .add, .scale, .magnitude: return self
+    case .embedding, .linear, .gatedActivation, .add, .scale, .magnitude, .slice, .joinHeads, .route, .dispatch, .combine: return self
     }
   }
 }

@@ -1,0 +1,16 @@
+extension ModelGraph {
+  /// How the routing that a value holds chooses; nil for other values.
+  public func routing(of value: ValueID) -> Routing? {
+    guard case .routing = self[value], case .route(let routing)? = producer(of: value)?.operation else { return nil }
+    return routing
+  }
+
+  /// Which expert a linear layer belongs to: the layer's input has a row for every token that is sent there. Nil for layers that see every token.
+  public func expert(of node: Node) -> (routing: ValueID, expert: Int)? { node.inputs.first.flatMap { self[$0].route } }
+
+  /// The value that an expert gets its rows of; the value itself where it is none of an expert's inputs.
+  package func source(ofRows value: ValueID) -> ValueID {
+    guard self[value].route != nil, let node = producer(of: value), case .dispatch = node.operation else { return value }
+    return node.inputs[0]
+  }
+}
