@@ -5,6 +5,8 @@ import DeepSeekOptimize
 enum MixedPrecisionChoice: String, ExpressibleByArgument, CaseIterable {
   case off
   case attentionFP16 = "attention-fp16"
+  /// Of a mixture of experts what every token uses has more bits.
+  case roles
   /// Bits are chosen by measurement, within a budget.
   case auto
 }
@@ -14,7 +16,8 @@ struct MixedPrecisionOptions: ParsableArguments {
   @Option(
     name: .customLong("mixed-precision"),
     help: """
-      off; attention-fp16: only the MLP is quantized; or auto: every group of fused layers has the bits that --target-bpw or --max-kl allows, \
+      off; attention-fp16: only the MLP is quantized; roles: of a mixture of experts attention, shared experts and dense layers have 8 bits beside \
+      experts of 6, 6 beside 4, 5 beside 3, 4 beside 2; or auto: every group of fused layers has the bits that --target-bpw or --max-kl allows, \
       by what they cost on --calibration. Default: off.
       """)
   var choice: MixedPrecisionChoice?
@@ -37,7 +40,13 @@ struct MixedPrecisionOptions: ParsableArguments {
     }
   }
 
-  var targets: QuantizationTargets.MixedPrecision { choice == .attentionFP16 ? .attentionFP16 : .off }
+  var targets: QuantizationTargets.MixedPrecision {
+    switch choice {
+    case .attentionFP16: .attentionFP16
+    case .roles: .roles
+    case .off, .auto, nil: .off
+    }
+  }
 
   /// What bits are chosen for; nil when they are given.
   /// - Parameter divergence: `--max-kl`, a gate in any case, and the budget unless `--target-bpw` is one.

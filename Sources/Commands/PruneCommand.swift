@@ -28,6 +28,16 @@ struct PruneCommand: ParsableCommand {
   @Option(help: "The share of the width of the residual stream.")
   var hidden: Share?
 
+  @Option(help: "The share of the ranks of multi-head latent attention: of the latents that queries, keys and values are made of.")
+  var ranks: Share?
+
+  @Option(
+    help: """
+      The share of the experts of every layer, those that give least to the tokens sent to them (REAP) where there is --calibration, else those \
+      with the least weights.
+      """)
+  var experts: Share?
+
   @Option(help: "How many layers go: those that change least what passes through them. Needs --calibration.")
   var layers: Int?
 
@@ -75,6 +85,7 @@ struct PruneCommand: ParsableCommand {
       multiple: multiple)
     let settings = runOptions.settings(defaultOutput: "\(bundle.name)-pruned")
     pruning.targetParameters = targetParameters ?? 0
+    (pruning.ranks, pruning.experts) = (ranks?.value ?? 0, experts?.value ?? 0)
     var run = PruningRun(
       model: bundle, pruning: pruning, calibration: calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength),
       settings: settings,
@@ -88,7 +99,7 @@ struct PruneCommand: ParsableCommand {
 
   private func text(_ plan: PruningRun.Plan) -> String {
     var lines = plan.dimensions.map {
-      "\($0.kind.rawValue): \($0.kept) of \($0.units) stay" + ($0.count > 1 ? ", in \($0.count) layers" : "")
+      "\($0.kind): \($0.kept) of \($0.units) stay" + ($0.count > 1 ? ", in \($0.count) layers" : "")
     }
     let share = 100 * (1 - Double(plan.keptParameters) / Double(max(1, plan.parameters)))
     lines.append("parameters: \(plan.keptParameters) of \(plan.parameters), \(String(format: "%.1f", share)) % less")

@@ -129,13 +129,16 @@ public struct PassRecord: Sendable, Equatable {
     /// By which share of the step the weight was moved towards the uncompressed model's outputs (`GPTQ.retarget`); nil where that was not
     /// tried.
     public let retargetedShare: Double?
+    /// Tokens of calibration text that came to it, for a layer of an expert that tokens are sent to; nil for others, and without calibration.
+    public var calibrationTokens: Int?
 
     /// - Parameters:
     ///   - module: the layer's scope, `model.layers.3.mlp.up_proj`.
     ///   - scheme: what its weight is stored as now.
     ///   - weights: how many weights it has.
     public init(
-      module: String, scheme: QuantizationScheme, weights: Int, clipped: Int = 0, fallback: String? = nil, retargetedShare: Double? = nil
+      module: String, scheme: QuantizationScheme, weights: Int, clipped: Int = 0, fallback: String? = nil, retargetedShare: Double? = nil,
+      calibrationTokens: Int? = nil
     ) {
       self.module = module
       self.scheme = scheme
@@ -143,6 +146,7 @@ public struct PassRecord: Sendable, Equatable {
       self.clipped = clipped
       self.fallback = fallback
       self.retargetedShare = retargetedShare
+      self.calibrationTokens = calibrationTokens
     }
   }
 

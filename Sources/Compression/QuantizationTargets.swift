@@ -11,6 +11,12 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     case off
     /// Attention's projections keep their stored type; only the MLP is quantized.
     case attentionFP16 = "attention-fp16"
+    /// In a mixture of experts what every token uses, attention, shared experts and dense layers, has more bits than the experts that few tokens
+    /// go to, which most of the weights are in.
+    case roles
+
+    /// The bits of what every token uses, beside experts of that many.
+    static func widened(_ bits: Int) -> Int { bits >= 6 ? 8 : bits >= 4 ? 6 : bits + 2 }
   }
 
   /// What differs for some modules; −1 leaves a setting as it is.
@@ -84,6 +90,10 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     for pattern in ignore { ignored.append((pattern, try pattern.matcher())) }
     var used = Set<ModulePattern>()
     let shared = graph.sharedParameters
+    if mixedPrecision == .roles, graph.routers.isEmpty {
+      throw CompressionError(
+        "--mixed-precision roles", "is for mixtures of experts, and the model has none", remedy: "use auto with --target-bpw", kind: .usage)
+    }
     for block in graph.blocks {
       for (node, weight) in graph.linears(of: block) {
         let ignoring = ignored.filter { $0.matches(node.scope) }.map(\.pattern)
@@ -98,7 +108,9 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
           throw CompressionError(
             node.scope, "shares its weight with the embedding, which stays as it is", remedy: "leave it out of --override", kind: .usage)
         }
-        schemes[weight] = try scheme(for: node.scope, inputs: graph[weight].shape[1], applying)
+        let isWidened = mixedPrecision == .roles && !role.isRoutedExpert
+        schemes[weight] = try scheme(
+          for: node.scope, inputs: graph[weight].shape[1], applying, bits: isWidened ? MixedPrecision.widened(bits) : bits)
       }
     }
     for pattern in overrides.map(\.pattern) + ignore where !used.contains(pattern) {
@@ -113,7 +125,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
   }
 
   private func scheme(
-    for module: String, inputs: Int, _ overrides: [Override]
+    for module: String, inputs: Int, _ overrides: [Override], bits: Int
   ) throws(CompressionError) -> QuantizationScheme {
     let bits = overrides.last { $0.bits >= 0 }?.bits ?? bits
     let size = overrides.last { $0.groupSize >= 0 }?.groupSize ?? groupSize

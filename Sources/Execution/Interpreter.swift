@@ -8,6 +8,8 @@ public struct LinearRun {
   public let node: Node
   public let input: Matrix
   public let output: Matrix
+  /// What its router chose, for a layer of an expert.
+  public let routed: RoutedRows?
   /// Which rows of the batch the input has; nil for all of them.
   public let rows: [Int32]?
 }
@@ -115,7 +117,10 @@ public struct Interpreter: Sendable {
         output = linear(
           inputs[0], parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
           quantization: graph.inputQuantization[node.parameters[0]] ?? .none)
-        try observer?(LinearRun(node: node, input: inputs[0], output: output, rows: graph.rows(of: node.output, in: routes)))
+        try observer?(
+          LinearRun(
+            node: node, input: inputs[0], output: output, routed: graph[node.output].route.flatMap { routes[$0.routing] },
+            rows: graph.rows(of: node.output, in: routes)))
       case .rmsNorm(let epsilon, let width): output = rmsNorm(inputs[0], parameters[0], epsilon: epsilon, width: width)
       case .rotary(let rotary): output = rotate(inputs[0], rotary, sequences, inPlace: spent[0])
       case .attention(let attention):

@@ -29,6 +29,17 @@ public final class RoutedRows: @unchecked Sendable {
 
   /// The rows that go to an expert, rising; none when nothing does.
   public func rows(of expert: Int) -> [Int32] { rows[expert] }
+
+  /// For each of these rows the expert's weight among those of the row's experts.
+  public func shares(of expert: Int) -> [Float] {
+    let selected = routing.selected
+    return rows[expert].map { row in
+      let first = Int(row) * selected
+      let total = (0..<selected).reduce(Float(0)) { $0 + weights.pointer[first + $1] }
+      let own = (0..<selected).first { chosen[first + $0] == Int32(expert) } ?? 0
+      return total > 0 ? weights.pointer[first + own] / total : 0
+    }
+  }
 }
 
 extension Routing {

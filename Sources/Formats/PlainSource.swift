@@ -40,12 +40,17 @@ public func openWeights(checkpoint: any Checkpoint, configuration: JSONValue) th
     // Older files nest the one in the other.
     if let inner = settings["quantization_config"], inner.object != nil { settings = inner }
     let method = settings["quant_method"]?.string
+    if method == "fp8" {
+      let name = (configuration["dtype"] ?? configuration["torch_dtype"])?.string
+      let type: DataType = name == "float32" ? .float32 : name == "float16" ? .float16 : .bfloat16
+      return try FP8BlockSource(checkpoint: checkpoint, settings: settings, type: type)
+    }
     guard method == "compressed-tensors" || (method == nil && settings["config_groups"] != nil) else {
       throw CheckpointError(
         kind: .badData, subject: "config.json, \(key)",
         problem: method.map { "the quantization method \"\(CheckpointError.shortened($0))\" is not supported" }
           ?? "it names no quantization method (\"quant_method\")",
-        remedy: "supported is compressed-tensors; or name the checkpoint that it was quantized from")
+        remedy: "supported are compressed-tensors and fp8 in blocks; or name the checkpoint that it was quantized from")
     }
     return try CompressedTensorsSource(checkpoint: checkpoint, configuration: CompressedTensorsConfiguration(parsing: settings))
   }

@@ -65,6 +65,7 @@ struct ReportBuilder {
         report.warnings.append("measured on the demo text; give --eval with text of the kind the model is for")
       }
     }
+    report.experts = .init(of: written.graph, records)
     report.layers = records.isEmpty ? nil : layers(meter)
     report.gates = run.settings.gates.results(report.accuracy)
     return report
@@ -114,7 +115,7 @@ struct ReportBuilder {
         format: (schemes[layer.module] ?? layer.scheme).name,
         weightSQNRdB: errors[layer.module]?.weightSQNR, outputSQNRdB: errors[layer.module]?.outputSQNR,
         clippedFraction: Double(layer.clipped) / Double(max(1, layer.weights)),
-        inputClippedFraction: decided.compactMap(\.clippedFraction).last,
+        inputClippedFraction: decided.compactMap(\.clippedFraction).last, calibrationTokens: layer.calibrationTokens,
         fallback: fallbacks.isEmpty ? nil : fallbacks.joined(separator: "; "))
     }
   }

@@ -220,6 +220,7 @@ extension PassRecord {
           ]
           if layer.scheme.levels != .even { object["levels"] = .string(layer.scheme.levels.rawValue) }
           if let fallback = layer.fallback { object["fallback"] = .string(fallback) }
+          if let tokens = layer.calibrationTokens { object["calibrationTokens"] = .integer(Int64(tokens)) }
           return .object(object)
         }),
     ]
@@ -240,7 +241,9 @@ extension PassRecord {
         bits: bits, symmetric: symmetric, granularity: groupSize == 0 ? .channel : .group(groupSize), activations: activations,
         levels: levels)
       self.layers.append(
-        Layer(module: module, scheme: scheme, weights: weights, clipped: clipped, fallback: layer["fallback"]?.string))
+        Layer(
+          module: module, scheme: scheme, weights: weights, clipped: clipped, fallback: layer["fallback"]?.string,
+          calibrationTokens: layer["calibrationTokens"]?.integer))
     }
   }
 }

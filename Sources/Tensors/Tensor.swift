@@ -139,6 +139,20 @@ extension Tensor {
   }
 }
 
+/// Rounds float32 values to a floating-point type of at most 32 bits, to nearest, ties to even.
+/// - Parameter target: of as many bytes as they take.
+package func convertFromFloat32(
+  _ source: UnsafePointer<Float>, count: Int, _ type: DataType, into target: UnsafeMutableRawBufferPointer
+) {
+  guard let base = target.baseAddress, count > 0 else { return }
+  switch type {
+  case .float32: base.copyMemory(from: source, byteCount: count * 4)
+  case .bfloat16: dso_convert_f32_to_bf16(source, base.assumingMemoryBound(to: UInt16.self), Int64(count))
+  case .float16: dso_convert_f32_to_f16(source, base.assumingMemoryBound(to: UInt16.self), Int64(count))
+  default: preconditionFailure("\(type) is not a floating-point type of at most 32 bits")
+  }
+}
+
 /// Widens `count` elements; the source may be unaligned.
 package func convertToFloat32(
   _ source: UnsafeRawBufferPointer, _ type: DataType, into target: UnsafeMutablePointer<Float>, count: Int

@@ -107,7 +107,8 @@ import Testing
     let fixture = DecoderFixture()
     let (graph, _) = try apply([SmoothQuant(alpha: 1)], to: try fixture.graph(), fixture)
     var peaks: [String: [Float]] = [:]
-    _ = try ForwardStream(interpreter: interpreter).hidden(of: graph, windows: fixture.windows) { _, node, input, _ in
+    _ = try ForwardStream(interpreter: interpreter).hidden(of: graph, windows: fixture.windows) { _, run in
+      let (node, input) = (run.node, run.input)
       var peak = peaks[node.scope] ?? [Float](repeating: 0, count: input.columns)
       for row in 0..<input.rows {
         for (column, value) in input.values(ofRow: row).enumerated() { peak[column] = max(peak[column], abs(value)) }
@@ -169,7 +170,7 @@ import Testing
       return try #require(stream.calibration(for: graph.blocks[1], at: 1, sensitivity: nil))
     }
     func values(_ statistics: InputStatistics) throws -> [Float] {
-      let matrix = try #require(statistics.gram).symmetric(pool: interpreter.pool)
+      let matrix = try #require(try statistics.gram(pool: interpreter.pool)).symmetric(pool: interpreter.pool)
       return (0..<matrix.rows).flatMap { matrix.values(ofRow: $0) }
     }
     let followed = try calibration(source)

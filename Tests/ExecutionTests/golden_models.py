@@ -8,7 +8,9 @@ original context.
 from dataclasses import dataclass, field
 
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import (
+  AutoModelForCausalLM, DeepseekV2Config, DeepseekV3Config, LlamaConfig, MistralConfig, MixtralConfig, Qwen2Config, Qwen3Config,
+  Qwen3MoeConfig)
 
 TOKENS = 48
 VOCABULARY = 96
@@ -44,6 +46,17 @@ def sizes(**changes):
 def scaled(**changes):
   """A rope fixture: few hidden units in the MLP, everything else in attention."""
   return sizes(intermediate_size=8, max_position_embeddings=96, **changes)
+
+
+def latent(**changes):
+  """Latent attention and experts, at the smallest sizes that every part of them still matters at."""
+  common = dict(
+    num_attention_heads=2, num_key_value_heads=2, q_lora_rank=12, kv_lora_rank=8, qk_nope_head_dim=6, qk_rope_head_dim=4,
+    v_head_dim=5, n_routed_experts=8, n_shared_experts=2, num_experts_per_tok=3, moe_intermediate_size=8,
+    first_k_dense_replace=1, routed_scaling_factor=1.5, tie_word_embeddings=False)
+  sized = sizes(**{**common, **changes})
+  del sized["head_dim"]
+  return sized
 
 
 DEFAULT_ROPE = {"rope_parameters": rope()}
@@ -90,6 +103,28 @@ CASES = [
   Case("qwen3", Qwen3Config(**sizes(num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-6,
                                     rope_parameters=rope(theta=1000000.0))),
        {"theta": {"rope_parameters": rope()}}, legacy="beside"),
+  # As V2-Lite: queries without a latent, no groups, a softmax whose weights do not add up to one.
+  Case("deepseek-v2-lite", DeepseekV2Config(**latent(q_lora_rank=None, topk_method="greedy")),
+       {"scale": {"routed_scaling_factor": 1.0}}),
+  Case("deepseek-v2-groups", DeepseekV2Config(**latent(
+    topk_method="group_limited_greedy", n_group=4, topk_group=2,
+    rope_parameters=rope("yarn", mscale=0.7, mscale_all_dim=1.4, **BETAS, **YARN))),
+       {"groups": {"topk_method": "greedy"},
+        "mscale": {"rope_parameters": rope("yarn", **BETAS, **YARN)}}),
+  Case("deepseek-v3", DeepseekV3Config(**latent(
+    n_group=4, topk_group=2, n_shared_experts=1,
+    rope_parameters=rope("yarn", mscale=1.0, mscale_all_dim=1.0, **BETAS, **YARN))),
+       {"groups": {"topk_group": 4}, "normalization": {"norm_topk_prob": False},
+        "interleaving": {"rope_interleave": False},
+        "mscale": {"rope_parameters": rope("yarn", mscale=1.0, mscale_all_dim=0.0, **BETAS, **YARN)}}),
+  Case("deepseek-v3-bf16", DeepseekV3Config(**latent(
+    n_group=1, topk_group=1, norm_topk_prob=False, rope_interleave=False, attention_bias=True, first_k_dense_replace=0)),
+       {}, torch.bfloat16),
+  Case("qwen3-moe", Qwen3MoeConfig(**sizes(
+    num_hidden_layers=3, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=8, mlp_only_layers=[1],
+    norm_topk_prob=True)), {"normalization": {"norm_topk_prob": False}}),
+  Case("mixtral", MixtralConfig(**sizes(num_local_experts=4, num_experts_per_tok=2, intermediate_size=12, sliding_window=16)),
+       {"window": {"sliding_window": None}, "one expert": {"num_experts_per_tok": 1}}),
 ]
 
 
@@ -102,6 +137,9 @@ def randomize(model, seed, dtype):
       if "norm" in name:
         values += 1
       parameter.copy_(values.to(dtype).float())
+    for name, buffer in sorted(model.named_buffers()):
+      if "correction_bias" in name:
+        buffer.copy_((torch.randn(buffer.shape, generator=generator) * 0.2).to(dtype).float())
 
 
 def legacy_config(config, case):
@@ -121,7 +159,7 @@ def legacy_config(config, case):
 def load(directory, **changes):
   """The checkpoint on disk, in f32, with the plainest attention; refuses any name that did not match."""
   model, info = AutoModelForCausalLM.from_pretrained(
-    directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True, **changes)
+    directory, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager", output_loading_info=True, **changes)
   for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
     if info[kind]:
       raise SystemExit(f"{directory}: {kind}: {sorted(info[kind])[:3]}")

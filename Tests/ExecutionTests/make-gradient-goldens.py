@@ -19,8 +19,25 @@ from safetensors.torch import load_file, save_file
 
 import golden_models
 
-# Grouped heads of an odd width; biases; head norms; a sliding window; a table that is also the head.
-CASES = ["llama-gqa", "qwen2", "qwen3", "mistral-window", "llama-tied", "llama-rope-yarn"]
+# Grouped heads of an odd width; biases; head norms; a sliding window; a table that is also the head;
+# experts behind softmax and sigmoid routers, with groups and without.
+CASES = ["llama-gqa", "qwen2", "qwen3", "mistral-window", "llama-tied", "llama-rope-yarn",
+         "deepseek-v2-groups", "deepseek-v3", "qwen3-moe"]
+
+
+def stored(name, gradient):
+  """The gradients by the names that checkpoints have: transformers keeps the experts of a layer in one tensor."""
+  if name.endswith(".mlp.experts.gate_up_proj"):
+    prefix = name.removesuffix(".gate_up_proj")
+    for expert, both in enumerate(gradient):
+      gate, up = both.chunk(2)
+      yield f"{prefix}.{expert}.gate_proj.weight", gate
+      yield f"{prefix}.{expert}.up_proj.weight", up
+  elif name.endswith(".mlp.experts.down_proj"):
+    for expert, down in enumerate(gradient):
+      yield f"{name.removesuffix('.down_proj')}.{expert}.down_proj.weight", down
+  else:
+    yield name, gradient
 
 
 def gradients(directory):
@@ -29,7 +46,9 @@ def gradients(directory):
   logits = model(ids, use_cache=False).logits
   loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
   loss.backward()
-  values = {name: parameter.grad.float().contiguous() for name, parameter in model.named_parameters()}
+  values = {
+    key: value.float().contiguous()
+    for name, parameter in model.named_parameters() for key, value in stored(name, parameter.grad)}
   return {**values, "loss": loss.detach().reshape(1)}
 
 

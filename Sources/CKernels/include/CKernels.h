@@ -17,6 +17,7 @@
 #include "CodeLevels.h"
 #include "Digest.h"
 #include "Factorization.h"
+#include "Float8.h"
 #include "GridSearch.h"
 #include "Heads.h"
 #include "LearnedRounding.h"

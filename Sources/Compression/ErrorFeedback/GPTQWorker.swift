@@ -32,21 +32,20 @@ struct GPTQWorker: BlockPass {
       guard let statistics = statistics[input], let gram = try statistics.takeGram(pool: context.pool) else {
         throw CompressionError(readers[0].node.scope, "was not reached by calibration", kind: .badData)
       }
-      let importance = statistics.meanSquare
       let factor = try FeedbackFactor(
         of: gram, named: readers[0].node.scope, options: .init(actOrder: pass.actOrder, damping: pass.damping), pool: context.pool)
       dead.append((readers[0].node.scope, factor.deadInputs, factor.inputs))
       let retargeting = cross?[input].map { Retargeting(factor: factor, statistics: $0, pool: context.pool) }
       for (node, id) in readers {
-        try quantize(node, id, of: &graph, factor: factor, importance: importance, retargeting: retargeting, in: context)
+        try quantize(node, id, of: &graph, factor: factor, statistics: statistics, retargeting: retargeting, in: context)
       }
     }
     record.warnOfDeadInputs(in: block, dead, consequence: "their weights are rounded to nearest")
   }
 
   private mutating func quantize(
-    _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, factor: FeedbackFactor, importance: [Float], retargeting: Retargeting?,
-    in context: PassContext
+    _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, factor: FeedbackFactor, statistics: InputStatistics,
+    retargeting: Retargeting?, in context: PassContext
   ) throws {
     guard let scheme = schemes[id] else { return }
     let tensor = try graph.denseWeight(id, of: node.scope)
@@ -54,18 +53,19 @@ struct GPTQWorker: BlockPass {
     let moved = retargeting?.move(.tensor(tensor))
     let weight = moved.map { WeightRows.matrix($0.weight) } ?? .tensor(tensor)
     let scaleType = graph[id].scaleType
-    var grids = try table(weight, named: name, scheme: scheme, scaleType: scaleType, importance: importance, pool: pool)
+    var grids = try table(weight, named: name, scheme: scheme, scaleType: scaleType, importance: statistics.meanSquare, pool: pool)
     if isTried(scheme) { grids = try widened(grids, weight, named: name, factor: factor, pool: pool) }
     let best = try round(weight, id, named: name, grids: grids, factor: factor, in: context)
     let result = try best.codes.withUnsafeBufferPointer { codes in
       guard let codes = codes.baseAddress else { throw CompressionError(name, "has no weights", kind: .badData) }
       return try grids.assemble(codes: codes, named: name, pool: pool)
     }
-    let notes = [best.fallback, moved.flatMap { $0.isNeeded && $0.share == 0 ? Self.staysPut : nil }].compactMap { $0 }
+    let notes = [statistics.shortage, best.fallback, moved.flatMap { $0.isNeeded && $0.share == 0 ? Self.staysPut : nil }].compactMap { $0 }
     record.layers.append(
       PassRecord.Layer(
         module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: best.clipped,
-        fallback: notes.isEmpty ? nil : notes.joined(separator: "; "), retargetedShare: moved?.share))
+        fallback: notes.isEmpty ? nil : notes.joined(separator: "; "), retargetedShare: moved?.share,
+        calibrationTokens: graph.expert(of: node) == nil ? nil : statistics.tokens))
     try graph.replace(id, with: .quantized(result))
   }
 

@@ -33,7 +33,7 @@ struct AutoRoundWorker: BlockPass {
         let fallback = [notes[node.scope]?.fallback, untrained].compactMap { $0 }
         try finish(
           node, id, try quantized.quantizedWeight(id, of: node.scope), clipped: notes[node.scope]?.clipped ?? 0,
-          fallback: fallback.isEmpty ? nil : fallback.joined(separator: "; "), of: &graph)
+          fallback: fallback.isEmpty ? nil : fallback.joined(separator: "; "), tokens: notes[node.scope]?.calibrationTokens, of: &graph)
       }
       return
     }
@@ -60,7 +60,7 @@ struct AutoRoundWorker: BlockPass {
       if !(outcome.best < outcome.start) { fallback.append("training did not lower the block's error: kept as it started") }
       try finish(
         node, id, try weight.tensor(pool: context.pool), clipped: weight.clipped,
-        fallback: fallback.isEmpty ? nil : fallback.joined(separator: "; "), of: &graph)
+        fallback: fallback.isEmpty ? nil : fallback.joined(separator: "; "), tokens: notes[node.scope]?.calibrationTokens, of: &graph)
     }
   }
 
@@ -93,12 +93,14 @@ struct AutoRoundWorker: BlockPass {
   }
 
   private mutating func finish(
-    _ node: Node, _ id: ParameterID, _ tensor: QuantizedTensor, clipped: Int, fallback: String?, of graph: inout ModelGraph
+    _ node: Node, _ id: ParameterID, _ tensor: QuantizedTensor, clipped: Int, fallback: String?, tokens: Int?,
+    of graph: inout ModelGraph
   ) throws {
     guard let scheme = schemes[id] else { return }
     record.layers.append(
       PassRecord.Layer(
-        module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: clipped, fallback: fallback))
+        module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: clipped, fallback: fallback,
+        calibrationTokens: tokens))
     try graph.replace(id, with: .quantized(tensor))
   }
 }

@@ -46,9 +46,11 @@ public struct LowRankAdaptation: Codable, Sendable, Hashable {
   public var factor: Float { scaling == .standard ? alpha / Float(rank) : alpha / Float(rank).squareRoot() }
 
   /// What adapters are attached to when nothing is named.
-  public static let defaultRoles: Set<ParameterRole> = [.attentionQuery, .attentionKey, .attentionValue]
+  public static let defaultRoles: Set<ParameterRole> = [
+    .attentionQuery, .attentionKey, .attentionValue, .attentionQueryDown, .attentionKeyValueDown, .attentionKeyValueUp,
+  ]
 
-  /// In place of a pattern: every linear layer but the head.
+  /// In place of a pattern: every linear layer but the head and routers.
   public static let allLayers = ModulePattern("all")
 
   /// The layers that get an adapter, in the order of the model.
@@ -61,7 +63,9 @@ public struct LowRankAdaptation: Codable, Sendable, Hashable {
     var (layers, used) = ([(module: String, weight: ParameterID)](), Set<ModulePattern>())
     for block in graph.blocks {
       for (node, weight) in graph.linears(of: block) {
-        let naming = matchers.filter { $0.pattern == Self.allLayers ? block.kind != .head : $0.matches(node.scope) }.map(\.pattern)
+        let naming = matchers.filter {
+          $0.pattern == Self.allLayers ? block.kind != .head && graph[weight].role != .router : $0.matches(node.scope)
+        }.map(\.pattern)
         used.formUnion(naming)
         guard targets.isEmpty ? Self.defaultRoles.contains(graph[weight].role) : !naming.isEmpty else { continue }
         let shape = graph[weight].shape

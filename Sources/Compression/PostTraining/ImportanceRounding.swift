@@ -26,6 +26,7 @@ enum ImportanceRounding {
     try graph.replace(id, with: .quantized(result.tensor))
     return PassRecord.Layer(
       module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: result.clipped,
-      fallback: importance == nil ? "no activation reached it: every weight counts alike" : nil)
+      fallback: importance == nil ? "no activation reached it: every weight counts alike" : statistics?.shortage,
+      calibrationTokens: graph.expert(of: node) == nil ? nil : statistics?.tokens ?? 0)
   }
 }

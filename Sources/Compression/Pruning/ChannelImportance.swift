@@ -43,7 +43,9 @@ public enum ChannelImportance: String, Codable, Sendable, Hashable, CaseIterable
       case .activations: parts = read.meanSquare.map(Double.init)
       default: parts = zip(Self.l1.columnSums(matrix), read.meanSquare).map { $0 * Double($1).squareRoot() }
       }
-      for (index, part) in parts.enumerated() { scores[index / member.unitWidth] += part }
+      for (index, part) in parts.enumerated() {
+        if let unit = member.unit(of: index, among: dimension.units) { scores[unit] += part }
+      }
     }
     return scores
   }
@@ -64,7 +66,9 @@ public enum ChannelImportance: String, Codable, Sendable, Hashable, CaseIterable
       let matrix = try Matrix(parameter)
       parameter.releasePages()
       let sums = member.axis == 0 ? rowSums(matrix, pool) : columnSums(matrix)
-      for (index, sum) in sums.enumerated() { scores[index / member.unitWidth] += sum }
+      for (index, sum) in sums.enumerated() {
+        if let unit = member.unit(of: index, among: dimension.units) { scores[unit] += sum }
+      }
     }
     guard scores.allSatisfy(\.isFinite) else {
       throw CompressionError(

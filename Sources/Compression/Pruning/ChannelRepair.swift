@@ -17,6 +17,13 @@ enum ChannelRepair {
     /// The squared error of the outputs over their square, before and after.
     let errorBefore: Double
     let errorAfter: Double
+
+    /// The same for inputs that come that much smaller than they were seen.
+    func scaled(by factor: Float) -> Outcome {
+      let ones = [Float](repeating: 1, count: weight.columns)
+      for row in 0..<weight.rows { dso_scale_elements(weight.row(row), ones, factor, Int64(weight.columns)) }
+      return self
+    }
   }
 
   /// - Parameters:

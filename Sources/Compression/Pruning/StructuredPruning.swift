@@ -16,6 +16,10 @@ public struct StructuredPruning: RecipePass {
   public var heads = 0.0
   /// The share of the width of the residual stream that goes.
   public var hidden = 0.0
+  /// The share of the latents that queries, keys and values are made of: the ranks of multi-head latent attention.
+  public var ranks = 0.0
+  /// The share of the experts of every layer that goes; of every group as many.
+  public var experts = 0.0
   /// How many layers go: those that change least what passes through them. Needs text.
   public var layers = 0
   /// The most parameters that are left: then the same share of MLP channels and of heads goes, the least that suffices; 0 for no such limit.
@@ -35,7 +39,7 @@ public struct StructuredPruning: RecipePass {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case mlp, heads, hidden, layers, importance, multiple
+    case mlp, heads, hidden, ranks, experts, layers, importance, multiple
     case targetParameters = "target-parameters"
   }
 
@@ -47,9 +51,7 @@ public struct StructuredPruning: RecipePass {
     /// Of a share in thousandths.
     func count(_ share: Int) throws -> Int {
       (resolved.mlp, resolved.heads) = (Double(share) / 1000, Double(share) / 1000)
-      let shallower = try resolved.withoutLayers(graph, influences: [:]).graph
-      return try shallower.keeping(resolved.sizes(of: shallower).map { ($0.dimension, Array(0..<$0.kept)) }) { SlicedWeights($0) }
-        .parameterCount
+      return try resolved.resized(graph).parameterCount
     }
     guard targetParameters < graph.parameterCount else {
       throw CompressionError(
@@ -77,6 +79,7 @@ public struct StructuredPruning: RecipePass {
     case .mlp: mlp
     case .heads: heads
     case .hidden: hidden
+    case .latent: ranks
     }
   }
 
@@ -108,8 +111,13 @@ public struct StructuredPruning: RecipePass {
       targetParameters >= 0 && (targetParameters == 0 || mlp == 0 && heads == 0), "target-parameters",
       "says how many go, and mlp or heads do, too", "give one of them")
     try check(
-      mlp > 0 || heads > 0 || hidden > 0 || layers > 0 || targetParameters > 0, "ratio", "removes nothing",
-      "give --ratio, --mlp, --heads, --hidden, --layers or --target-parameters")
+      mlp > 0 || heads > 0 || hidden > 0 || ranks > 0 || experts > 0 || layers > 0 || targetParameters > 0, "ratio", "removes nothing",
+      "give --ratio, --mlp, --heads, --hidden, --ranks, --experts, --layers or --target-parameters")
+    try check(experts.isFinite && (0..<1).contains(experts), "experts", "\(experts) is not a share from 0 to below 1")
+    try check(experts == 0 || !graph.routers.isEmpty, "experts", "cannot go: the model has none", "leave --experts out")
+    try check(
+      ranks == 0 || graph.parameters.contains { $0.role == .latentNormGain }, "ranks", "cannot go: the model has no latent attention",
+      "leave --ranks out")
     if let parameter = graph.parameters.first(where: \.isQuantized) {
       throw CompressionError(
         parameter.name, "is quantized: its channels cannot be removed", remedy: "start from the unquantized model", kind: .usage)
@@ -118,24 +126,40 @@ public struct StructuredPruning: RecipePass {
 
   /// What becomes of every dimension, known without reading a weight.
   public func sizes(of graph: ModelGraph) throws -> [(dimension: ChannelDimension, kept: Int)] {
-    try graph.channelDimensions().map { ($0, kept(of: $0)) }.filter { $0.1 < $0.0.units }
+    let dimensions = try graph.channelDimensions()
+    /// The channels of the experts of a block that tokens are sent to.
+    var routed: [Int: ChannelDimension] = [:]
+    for dimension in dimensions where dimension.kind == .mlp && graph.isMade(dimension, of: \.isRoutedExpert) {
+      if let block = dimension.block { routed[block] = dimension }
+    }
+    return dimensions.map { dimension in
+      // Experts that all tokens share are as wide as several of the others together, and stay so.
+      if let block = dimension.block, let one = routed[block], graph.isMade(dimension, of: \.isSharedExpert), dimension.kind == .mlp,
+        dimension.units % one.units == 0
+      {
+        return (dimension, kept(of: one) * (dimension.units / one.units))
+      }
+      return (dimension, kept(of: dimension))
+    }.filter { $0.1 < $0.0.units }
   }
 
   /// The units of a dimension that stay.
-  func units(of dimension: ChannelDimension, in graph: ModelGraph, given: TaylorScores?, pool: ThreadPool) throws -> [Int] {
+  func units(
+    of dimension: ChannelDimension, keeping count: Int, in graph: ModelGraph, given: TaylorScores?, pool: ThreadPool
+  ) throws -> [Int] {
     if importance == .taylor {
       guard let scores = given?.scores(of: dimension) else {
         throw CompressionError("\(Self.identifier): importance", "taylor needs text", remedy: "give --calibration FILE", kind: .usage)
       }
-      return Self.largest(kept(of: dimension), of: scores)
+      return Self.largest(count, of: scores)
     }
-    return Self.largest(kept(of: dimension), of: try importance.scores(of: dimension, in: graph, pool: pool))
+    return Self.largest(count, of: try importance.scores(of: dimension, in: graph, pool: pool))
   }
 
   /// The model without the features of the residual stream that go; the dimensions of single blocks are left to ``prune(_:of:of:calibration:pool:)``.
   package func withoutHidden(_ graph: ModelGraph, given: TaylorScores? = nil, pool: ThreadPool) throws -> ModelGraph {
     let kept = try sizes(of: graph).filter { $0.dimension.block == nil }
-      .map { (dimension: $0.dimension, units: try units(of: $0.dimension, in: graph, given: given, pool: pool)) }
+      .map { (dimension: $0.dimension, units: try units(of: $0.dimension, keeping: $0.kept, in: graph, given: given, pool: pool)) }
     return kept.isEmpty ? graph : try graph.keeping(kept) { SlicedWeights($0) }
   }
 
@@ -151,17 +175,24 @@ public struct StructuredPruning: RecipePass {
   public var needs: Set<PassNeed> { needsText ? [.calibration] : [] }
 
   /// Whether it looks at activations.
-  public var needsText: Bool { layers > 0 || importance.needsText }
+  public var needsText: Bool { layers > 0 || importance.needsText || experts > 0 && importance != .l1 && importance != .l2 }
 
   /// The model without the layers of least influence.
   /// - Returns: and these, by their blocks.
   package func withoutLayers(_ graph: ModelGraph, influences: [Int: Double]) throws -> (graph: ModelGraph, removed: Set<Int>) {
-    let order = graph.layerBlocks.sorted { (influences[$0] ?? .infinity, $0) < (influences[$1] ?? .infinity, $1) }
+    // Where nothing is known the last ones stand for those that will go: the first may be of another kind.
+    let order =
+      influences.isEmpty
+      ? graph.layerBlocks.reversed()
+      : graph.layerBlocks.sorted { (influences[$0] ?? .infinity, $0) < (influences[$1] ?? .infinity, $1) }
     let removed = Set(order.prefix(layers))
     return removed.isEmpty ? (graph, []) : (try graph.removingLayers(removed) { RenamedWeights($0) }, removed)
   }
 
-  /// Removes what goes of a block: heads first, then channels, so that these are repaired for what enters them then.
+  /// What goes at a time, in this order: what is repaired later is repaired for what enters it then.
+  private static let phases: [ChannelDimension.Kind] = [.heads, .latent, .mlp]
+
+  /// Removes what goes of a block.
   /// - Parameters:
   ///   - given: scores that were found before, for the importance that is about them.
   ///   - calibration: gives what text sends through the block as it is in a graph; nil to repair nothing.
@@ -170,26 +201,35 @@ public struct StructuredPruning: RecipePass {
   ) throws -> [Outcome] {
     var outcomes: [Outcome] = []
     let sizes = try sizes(of: graph).filter { $0.dimension.block == index }
-    for (dimension, count) in sizes.sorted(by: { $0.dimension.kind == .heads && $1.dimension.kind != .heads }) {
+    for phase in Self.phases {
+      let going = sizes.filter { $0.dimension.kind == phase }
+      guard !going.isEmpty else { continue }
       let seen = calibration()
-      let units: [Int]
-      if importance.needsText, importance != .taylor {
-        guard let seen else {
-          throw CompressionError(
-            "\(Self.identifier): importance", "\(importance.rawValue) needs text", remedy: "give --calibration FILE", kind: .usage)
+      var kept: [(dimension: ChannelDimension, units: [Int])] = []
+      var repaired: [[ParameterID: ChannelRepair.Outcome]] = []
+      for (dimension, count) in going {
+        let units: [Int]
+        if importance.needsText, importance != .taylor {
+          guard let seen else {
+            throw CompressionError(
+              "\(Self.identifier): importance", "\(importance.rawValue) needs text", remedy: "give --calibration FILE", kind: .usage)
+          }
+          units = Self.largest(count, of: try importance.scores(of: dimension, in: graph, seen))
+        } else {
+          units = try self.units(of: dimension, keeping: count, in: graph, given: given, pool: pool)
         }
-        units = Self.largest(count, of: try importance.scores(of: dimension, in: graph, seen))
-      } else {
-        units = try self.units(of: dimension, in: graph, given: given, pool: pool)
+        kept.append((dimension, units))
+        repaired.append(try seen.map { try repairs(dimension, keeping: units, in: graph, $0, pool) } ?? [:])
       }
-      let repaired = try seen.map { try repairs(dimension, keeping: units, in: graph, $0, pool) }
-      graph = try graph.keeping([(dimension, units)]) { SlicedWeights($0) }
-      var errors: (before: Double, after: Double)?
-      for (id, outcome) in repaired ?? [:] {
-        try graph.replace(id, with: .dense(outcome.weight.tensor(graph[id].shape)))
-        errors = (max(errors?.before ?? 0, outcome.errorBefore), max(errors?.after ?? 0, outcome.errorAfter))
+      graph = try graph.keeping(kept) { SlicedWeights($0) }
+      for ((dimension, units), repairs) in zip(kept, repaired) {
+        var errors: (before: Double, after: Double)?
+        for (id, outcome) in repairs {
+          try graph.replace(id, with: .dense(outcome.weight.tensor(graph[id].shape)))
+          errors = (max(errors?.before ?? 0, outcome.errorBefore), max(errors?.after ?? 0, outcome.errorAfter))
+        }
+        outcomes.append(Outcome(dimension: dimension, kept: units.count, errors: errors))
       }
-      outcomes.append(Outcome(dimension: dimension, kept: count, errors: errors))
     }
     return outcomes
   }
@@ -204,15 +244,40 @@ public struct StructuredPruning: RecipePass {
       guard let node = graph.linears(of: calibration.block).first(where: { $0.weight == member.parameter })?.node,
         let gram = try statistics[node.inputs[0]]?.gram(pool: pool)
       else { continue }
-      let features = units.flatMap { $0 * member.unitWidth..<($0 + 1) * member.unitWidth }
-      result[member.parameter] = try ChannelRepair.repair(
+      let features = member.features(of: units)
+      var outcome = try ChannelRepair.repair(
         Matrix(graph[member.parameter]), gram: gram.symmetric(pool: pool), keeping: features, pool: pool)
+      if let share = try keptPower(of: node.inputs[0], features, statistics[node.inputs[0]], in: graph) {
+        outcome = outcome?.scaled(by: Float(share.squareRoot()))
+      }
+      result[member.parameter] = outcome
     }
     return result
+  }
+
+  /// By how much the mean square of what a norm divides by differs when it sees some features only: what is left of them comes out as much larger
+  /// or smaller. Nil for what no norm gives.
+  private func keptPower(
+    of value: ValueID, _ features: [Int], _ statistics: InputStatistics?, in graph: ModelGraph
+  ) throws -> Double? {
+    guard let node = graph.producer(of: value), case .rmsNorm(_, let width) = node.operation, width == graph[value].width,
+      let gain = node.parameters.first, let squares = statistics?.meanSquare,
+      let gains = try graph[gain].load().float32()?.float32Values(), gains.count == squares.count
+    else { return nil }
+    let powers = features.filter { gains[$0] != 0 }.map { Double(squares[$0]) / (Double(gains[$0]) * Double(gains[$0])) }
+    let share = powers.reduce(0, +) / Double(max(1, features.count))
+    return share.isFinite && share > 0 ? share : nil
   }
 
   /// The places of the largest scores, rising; of equal ones the first.
   static func largest(_ count: Int, of scores: [Double]) -> [Int] {
     scores.indices.sorted { (scores[$0], $1) > (scores[$1], $0) }.prefix(count).sorted()
+  }
+}
+
+extension ModelGraph {
+  /// Whether matrices of a kind lie along a dimension.
+  fileprivate func isMade(_ dimension: ChannelDimension, of kind: KeyPath<ParameterRole, Bool>) -> Bool {
+    dimension.members.contains { self[$0.parameter].role[keyPath: kind] }
   }
 }

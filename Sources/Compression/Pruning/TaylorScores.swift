@@ -7,9 +7,12 @@ import Tensors
 /// What removing each unit of every dimension would change of the loss on text, to first order: per batch the magnitude of Σ gradient × weight over
 /// all weights that go with the unit, added up over batches. Holds a gradient of the model in float32.
 package struct TaylorScores {
+  /// A dimension, by the first parameter that belongs to it: a block of experts has many of one kind.
   private struct Place: Hashable {
     let kind: ChannelDimension.Kind
-    let block: Int?
+    let member: ChannelDimension.Member?
+
+    init(_ dimension: ChannelDimension) { (kind, member) = (dimension.kind, dimension.members.first) }
   }
 
   private var sums: [Place: [Double]] = [:]
@@ -46,19 +49,20 @@ package struct TaylorScores {
       for row in 0..<weight.rows {
         let (w, g) = (weight.row(row), gradient.row(row))
         if member.axis == 0 {
-          change[row / member.unitWidth] += dso_inner_product(w, g, Int64(weight.columns))
+          guard let unit = member.unit(of: row, among: dimension.units) else { continue }
+          change[unit] += dso_inner_product(w, g, Int64(weight.columns))
         } else {
           for column in 0..<weight.columns { change[column / member.unitWidth] += Double(w[column]) * Double(g[column]) }
         }
       }
     }
-    let place = Place(kind: dimension.kind, block: dimension.block)
+    let place = Place(dimension)
     sums[place] = zip(sums[place] ?? change.map { _ in 0 }, change).map { $0 + abs($1) }
   }
 
   /// Of the units of a dimension.
   func scores(of dimension: ChannelDimension) -> [Double]? {
-    let found = sums[Place(kind: dimension.kind, block: dimension.block)]
+    let found = sums[Place(dimension)]
     return found?.count == dimension.units ? found : nil
   }
 }

@@ -11,6 +11,8 @@ public struct ChannelDimension: Sendable, Hashable {
     case mlp
     /// Key and value heads with the query heads that share them.
     case heads
+    /// Features of a latent that queries, or keys and values, are made of: the rank of a projection in two steps.
+    case latent
   }
 
   /// One axis of a parameter that belongs to the dimension.
@@ -20,6 +22,19 @@ public struct ChannelDimension: Sendable, Hashable {
     public let axis: Int
     /// Features of one unit.
     public let unitWidth: Int
+    /// Features of the axis in front of the first unit, which are another dimension's.
+    public var start = 0
+
+    /// The features of some units along the axis.
+    package func features(of units: [Int]) -> [Int] {
+      units.flatMap { start + $0 * unitWidth..<start + ($0 + 1) * unitWidth }
+    }
+
+    /// The unit that a feature of the axis belongs to; nil for what is another dimension's.
+    package func unit(of feature: Int, among units: Int) -> Int? {
+      let unit = (feature - start) / unitWidth
+      return feature >= start && unit < units ? unit : nil
+    }
   }
 
   public let kind: Kind
@@ -28,6 +43,14 @@ public struct ChannelDimension: Sendable, Hashable {
   public let units: Int
   /// In the order of parameters; a parameter that lies along the dimension with both axes is there twice.
   public let members: [Member]
-  /// Values that are as wide as the dimension, and how many features of them a unit is.
-  let values: [ValueID: Int]
+  /// Values that have it as features.
+  let values: [ValueID: Extent]
+
+  /// Where a value has the features of a dimension.
+  struct Extent: Sendable, Hashable {
+    /// Features of one unit.
+    let unitWidth: Int
+    /// Features in front of the first unit, which are another dimension's.
+    let start: Int
+  }
 }

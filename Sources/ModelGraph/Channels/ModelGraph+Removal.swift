@@ -10,23 +10,34 @@ extension ModelGraph {
     _ kept: [(dimension: ChannelDimension, units: [Int])],
     readFrom makeSource: ([(parameter: Parameter, picks: AxisPicks)]) -> any WeightSource
   ) throws(GraphError) -> ModelGraph {
-    var picks: [ParameterID: AxisPicks] = [:]
-    var widths: [ValueID: Int] = [:]
+    var masks: [ParameterID: [Int: [Bool]]] = [:]
+    var removed: [ValueID: [(start: Int, features: Int)]] = [:]
     var heads: [ValueID: (kept: Int, of: Int)] = [:]
     for (dimension, units) in kept {
       guard !units.isEmpty, zip(units, units.dropFirst()).allSatisfy(<), units.allSatisfy({ (0..<dimension.units).contains($0) }) else {
         throw GraphError(
           tensor: "\(dimension.kind.rawValue) of block \(dimension.block ?? 0)", "cannot keep these of its \(dimension.units) units")
       }
+      let stays = Set(units)
       for member in dimension.members {
-        let features = units.flatMap { $0 * member.unitWidth..<($0 + 1) * member.unitWidth }
-        if member.axis == 0 { picks[member.parameter, default: AxisPicks()].rows = features }
-        if member.axis == 1 { picks[member.parameter, default: AxisPicks()].columns = features }
+        // What of the axis is another dimension's is that one's to take away.
+        var mask = masks[member.parameter]?[member.axis] ?? Array(repeating: true, count: self[member.parameter].shape[member.axis])
+        for unit in 0..<dimension.units where !stays.contains(unit) {
+          for feature in 0..<member.unitWidth { mask[member.start + unit * member.unitWidth + feature] = false }
+        }
+        masks[member.parameter, default: [:]][member.axis] = mask
       }
-      for (value, width) in dimension.values {
-        widths[value] = units.count * width
+      for (value, extent) in dimension.values {
+        removed[value, default: []].append((extent.start, (dimension.units - units.count) * extent.unitWidth))
         if dimension.kind == .heads { heads[value] = (units.count, dimension.units) }
       }
+    }
+    let picks = masks.mapValues { axes in
+      AxisPicks(
+        rows: axes[0].map { mask in mask.indices.filter { mask[$0] } }, columns: axes[1].map { mask in mask.indices.filter { mask[$0] } })
+    }
+    let widths = removed.reduce(into: [ValueID: Int]()) { widths, entry in
+      widths[entry.key] = (self[entry.key].width ?? 0) - entry.value.reduce(0) { $0 + $1.features }
     }
     var result = self
     let source = makeSource(picks.keys.sorted { $0.index < $1.index }.map { (self[$0], picks[$0] ?? AxisPicks()) })
@@ -40,7 +51,9 @@ extension ModelGraph {
     for (value, width) in widths { result.valueTypes[value.index] = self[value].resized(width) }
     result.nodes = nodes.map { node in
       Node(
-        operation: node.operation.resized(widths[node.output], heads: heads[node.output]), inputs: node.inputs, output: node.output,
+        operation: node.operation.resized(
+          widths[node.output], heads: heads[node.output], inputWidth: node.inputs.first.flatMap { widths[$0] },
+          removed: node.inputs.first.flatMap { removed[$0] } ?? []), inputs: node.inputs, output: node.output,
         parameters: node.parameters, scope: node.scope)
     }
     result.isRewritten = true
@@ -59,7 +72,12 @@ package struct AxisPicks: Sendable {
 
 extension Operation {
   /// The operation where its output has become as wide, with `heads.kept` of every `heads.of` heads.
-  fileprivate func resized(_ width: Int?, heads: (kept: Int, of: Int)?) -> Operation {
+  /// - Parameters:
+  ///   - inputWidth: of the first input, where that has changed.
+  ///   - removed: what that has lost, by the place where the dimension starts.
+  fileprivate func resized(
+    _ width: Int?, heads: (kept: Int, of: Int)?, inputWidth: Int?, removed: [(start: Int, features: Int)]
+  ) -> Operation {
     switch self {
     case .rmsNorm(let epsilon, _):
       // A norm of heads keeps its run; one of the whole row is as wide as the row.
@@ -74,7 +92,16 @@ extension Operation {
       attention.queryHeads = attention.queryHeads / heads.of * heads.kept
       attention.keyValueHeads = attention.keyValueHeads / heads.of * heads.kept
       return .attention(attention)
-    case .embedding, .linear, .gatedActivation, .add, .scale, .magnitude, .slice, .joinHeads, .route, .dispatch, .combine: return self
+    case .slice(var slice):
+      if let heads { slice.heads = slice.heads / heads.of * heads.kept }
+      guard slice.heads == 1, heads == nil else { return .slice(slice) }
+      slice.start -= removed.reduce(0) { $1.start < slice.start ? $0 + $1.features : $0 }
+      (slice.width, slice.count) = (inputWidth ?? slice.width, width ?? slice.count)
+      return .slice(slice)
+    case .joinHeads(var join):
+      if let heads { join.heads = join.heads / heads.of * heads.kept }
+      return .joinHeads(join)
+    case .embedding, .linear, .gatedActivation, .add, .scale, .magnitude, .route, .dispatch, .combine: return self
     }
   }
 }

@@ -40,7 +40,8 @@ public struct PruningRun {
   /// What a run would leave, found without reading a weight.
   public struct Plan: Sendable {
     public struct Dimension: Sendable, Hashable {
-      public let kind: ChannelDimension.Kind
+      /// `mlp`, `heads`, `latent`, `hidden` or `experts`.
+      public let kind: String
       public let units: Int
       public let kept: Int
       /// How many dimensions of the model are so.
@@ -64,21 +65,22 @@ public struct PruningRun {
     try self.pruning.validate(for: graph)
     let pruning = try self.pruning.resolved(for: graph)
     let sizes = try pruning.sizes(of: graph)
-    guard !sizes.isEmpty || pruning.layers > 0 else {
+    let routers = graph.routers.filter { pruning.keptExperts(of: $0.routing) < $0.routing.experts }
+    guard !sizes.isEmpty || !routers.isEmpty || pruning.layers > 0 else {
       throw RecipeError(
         "prune", "would remove nothing: the share is less than half a step of --multiple", remedy: "use a smaller --multiple", kind: .usage)
     }
     var dimensions: [Plan.Dimension] = []
-    for (dimension, kept) in sizes {
-      if let index = dimensions.firstIndex(where: { $0.kind == dimension.kind && $0.units == dimension.units && $0.kept == kept }) {
+    let routed = routers.map { ("experts", $0.routing.experts, pruning.keptExperts(of: $0.routing)) }
+    for (kind, units, kept) in routed + sizes.map({ ($0.dimension.kind.rawValue, $0.dimension.units, $0.kept) }) {
+      if let index = dimensions.firstIndex(where: { $0.kind == kind && $0.units == units && $0.kept == kept }) {
         dimensions[index].count += 1
       } else {
-        dimensions.append(.init(kind: dimension.kind, units: dimension.units, kept: kept, count: 1))
+        dimensions.append(.init(kind: kind, units: units, kept: kept, count: 1))
       }
     }
-    // Which layers go is not known yet; all are alike in their sizes.
-    let shallower = try pruning.withoutLayers(graph, influences: [:]).graph
-    let smaller = try shallower.keeping(pruning.sizes(of: shallower).map { ($0.dimension, Array(0..<$0.kept)) }) { SlicedWeights($0) }
+    // Which layers go is not known yet; those of a kind are alike in their sizes.
+    let smaller = try pruning.resized(graph)
     _ = try ArchitectureCatalog.configuration(model.configuration, resizedTo: smaller)
     if pruning.needsText, calibration == nil {
       throw RecipeError(
@@ -95,11 +97,11 @@ public struct PruningRun {
   /// - Throws: a `Failure`; then there is no new output.
   public func execute() throws -> CompressionReport {
     let start = ContinuousClock.now
-    let plan = try plan()
+    _ = try plan()
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
     let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs)
     var work = try PruningWork(self, interpreter: interpreter, spillingTo: output.partial)
-    let written = try work.write(plan.graph, to: output)
+    let written = try work.write(to: output)
     var report = try makeReport(written, evaluation, work.selection)
     report.pruning = work.section
     if scans, let evaluation {

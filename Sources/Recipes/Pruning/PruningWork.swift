@@ -22,6 +22,10 @@ struct PruningWork {
   private let hidden: [ChannelDimension]
   /// The layers that are gone, by their blocks in the source.
   private let removed: Set<Int>
+  /// Of how many experts of a layer how many stay, by the layer's name.
+  private let experts: [(name: String, units: Int, kept: Int)]
+  /// The model in the sizes that it will have; its values are none that are kept.
+  private let sizes: ModelGraph
   let selection: CalibrationSelection?
   private(set) var outcomes: [StructuredPruning.Outcome] = []
 
@@ -30,7 +34,11 @@ struct PruningWork {
     let pruning = run.pruning
     hidden = try run.pruning.sizes(of: run.model.graph).map(\.dimension).filter { $0.block == nil }
     guard let plan = try run.calibration?.resolved(for: run.model.graph) else {
-      graph = try run.pruning.withoutHidden(run.model.graph, pool: interpreter.pool)
+      let fewer = try pruning.withoutExperts(
+        run.model.graph, scores: pruning.experts > 0 ? ExpertScores.ofWeights(run.model.graph, importance: pruning.importance) : nil)
+      experts = Self.experts(of: run.model.graph, fewer.kept)
+      sizes = try pruning.shrunk(fewer.graph)
+      graph = try pruning.withoutHidden(fewer.graph, pool: interpreter.pool)
       (selection, stream, removed, given) = (nil, nil, [], nil)
       return
     }
@@ -46,16 +54,31 @@ struct PruningWork {
       ) { done, total in run.progress?(StageProgress(stage: "Judging layers", completed: done, total: total)) }
     let shallower = try run.pruning.withoutLayers(run.model.graph, influences: influences)
     removed = shallower.removed
+    let scores =
+      pruning.experts == 0
+      ? nil
+      : try ExpertScores.measure(
+        shallower.graph, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory
+      ) { done, total in run.progress?(StageProgress(stage: "Judging experts", completed: done, total: total)) }
+    let fewer = try pruning.withoutExperts(shallower.graph, scores: scores)
+    experts = Self.experts(of: shallower.graph, fewer.kept)
+    sizes = try pruning.shrunk(fewer.graph)
     given =
       pruning.importance != .taylor
       ? nil
-      : try TaylorScores(of: shallower.graph, windows: found.windows, interpreter: interpreter) { done, total in
+      : try TaylorScores(of: fewer.graph, windows: found.windows, interpreter: interpreter) { done, total in
         run.progress?(StageProgress(stage: "Judging channels", completed: done, total: total))
       }
-    graph = try pruning.withoutHidden(shallower.graph, given: given, pool: interpreter.pool)
+    graph = try pruning.withoutHidden(fewer.graph, given: given, pool: interpreter.pool)
     stream = try CalibrationStream(
       windows: found.windows, of: graph, interpreter: interpreter, needs: [.calibration],
       memoryLimit: limit, spillingTo: directory)
+  }
+
+  private static func experts(of graph: ModelGraph, _ kept: [ValueID: [Int]]) -> [(name: String, units: Int, kept: Int)] {
+    graph.routers.compactMap { router in
+      kept[router.output].map { (graph.blocks[router.block].name, router.routing.experts, $0.count) }
+    }
   }
 
   /// What was not repaired though there was text for it.
@@ -74,7 +97,8 @@ struct PruningWork {
     }
     return CompressionReport.Pruning(
       parameters: source.parameterCount, keptParameters: graph.parameterCount,
-      dimensions: removed.sorted().map { .init(name: source.blocks[$0].name, kind: "layer", units: 1, kept: 0) } + whole
+      dimensions: removed.sorted().map { .init(name: source.blocks[$0].name, kind: "layer", units: 1, kept: 0) }
+        + experts.map { .init(name: $0.name, kind: "experts", units: $0.units, kept: $0.kept) } + whole
         + outcomes.map { outcome in
           .init(
             name: outcome.dimension.block.map { graph.blocks[$0].name } ?? "model", kind: outcome.dimension.kind.rawValue,
@@ -83,8 +107,7 @@ struct PruningWork {
   }
 
   /// Writes the checkpoint, and compares what is read again with what it was written from.
-  /// - Parameter sizes: the model in the sizes that it will have.
-  mutating func write(_ sizes: ModelGraph, to output: OutputDirectory) throws -> ModelBundle {
+  mutating func write(to output: OutputDirectory) throws -> ModelBundle {
     let model = run.model
     let layout = try OutputLayout(model: model, graph: sizes, plan: [:], format: .compressedTensors)
     let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)

@@ -49,6 +49,7 @@ struct SensitivityScan {
     case .mlp: scanned.mlp = ratio
     case .heads: scanned.heads = ratio
     case .hidden: scanned.hidden = ratio
+    case .latent: scanned.ranks = ratio
     }
     guard try !scanned.sizes(of: model.graph).isEmpty else { return nil }
     var graph = try scanned.withoutHidden(model.graph, pool: interpreter.pool)

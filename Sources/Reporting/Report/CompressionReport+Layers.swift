@@ -17,12 +17,15 @@ extension CompressionReport {
     public var clippedFraction: Double?
     /// Share of the calibration text's inputs beyond the range of a static input scale, 0 to 1. An extension of schema 1.
     public var inputClippedFraction: Double?
+    /// Tokens of calibration text that came to it, for a layer of an expert that tokens are sent to. An extension of schema 1.
+    public var calibrationTokens: Int?
     /// What was done instead when the method could not be applied; nil when it could.
     public var fallback: String?
 
     public init(
       name: String, bits: Double? = nil, groupSize: Int? = nil, format: String? = nil, weightSQNRdB: Double? = nil,
-      outputSQNRdB: Double? = nil, clippedFraction: Double? = nil, inputClippedFraction: Double? = nil, fallback: String? = nil
+      outputSQNRdB: Double? = nil, clippedFraction: Double? = nil, inputClippedFraction: Double? = nil, calibrationTokens: Int? = nil,
+      fallback: String? = nil
     ) {
       self.name = name
       self.bits = bits
@@ -32,6 +35,7 @@ extension CompressionReport {
       self.outputSQNRdB = outputSQNRdB
       self.clippedFraction = clippedFraction
       self.inputClippedFraction = inputClippedFraction
+      self.calibrationTokens = calibrationTokens
       self.fallback = fallback
     }
   }
@@ -44,7 +48,7 @@ extension CompressionReport.Layer: ReportSection {
       format: try reader.string("format"), weightSQNRdB: try reader.double("weightSQNRdB"),
       outputSQNRdB: try reader.double("outputSQNRdB"), clippedFraction: try reader.double("clippedFraction"),
       inputClippedFraction: try reader.double("inputClippedFraction"),
-      fallback: try reader.string("fallback"))
+      calibrationTokens: try reader.count("calibrationTokens"), fallback: try reader.string("fallback"))
   }
 
   func write(to writer: inout ReportWriter) {
@@ -56,6 +60,7 @@ extension CompressionReport.Layer: ReportSection {
     writer.set("outputSQNRdB", outputSQNRdB)
     writer.set("clippedFraction", clippedFraction)
     writer.set("inputClippedFraction", inputClippedFraction)
+    writer.set("calibrationTokens", calibrationTokens)
     writer.set("fallback", fallback)
   }
 }

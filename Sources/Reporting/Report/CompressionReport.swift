@@ -25,6 +25,8 @@ public struct CompressionReport: Sendable, Equatable {
   public var activations: [ActivationForm]?
   /// What a quantized cache of keys and values costs; nil when none was measured. An extension of schema 1.
   public var keyValueCache: KeyValueCache?
+  /// What became of the experts of a mixture; nil for models without. An extension of schema 1.
+  public var experts: Experts?
   /// How the bits of the layers were chosen; nil when they were given. An extension of schema 1.
   public var allocation: Allocation?
   /// What was left out; nil when nothing was. An extension of schema 1.
@@ -45,7 +47,8 @@ public struct CompressionReport: Sendable, Equatable {
     tool: Tool, model: Model, recipe: [JSONValue] = [], inputs: Inputs? = nil, outputs: [OutputFile] = [],
     calibration: Calibration? = nil, training: Training? = nil, size: Size? = nil,
     accuracy: Accuracy? = nil, activations: [ActivationForm]? = nil, keyValueCache: KeyValueCache? = nil,
-    allocation: Allocation? = nil, pruning: Pruning? = nil, distillation: Distillation? = nil, passes: [PassResult]? = nil,
+    experts: Experts? = nil, allocation: Allocation? = nil, pruning: Pruning? = nil, distillation: Distillation? = nil,
+    passes: [PassResult]? = nil,
     layers: [Layer]? = nil, speed: Speed? = nil, resources: Resources? = nil, gates: [Gate] = [], warnings: [String] = []
   ) {
     self.tool = tool
@@ -59,6 +62,7 @@ public struct CompressionReport: Sendable, Equatable {
     self.accuracy = accuracy
     self.activations = activations
     self.keyValueCache = keyValueCache
+    self.experts = experts
     self.allocation = allocation
     self.pruning = pruning
     self.distillation = distillation
@@ -96,7 +100,7 @@ public struct CompressionReport: Sendable, Equatable {
       accuracy: try reader.section("accuracy"),
       activations: try reader.sections("activations"),
       keyValueCache: try reader.section("keyValueCache"),
-      allocation: try reader.section("allocation"), pruning: try reader.section("pruning"),
+      experts: try reader.section("experts"), allocation: try reader.section("allocation"), pruning: try reader.section("pruning"),
       distillation: try reader.section("distillation"), passes: try reader.sections("passes"),
       layers: try reader.sections("layers"),
       speed: try reader.section("speed"),
@@ -120,6 +124,7 @@ public struct CompressionReport: Sendable, Equatable {
     writer.set("accuracy", accuracy)
     writer.set("activations", activations)
     writer.set("keyValueCache", keyValueCache)
+    writer.set("experts", experts)
     writer.set("allocation", allocation)
     writer.set("pruning", pruning)
     writer.set("distillation", distillation)

@@ -10,7 +10,8 @@ public struct ReportTable: Sendable {
   public func text(style: TextStyle = .plain) -> String {
     var lines = heading(style)
     for section in [
-      passes, training, pruning, distillation, size, accuracy, activations, keyValueCache, calibration, allocation, speed, layers, gates,
+      passes, training, pruning, distillation, size, accuracy, activations, keyValueCache, calibration, experts, allocation, speed, layers,
+      gates,
       resources,
     ] {
       guard let section, !section.lines.isEmpty else { continue }

@@ -97,6 +97,13 @@ struct DoubleReference {
       let factors = parameters[0].combined(with: parameters[1]) { $1 > 0 ? $0 / $1 : 0 }
       let scaled = x[0].combinedByColumn(with: factors, *)
       return parameters.count > 2 ? scaled.combinedByColumn(with: parameters[2], +) : scaled
+    case .slice(let slice): return Self.slice(x[0], slice)
+    case .joinHeads(let join): return Self.join(x[0], x[1], join)
+    case .route(let routing): return Self.route(x[0], correction: parameters.first, routing)
+    case .dispatch(let expert):
+      let rows = (0..<x[0].rows).filter { x[1][$0, expert] != 0 }
+      return Grid(rows: rows.count, columns: x[0].columns, values: rows.flatMap { x[0].row($0) })
+    case .combine: return Self.combine(x[0], Array(x.dropFirst()), width: graph[node.output].width ?? 0)
     }
   }
 }

@@ -5,7 +5,9 @@ import Testing
 
 /// Every operation alone: its output against a float64 reference, and its gradients against central differences of that reference.
 @Suite struct OperationDifferenceTests {
-  static let all: [DifferenceCase] = DifferenceCase.products + DifferenceCase.storages + DifferenceCase.rows + DifferenceCase.mixing
+  static let all: [DifferenceCase] =
+    DifferenceCase.products + DifferenceCase.storages + DifferenceCase.rows + DifferenceCase.mixing
+    + DifferenceCase.experts
 
   /// What a layer's gradients are compared with.
   private struct Subject {
@@ -62,14 +64,14 @@ import Testing
     var inner: [ValueID: Matrix] = [:]
     let gradients = try interpreter.backward(
       tape, outputGradient: slope, wanting: wanted, inputGradient: subject.input != nil,
-      observer: { node, gradient in inner[node.output] = gradient.copy(rows: 0..<gradient.rows) })
+      observer: { node, gradient, _ in inner[node.output] = gradient.copy(rows: 0..<gradient.rows) })
     // What the caller handed in is as it was; compared outside of the expectations, which would list what differs.
     let isSlopeKept = Grid(slope).values == weighting.values
     #expect(isSlopeKept)
     let isInputKept = subject.input.map { Grid($0).values == reference.values[graph.boundary(of: block).input]?.values } ?? true
     #expect(isInputKept)
-    // Lengths of rows count as constants.
-    let trained = wanted.filter { graph[$0].role != .adapterNorm }
+    // Lengths of rows count as constants, as does what is added to scores for choosing.
+    let trained = wanted.filter { graph[$0].role != .adapterNorm && graph[$0].role != .routerCorrection }
     #expect(Set(gradients.parameters.keys) == trained)
     #expect(inner.count == graph.nodes[block.nodes].count { OperationKind($0.operation) == .linear })
 

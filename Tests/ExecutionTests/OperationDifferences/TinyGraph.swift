@@ -48,6 +48,33 @@ struct TinyGraph {
 
   mutating func add(_ left: ValueID, _ right: ValueID) -> ValueID { noted(builder.add(left, right, scope: "sum"), width(left)) }
 
+  mutating func slice(_ x: ValueID, _ slice: HeadSlice) -> ValueID {
+    noted(builder.slice(x, slice, scope: "slice"), slice.heads * slice.count)
+  }
+
+  mutating func joinHeads(_ left: ValueID, _ right: ValueID, _ join: HeadJoin) -> ValueID {
+    noted(builder.joinHeads(left, right, join, scope: "heads"), join.heads * (join.left + join.right))
+  }
+
+  /// A router and experts of two layers with an activation between.
+  mutating func experts(_ x: ValueID, _ routing: Routing, channels: Int, corrected: Bool) throws -> ValueID {
+    let width = width(x)
+    let scores = try linear(x, "router", outputs: routing.experts, size: 2)
+    if corrected { source.add("correction", [routing.experts]) }
+    for index in 0..<routing.experts {
+      source.add("experts.\(index).up.weight", [channels, width], size: 1)
+      source.add("experts.\(index).down.weight", [width, channels], size: 1)
+    }
+    let output = try builder.experts(
+      x, scores: scores, routing, correction: corrected ? "correction" : nil, scope: "experts"
+    ) { index, rows, builder throws(GraphError) in
+      let inner = try builder.linear(rows, "experts.\(index).up", outputs: channels, role: .expertUp)
+      let activated = builder.gatedActivation(gate: inner, up: inner, .silu, scope: "experts.\(index)")
+      return try builder.linear(activated, "experts.\(index).down", outputs: width, role: .expertDown)
+    }
+    return noted(output, width)
+  }
+
   mutating func endLayer(_ number: Int = 0) { builder.endBlock(.layer(number), "layer") }
 
   /// The logits: by a weight of their own, or by the embedding's.

@@ -1,0 +1,114 @@
+import CKernels
+import Diagnostics
+import StructuredData
+import Tensors
+
+/// A checkpoint whose linear layers are eight-bit floats (E4M3) with a scale per block of 128 by 128, as DeepSeek-V3 and R1 are published:
+/// `<module>.weight` and `<module>.weight_scale_inv`, which, whatever its name says, codes are multiplied by.
+///
+/// Weights are dequantized as they are read, to the type that config.json names: the values that every loader computes with.
+public struct FP8BlockSource: WeightSource {
+  private let checkpoint: any Checkpoint
+  private let contents: NameTable<TensorDescriptor>
+  private let block: (rows: Int, columns: Int)
+  private let type: DataType
+
+  private static let scaleEnding = "_scale_inv"
+
+  /// Checks that every code has its scales. None are read.
+  /// - Parameters:
+  ///   - settings: `quantization_config`.
+  ///   - type: that weights are dequantized to.
+  public init(checkpoint: any Checkpoint, settings: JSONValue, type: DataType) throws(CheckpointError) {
+    func refused(_ key: String, _ problem: String) -> CheckpointError {
+      CheckpointError(
+        kind: .badData, subject: "config.json, quantization_config: \(key)", problem: problem,
+        remedy: "supported is fp8 in e4m3 with weight_block_size [128, 128]")
+    }
+    if let format = settings["fmt"], format.string != "e4m3" { throw refused("fmt", "is \(format.text(pretty: false).prefix(40))") }
+    let sizes = settings["weight_block_size"]?.array?.compactMap(\.integer) ?? []
+    guard sizes.count == 2, sizes.allSatisfy({ (1...1 << 20).contains($0) }) else {
+      throw refused("weight_block_size", "is not two sizes of a block")
+    }
+    block = (sizes[0], sizes[1])
+    var entries: [(String, TensorDescriptor)] = []
+    for descriptor in checkpoint.descriptors where !descriptor.name.hasSuffix(Self.scaleEnding) {
+      entries.append((descriptor.name, descriptor))
+      guard descriptor.dataType == .float8E4M3 else { continue }
+      try Self.check(descriptor, in: checkpoint, block)
+    }
+    let known = Set(entries.map(\.0))
+    for descriptor in checkpoint.descriptors where descriptor.name.hasSuffix(Self.scaleEnding) {
+      guard known.contains(String(descriptor.name.dropLast(Self.scaleEnding.count))) else {
+        throw CheckpointError.malformed(
+          file: checkpoint.file(of: descriptor.name), tensor: descriptor.name, "the codes that it belongs to are missing",
+          remedy: "fetch the whole checkpoint again")
+      }
+    }
+    contents = NameTable(entries)
+    (self.checkpoint, self.type) = (checkpoint, type)
+  }
+
+  private static func check(
+    _ codes: TensorDescriptor, in checkpoint: any Checkpoint, _ block: (rows: Int, columns: Int)
+  ) throws(CheckpointError) {
+    let name = codes.name + scaleEnding
+    let file = checkpoint.file(of: codes.name)
+    guard codes.shape.rank == 2, let scales = checkpoint.descriptor(name) else {
+      throw CheckpointError.malformed(
+        file: file, tensor: codes.name, codes.shape.rank == 2 ? "its scales are missing: \(name)" : "is no matrix",
+        remedy: "fetch the whole checkpoint again")
+    }
+    let grid: Shape = [(codes.shape[0] + block.rows - 1) / block.rows, (codes.shape[1] + block.columns - 1) / block.columns]
+    guard scales.shape == grid, scales.dataType.isFloatingPoint else {
+      throw CheckpointError.malformed(
+        file: checkpoint.file(of: name), tensor: name,
+        "is \(scales.dataType.rawValue) \(scales.shape) where blocks of \(block.rows) × \(block.columns) ask for \(grid)",
+        remedy: "config.json and the tensors do not belong together")
+    }
+  }
+
+  public var names: [String] { contents.entries.map(\.name) }
+
+  public func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)? {
+    contents[name].map { ($0.shape, .dense($0.dataType == .float8E4M3 ? type : $0.dataType)) }
+  }
+
+  public func load(_ name: String) throws -> Weight {
+    guard let descriptor = contents[name] else { throw CheckpointError.missingTensor(name, in: checkpoint.file(of: name)) }
+    let stored = try checkpoint.tensor(name)
+    guard descriptor.dataType == .float8E4M3 else { return .dense(stored) }
+    guard let scales = try checkpoint.tensor(name + Self.scaleEnding).float32Values() else {
+      throw CheckpointError.missingTensor(name + Self.scaleEnding, in: checkpoint.file(of: name))
+    }
+    return .dense(dequantized(stored, scales))
+  }
+
+  private func dequantized(_ codes: Tensor, _ scales: [Float]) -> Tensor {
+    let (rows, columns) = (codes.shape[0], codes.shape[1])
+    let width = columns * type.bitWidth / 8
+    let perBlock = (columns + block.columns - 1) / block.columns
+    // A band at a time in float32, so that no more than a band of it exists.
+    let band = max(1, min(rows, (1 << 16) / max(1, columns)))
+    let values = UnsafeMutablePointer<Float>.allocate(capacity: max(1, band * columns))
+    defer { values.deallocate() }
+    return Tensor(dataType: type, shape: codes.shape) { target in
+      codes.withUnsafeBytes { source in
+        guard let source = source.bindMemory(to: UInt8.self).baseAddress else { return }
+        for first in stride(from: 0, to: rows, by: band) {
+          let last = min(rows, first + band)
+          dso_dequantize_e4m3_blocks(
+            source, Int64(first), Int64(last), Int64(columns), scales, Int64(perBlock), Int64(block.rows), Int64(block.columns), values)
+          convertFromFloat32(
+            values, count: (last - first) * columns, type,
+            into: UnsafeMutableRawBufferPointer(rebasing: target[first * width..<last * width]))
+        }
+      }
+    }
+  }
+
+  public func release(_ name: String) {
+    checkpoint.release(name)
+    if contents[name]?.dataType == .float8E4M3 { checkpoint.release(name + Self.scaleEnding) }
+  }
+}

@@ -1,0 +1,35 @@
+import Compression
+import ModelGraph
+import Reporting
+import Tensors
+
+extension CompressionReport.Experts {
+  /// Counts the experts of a model that was written; nil for a model without.
+  init?(of graph: ModelGraph, _ records: [PassRecord]) {
+    let routers = graph.routers
+    guard !routers.isEmpty else { return nil }
+    struct Place: Hashable { let routing: ValueID, expert: Int }
+    struct Expert { var isQuantized = true, tokens: Int?, isScarce = false }
+    var layers: [String: PassRecord.Layer] = [:]
+    for layer in records.flatMap(\.layers) { layers[layer.module] = layer }
+    var experts: [Place: Expert] = [:]
+    for (node, weight) in graph.blocks.flatMap({ graph.linears(of: $0) }) {
+      guard let route = graph.expert(of: node) else { continue }
+      let place = Place(routing: route.routing, expert: route.expert)
+      var expert = experts[place] ?? Expert()
+      if !graph[weight].isQuantized { expert.isQuantized = false }
+      if let tokens = layers[node.scope]?.calibrationTokens {
+        expert.tokens = min(expert.tokens ?? tokens, tokens)
+        if layers[node.scope]?.fallback != nil { expert.isScarce = true }
+      }
+      experts[place] = expert
+    }
+    self.init(layers: routers.count, experts: experts.count, quantized: experts.values.count(where: \.isQuantized))
+    let tokens = experts.values.compactMap(\.tokens).sorted()
+    guard !tokens.isEmpty else { return }
+    unreached = tokens.count { $0 == 0 }
+    scarce = experts.values.count { ($0.tokens ?? 0) > 0 && $0.isScarce }
+    calibrated = experts.values.count { ($0.tokens ?? 0) > 0 && !$0.isScarce }
+    (leastTokens, medianTokens) = (tokens[0], tokens[tokens.count / 2])
+  }
+}
