@@ -63,11 +63,13 @@ let tests: [Tests] = [
     module: "Formats", imports: ["Tensors", "StructuredData", "Diagnostics"],
     fixtures: [
       "HDF5/HDF5Fixtures", "SafeTensors/SafeTensorsFixtures", "CompressedTensors/CompressedTensorsFixtures",
+      "FP8/FP8Fixtures",
       "Tokenizers/TokenizerFixtures",
       "Adapters/AdapterFixtures",
     ],
     scripts: [
       "SafeTensors/make-safetensors-fixtures.py", "CompressedTensors/make-compressed-tensors-fixtures.py",
+      "FP8/make-fp8-fixtures.py",
       "Tokenizers/make-unicode-tables.py", "Tokenizers/make-tokenizer-fixtures.py",
       "Adapters/make-adapter-fixtures.py",
     ]),

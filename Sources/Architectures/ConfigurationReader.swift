@@ -65,9 +65,11 @@ public struct ConfigurationReader {
     return try ConfigurationReader(value, file: "\(file): \(key)")
   }
 
-  /// The activation under `hidden_act`, `silu` when absent.
-  public mutating func activation(_ key: String = "hidden_act") throws(ConfigurationError) -> ActivationName {
-    let name = try text(key) ?? "silu"
+  /// The activation under `hidden_act`.
+  public mutating func activation(
+    _ key: String = "hidden_act", default fallback: ActivationName = .silu
+  ) throws(ConfigurationError) -> ActivationName {
+    let name = try text(key) ?? fallback.rawValue
     guard let activation = ActivationName(rawValue: name) else {
       throw ConfigurationError(
         "\(file): \(key)", "\"\(name)\" is not supported", remedy: "use silu, gelu, gelu_new, gelu_pytorch_tanh or relu")

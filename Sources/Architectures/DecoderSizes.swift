@@ -20,13 +20,18 @@ struct DecoderSizes {
       case .embedding: try note("hidden_size", width, node)
       case .attention(let attention):
         try note("num_attention_heads", attention.queryHeads, node)
+        guard graph.purpose == .languageModel else {
+          // Loaders of encoders find the width of a head by division.
+          try note("hidden_size", attention.queryHeads * attention.headDimension, node)
+          continue
+        }
         try note("num_key_value_heads", attention.keyValueHeads, node)
         // Latent attention has a head_dim for loaders that is none of these.
         if !isLatent { try note("head_dim", attention.headDimension, node) }
       case .linear:
         guard let weight = node.parameters.first else { continue }
         switch graph[weight].role {
-        case .mlpGate: try note("intermediate_size", width, node)
+        case .mlpGate, .mlpUp: try note("intermediate_size", width, node)
         case .expertGate: try note(expertWidth, width, node)
         case .sharedExpertGate: try note(expertWidth, width / max(1, configuration["n_shared_experts"]?.integer ?? 1), node)
         case .router: for key in expertCounts { try note(key, width, node) }

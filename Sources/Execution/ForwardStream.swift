@@ -27,7 +27,7 @@ public struct ForwardStream: Sendable {
   ) throws -> [Hidden] {
     let batches = batches(of: windows)
     var states: [Matrix] = []
-    for (blockIndex, block) in graph.blocks.dropLast().enumerated() {
+    for (blockIndex, block) in graph.body.enumerated() {
       let weights = try LoadedBlock(block, of: graph)
       for (index, batch) in batches.enumerated() {
         try Interruption.check()

@@ -65,17 +65,19 @@ extension KeyValues {
     let (width, valueWidth) = (Int64(attention.headDimension), Int64(attention.valueDimension))
     let (queryCount, keyCount) = (Int64(at.queryCount), Int64(at.keyCount))
     let window = Int64(attention.slidingWindow ?? 0)
+    // A query that stands behind all keys sees all of them.
+    let position = attention.isCausal ? keyCount - queryCount : keyCount
     switch self {
     case .float(let keys, let values):
       dso_attention(
         at.queries, Int64(at.queryDistance), keys.row(at.keyRow) + at.keyHead * attention.headDimension, Int64(keys.columns),
         values.row(at.keyRow) + at.keyHead * attention.valueDimension, Int64(values.columns), at.output, Int64(at.outputDistance),
-        queryCount, keyCount, keyCount - queryCount, width, valueWidth, attention.scale, window, scratch)
+        queryCount, keyCount, position, width, valueWidth, attention.scale, window, scratch)
     case .int8(let keys, let values):
       var (key, value) = (keys.view(head: at.keyHead, row: at.keyRow), values.view(head: at.keyHead, row: at.keyRow))
       dso_attention_s8(
         at.queries, Int64(at.queryDistance), &key, &value, at.output, Int64(at.outputDistance), queryCount, keyCount,
-        keyCount - queryCount, width, valueWidth, attention.scale, window, scratch)
+        position, width, valueWidth, attention.scale, window, scratch)
     }
   }
 }

@@ -48,7 +48,7 @@ extension Interpreter {
   ) throws -> [Int: Matrix] {
     var (state, found): (Matrix?, [Int: Matrix]) = (nil, [:])
     guard let last = places.max() else { return [:] }
-    for (index, block) in model.graph.blocks.dropLast().prefix(last + 1).enumerated() {
+    for (index, block) in model.graph.body.prefix(last + 1).enumerated() {
       try Interruption.check()
       let weights = model.blocks[index]
       if let before = state {

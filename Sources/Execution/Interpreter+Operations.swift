@@ -50,6 +50,46 @@ extension Interpreter {
     return output
   }
 
+  func layerNorm(_ x: Matrix, gain: LoadedParameter, bias: LoadedParameter, epsilon: Float) -> Matrix {
+    let output = Matrix(uninitializedRows: x.rows, columns: x.columns)
+    let width = Int64(x.columns)
+    pool.ranges(of: x.rows, grain: max(1, 16_384 / max(1, x.columns))) { range in
+      let begin = range.lowerBound
+      dso_layer_norm(x.row(begin), width, gain.vector, bias.vector, output.row(begin), width, Int64(range.count), width, epsilon)
+    }
+    return output
+  }
+
+  /// Positions are counted in the sequence, what is in the cache included.
+  func addRow(_ x: Matrix, _ table: LoadedParameter, _ choice: RowChoice, _ layout: SequenceLayout) -> Matrix {
+    let output = copy(x)
+    let row = Matrix(rows: 1, columns: x.columns)
+    for (first, length, position) in layout.sequences {
+      for index in 0..<length {
+        switch choice {
+        case .position: table.copyRow(position + index, to: row.pointer)
+        case .constant(let number): if index == 0 { table.copyRow(number, to: row.pointer) }
+        }
+        dso_add(row.pointer, output.row(first + index), Int64(x.columns))
+      }
+    }
+    return output
+  }
+
+  func activate(_ x: Matrix, _ activation: Activation, inPlace: Bool) -> Matrix {
+    let output = inPlace ? x : Matrix(uninitializedRows: x.rows, columns: x.columns)
+    pool.ranges(of: x.values, grain: 8192) { range in
+      for begin in stride(from: range.lowerBound, to: range.upperBound, by: Self.ones.count) {
+        let count = min(Self.ones.count, range.upperBound - begin)
+        dso_gated_activation(activation.kernel, x.pointer + begin, Self.ones, output.pointer + begin, Int64(count))
+      }
+    }
+    return output
+  }
+
+  /// What an activation without a gate is multiplied by.
+  static let ones = [Float](repeating: 1, count: 4096)
+
   func gate(_ gate: Matrix, _ up: Matrix, _ activation: Activation, inPlace: Bool) -> Matrix {
     let output = inPlace ? gate : Matrix(rows: gate.rows, columns: gate.columns)
     pool.ranges(of: gate.rows * gate.columns, grain: 8192) { range in

@@ -122,6 +122,9 @@ public struct Interpreter: Sendable {
             node: node, input: inputs[0], output: output, routed: graph[node.output].route.flatMap { routes[$0.routing] },
             rows: graph.rows(of: node.output, in: routes)))
       case .rmsNorm(let epsilon, let width): output = rmsNorm(inputs[0], parameters[0], epsilon: epsilon, width: width)
+      case .layerNorm(let epsilon): output = layerNorm(inputs[0], gain: parameters[0], bias: parameters[1], epsilon: epsilon)
+      case .addRow(let choice): output = addRow(inputs[0], parameters[0], choice, sequences)
+      case .activation(let activation): output = activate(inputs[0], activation, inPlace: spent[0])
       case .rotary(let rotary): output = rotate(inputs[0], rotary, sequences, inPlace: spent[0])
       case .attention(let attention):
         output = attend(inputs[0], inputs[1], inputs[2], attention, sequences, cache: cache, node: node)

@@ -10,12 +10,15 @@ public struct GraphBuilder {
   /// - Parameters:
   ///   - family: the name that listings and reports show.
   ///   - weights: where parameters are looked up and later read from.
-  public init(family: String, vocabularySize: Int, maximumPositions: Int, weights: any WeightSource) {
+  ///   - purpose: what comes out.
+  public init(
+    family: String, vocabularySize: Int, maximumPositions: Int, purpose: ModelGraph.Purpose = .languageModel, weights: any WeightSource
+  ) {
     self.weights = weights
     let input = ValueID(index: 0)
     graph = ModelGraph(
-      family: family, vocabularySize: vocabularySize, maximumPositions: maximumPositions, nodes: [], parameters: [],
-      valueTypes: [.tokens], blocks: [], input: input, output: input)
+      family: family, vocabularySize: vocabularySize, maximumPositions: maximumPositions, purpose: purpose, nodes: [],
+      parameters: [], valueTypes: [.tokens], blocks: [], input: input, output: input)
   }
 
   /// The token ids.
@@ -94,6 +97,27 @@ public struct GraphBuilder {
     let runs = perHead ?? width(x)
     let gain = try parameter(scope + ".weight", [runs], perHead == nil ? role : .headNormGain)
     return append(.rmsNorm(epsilon: Float(epsilon), width: runs), [x], width: width(x), parameters: [gain], scope: scope)
+  }
+
+  /// Layer normalisation, with `scope.weight` and `scope.bias`, or what the names are.
+  public mutating func layerNorm(
+    _ x: ValueID, _ scope: String, epsilon: Double, names: (gain: String, bias: String) = ("weight", "bias")
+  ) throws(GraphError) -> ValueID {
+    let gain = try parameter("\(scope).\(names.gain)", [width(x)], .normGain)
+    let bias = try parameter("\(scope).\(names.bias)", [width(x)], .bias)
+    return append(.layerNorm(epsilon: Float(epsilon)), [x], width: width(x), parameters: [gain, bias], scope: scope)
+  }
+
+  /// A row of the table `scope.weight` added to every row.
+  public mutating func addRow(
+    _ x: ValueID, _ scope: String, rows: Int, _ choice: RowChoice, role: ParameterRole
+  ) throws(GraphError) -> ValueID {
+    let table = try parameter(scope + ".weight", [rows, width(x)], role)
+    return append(.addRow(choice), [x], width: width(x), parameters: [table], scope: scope)
+  }
+
+  public mutating func activation(_ x: ValueID, _ activation: Activation, scope: String) -> ValueID {
+    append(.activation(activation), [x], width: width(x), scope: scope)
   }
 
   public mutating func rotary(_ x: ValueID, _ rotary: RotaryEmbedding, scope: String) -> ValueID {

@@ -67,23 +67,36 @@ public struct Block: Sendable, Hashable {
 ///
 /// Copying is cheap, weights are not copied. `verify()` holds after building and after the passes of a run.
 public struct ModelGraph: Sendable {
+  /// What a model is for.
+  public enum Purpose: Sendable, Hashable {
+    /// Every token predicts the next one. The last block is the head.
+    case languageModel
+    /// Every token sees its whole sequence; there is no head.
+    case encoder
+  }
+
   /// The family's name, as in config.json's `model_type`.
   public let family: String
   public let vocabularySize: Int
   /// The longest context the model was made for.
   public let maximumPositions: Int
+  /// What comes out.
+  public let purpose: Purpose
   public internal(set) var nodes: [Node]
   public internal(set) var parameters: [Parameter]
   public internal(set) var valueTypes: [ValueType]
   public internal(set) var blocks: [Block]
   /// The token ids that go in.
   public let input: ValueID
-  /// The logits that come out, `[tokens, vocabularySize]`.
+  /// The logits that come out, `[tokens, vocabularySize]`, or an encoder's last state of every token.
   public internal(set) var output: ValueID
   /// Activation quantization of the inputs of linear nodes, by weight parameter; absent means none.
   public internal(set) var inputQuantization: [ParameterID: ActivationQuantization] = [:]
   /// Whether a pass has changed what parameters are read as: the weights of a layer are then not the checkpoint's.
   public internal(set) var isRewritten = false
+
+  /// The blocks that texts run through one after the other: all but a head.
+  public var body: ArraySlice<Block> { purpose == .languageModel ? blocks.dropLast() : blocks[...] }
 
   public subscript(id: ParameterID) -> Parameter { parameters[id.index] }
   public subscript(id: ValueID) -> ValueType { valueTypes[id.index] }

@@ -6,10 +6,16 @@ public enum Operation: Sendable, Hashable {
   case linear
   /// Root-mean-square normalisation (Zhang & Sennrich 2019) of every run of `width` features. Parameters: gain `[width]`.
   case rmsNorm(epsilon: Float, width: Int)
+  /// Layer normalisation (Ba et al. 2016) of the whole row. Parameters: gain `[features]`, bias `[features]`.
+  case layerNorm(epsilon: Float)
+  /// `x +` a row of a table. Parameters: table `[rows, features]`.
+  case addRow(RowChoice)
   /// Rotary position embedding (Su et al. 2021) of every head.
   case rotary(RotaryEmbedding)
-  /// Causal softmax attention. Inputs: queries, keys, values.
+  /// Softmax attention. Inputs: queries, keys, values.
   case attention(Attention)
+  /// `activation(x)`.
+  case activation(Activation)
   /// `activation(gate) · up`. Inputs: gate, up.
   case gatedActivation(Activation)
   /// The sum of two inputs.
@@ -37,8 +43,11 @@ public enum Operation: Sendable, Hashable {
     case .embedding: "embedding"
     case .linear: "linear"
     case .rmsNorm: "rmsNorm"
+    case .layerNorm: "layerNorm"
+    case .addRow: "addRow"
     case .rotary: "rotary"
     case .attention: "attention"
+    case .activation: "activation"
     case .gatedActivation: "gatedActivation"
     case .add: "add"
     case .scale: "scale"
@@ -50,6 +59,14 @@ public enum Operation: Sendable, Hashable {
     case .combine: "combine"
     }
   }
+}
+
+/// Which row of a table is added.
+public enum RowChoice: Sendable, Hashable {
+  /// That of the token's position in its sequence.
+  case position
+  /// Always this one.
+  case constant(Int)
 }
 
 /// Elementwise functions, by their names in config.json.
@@ -74,9 +91,12 @@ public struct Attention: Sendable, Hashable {
   public var scale: Float
   /// A query sees this many last keys, itself included; nil for all of them.
   public var slidingWindow: Int?
+  /// Whether a query sees no keys behind it; otherwise it sees those of its whole sequence.
+  public var isCausal: Bool
 
   public init(
-    queryHeads: Int, keyValueHeads: Int, headDimension: Int, valueDimension: Int, scale: Float, slidingWindow: Int? = nil
+    queryHeads: Int, keyValueHeads: Int, headDimension: Int, valueDimension: Int, scale: Float, slidingWindow: Int? = nil,
+    isCausal: Bool = true
   ) {
     self.queryHeads = queryHeads
     self.keyValueHeads = keyValueHeads
@@ -84,5 +104,6 @@ public struct Attention: Sendable, Hashable {
     self.valueDimension = valueDimension
     self.scale = scale
     self.slidingWindow = slidingWindow
+    self.isCausal = isCausal
   }
 }

@@ -4,6 +4,9 @@ import Tensors
 /// What a parameter does in the model. Passes choose by role, never by a family's tensor names.
 public enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
   case tokenEmbedding
+  /// Rows that are added to embeddings, by position, and by the part of the text that a token belongs to.
+  case positionEmbedding
+  case tokenTypeEmbedding
   case attentionQuery
   case attentionKey
   case attentionValue

@@ -49,12 +49,16 @@ extension Operation {
     case .route(let routing): routing.detail
     case .dispatch(let expert): "expert \(expert)"
     case .scale(let factor): "factor \(factor)"
+    case .layerNorm(let epsilon): "epsilon \(epsilon)"
+    case .addRow(.position): "row of the position"
+    case .addRow(.constant(let row)): "row \(row)"
+    case .activation(let activation): activation.rawValue
     case .rmsNorm(let epsilon, let width): "epsilon \(epsilon), width \(width)"
     case .rotary(let rotary):
       "heads \(rotary.heads) of \(rotary.headDimension), turning \(rotary.rotaryDimension)\(rotary.offset > 0 ? " from \(rotary.offset)" : "")\(rotary.interleaved ? " interleaved" : ""), base \(rotary.base), scaling \(rotary.scaling.detail)"
     case .attention(let attention):
       "heads \(attention.queryHeads)/\(attention.keyValueHeads) of \(attention.headDimension), scale \(attention.scale)"
-        + (attention.slidingWindow.map { ", window \($0)" } ?? "")
+        + (attention.slidingWindow.map { ", window \($0)" } ?? "") + (attention.isCausal ? "" : ", whole sequences")
     case .gatedActivation(let activation): activation.rawValue
     }
   }

@@ -21,7 +21,7 @@ extension ModelGraph {
       if case .route(let routing) = node.operation { routings[node.output] = routing }
       try verify(node, routings)
     }
-    guard defined.contains(output), self[output].width == vocabularySize else {
+    guard defined.contains(output), purpose == .encoder || self[output].width == vocabularySize else {
       throw GraphError(tensor: "output", "is not \(vocabularySize) wide")
     }
   }
@@ -70,6 +70,13 @@ extension ModelGraph {
       holds =
         inputs.count == 1 && inputs[0] == output && width > 0 && (output ?? 0) % width == 0 && shapes == [[width]]
         && epsilon >= 0
+    case .layerNorm(let epsilon):
+      holds = inputs.count == 1 && inputs[0] == output && shapes == [[output ?? 0], [output ?? 0]] && epsilon >= 0
+    case .addRow(let choice):
+      holds =
+        inputs.count == 1 && inputs[0] == output && shapes.count == 1 && shapes[0].rank == 2 && shapes[0][1] == output
+        && choice.fits(rows: shapes[0][0], positions: maximumPositions)
+    case .activation: holds = inputs.count == 1 && inputs[0] == output && shapes.isEmpty
     case .rotary(let rotary):
       holds =
         inputs.count == 1 && inputs[0] == output && shapes.isEmpty && rotary.heads * rotary.headDimension == output
@@ -129,5 +136,14 @@ extension ModelGraph {
   private func isRouted(_ value: ValueID, by routing: ValueID, to expert: Int) -> Bool {
     guard let route = self[value].route else { return false }
     return route == (routing, expert)
+  }
+}
+
+extension RowChoice {
+  fileprivate func fits(rows: Int, positions: Int) -> Bool {
+    switch self {
+    case .position: rows >= positions
+    case .constant(let row): (0..<rows).contains(row)
+    }
   }
 }

@@ -32,4 +32,19 @@ extension CompressionReport.Experts {
     calibrated = experts.values.count { ($0.tokens ?? 0) > 0 && !$0.isScarce }
     (leastTokens, medianTokens) = (tokens[0], tokens[tokens.count / 2])
   }
+
+  /// What a reader has to know of experts that were not treated like the others.
+  var warnings: [String] {
+    var warnings: [String] = []
+    if let unreached, unreached > 0 {
+      warnings.append(
+        "\(unreached) experts were reached by no token of the calibration text: they are calibrated by their layers; give more of it with --calibration-samples"
+      )
+    }
+    if let quantized, quantized > 0, quantized < experts {
+      warnings.append(
+        "\(experts - quantized) of \(experts) experts are not quantized as a whole: --ignore or --override names some of their layers")
+    }
+    return warnings
+  }
 }

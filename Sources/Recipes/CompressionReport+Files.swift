@@ -53,7 +53,7 @@ extension ParameterRole {
     case .sharedExpertGate, .sharedExpertUp, .sharedExpertDown: "shared experts"
     case .router, .routerCorrection: "router"
     case .mlpGate, .mlpUp, .mlpDown: "mlp"
-    case .tokenEmbedding: "embedding"
+    case .tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding: "embedding"
     case .languageModelHead: "head"
     case .normGain, .headNormGain, .latentNormGain: "norm"
     case .bias: "bias"

@@ -66,6 +66,7 @@ struct ReportBuilder {
       }
     }
     report.experts = .init(of: written.graph, records)
+    report.warnings += report.experts?.warnings ?? []
     report.layers = records.isEmpty ? nil : layers(meter)
     report.gates = run.settings.gates.results(report.accuracy)
     return report

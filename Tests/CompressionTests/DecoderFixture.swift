@@ -77,7 +77,9 @@ struct DecoderFixture {
   }
 
   /// Logits of all windows, row by row.
-  func logits(_ graph: ModelGraph, _ interpreter: Interpreter) throws -> [Float] {
+  func logits(_ graph: ModelGraph, _ interpreter: Interpreter) throws -> [Float] { try Self.logits(graph, windows, interpreter) }
+
+  static func logits(_ graph: ModelGraph, _ windows: [[Int32]], _ interpreter: Interpreter) throws -> [Float] {
     let states = try ForwardStream(interpreter: interpreter).hidden(of: graph, windows: windows)
     let head = graph.blocks[graph.blocks.count - 1]
     let weights = try LoadedBlock(head, of: graph)
@@ -93,7 +95,13 @@ extension DecoderFixture {
   func compressed(
     _ passes: [any CompressionPass], from source: ModelGraph? = nil, _ interpreter: Interpreter, batchRows: Int = 64
   ) throws -> (graph: ModelGraph, records: [PassRecord]) {
-    var graph = try source ?? self.graph()
+    try Self.compressed(passes, source ?? graph(), windows, interpreter, batchRows: batchRows)
+  }
+
+  static func compressed(
+    _ passes: [any CompressionPass], _ source: ModelGraph, _ windows: [[Int32]], _ interpreter: Interpreter, batchRows: Int = 64
+  ) throws -> (graph: ModelGraph, records: [PassRecord]) {
+    var graph = source
     for pass in passes {
       try pass.validate(for: graph)
       graph = try pass.prepare(graph, using: PassResources(pool: ThreadPool(threads: 2)))

@@ -50,6 +50,9 @@ int64_t dso_attention_backward_scratch_bytes(int64_t head_dim, int64_t v_dim);
 /// and that of the gain, added to dgain[width] (NULL: not wanted), row after row.
 void dso_rms_norm_backward(const float *x, int64_t ldx, const float *gain, const float *dy, int64_t lddy, int accumulate, float *dx,
                            int64_t lddx, float *dgain, int64_t rows, int64_t width, float epsilon);
+/// The same of dso_layer_norm; the gradient of its bias is the sum of dy over rows.
+void dso_layer_norm_backward(const float *x, int64_t ldx, const float *gain, const float *dy, int64_t lddy, int accumulate, float *dx,
+                             int64_t lddx, float *dgain, int64_t rows, int64_t width, float epsilon);
 /// From the inputs of dso_gated_activation and the gradient dy of its output: dgate and dup, either of which may be NULL. dgate may be
 /// gate, dup may be up, and either may be dy.
 void dso_gated_activation_backward(dso_activation kind, const float *gate, const float *up, const float *dy, float *dgate, float *dup,

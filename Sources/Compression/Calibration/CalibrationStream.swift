@@ -40,7 +40,7 @@ public final class CalibrationStream {
     gathersHistograms = needs.contains(.inputHistograms)
     self.windows = windows
     batches = CalibrationBatch.cut(windows, rows: batchRows)
-    let widest = source.blocks.dropLast().compactMap { source[source.boundary(of: $0).output].width }.max() ?? 0
+    let widest = source.body.compactMap { source[source.boundary(of: $0).output].width }.max() ?? 0
     let rows = batches.map(\.layout.rows)
     let keepsReference = needs.contains(.referenceActivations)
     let bytes = rows.reduce(0, +) * widest * MemoryLayout<Float>.stride * (keepsReference ? 2 : 1)

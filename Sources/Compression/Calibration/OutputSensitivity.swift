@@ -73,7 +73,7 @@ public final class OutputSensitivity {
   ) throws -> OutputSensitivity {
     let (graph, interpreter, batches) = (stream.source, stream.interpreter, stream.batches)
     let result = try OutputSensitivity(tokens: batches.reduce(0) { $0 + $1.layout.rows }, directory: directory)
-    let layers = graph.blocks.dropLast()
+    let layers = graph.body
     guard let head = graph.blocks.last, head.kind == .head else { return result }
     let widest = layers.compactMap { graph[graph.boundary(of: $0).output].width }.max() ?? 0
     var states: [ActivationStore] = []

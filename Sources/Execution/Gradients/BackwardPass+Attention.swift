@@ -24,7 +24,8 @@ extension BackwardPass {
         ld_keys: Int64(keys.columns), ld_values: Int64(values.columns), ld_output: Int64(output.columns),
         ld_output_gradient: Int64(gradient.columns), ld_query_gradient: Int64(queries.columns),
         ld_key_gradient: Int64(keys.columns), ld_value_gradient: Int64(values.columns), query_heads: Int64(shared),
-        q_tokens: Int64(sequence.length), kv_tokens: Int64(sequence.length), q_offset: 0, head_dim: Int64(keyWidth),
+        q_tokens: Int64(sequence.length), kv_tokens: Int64(sequence.length),
+        q_offset: attention.isCausal ? 0 : Int64(sequence.length), head_dim: Int64(keyWidth),
         v_dim: Int64(valueWidth), window: Int64(attention.slidingWindow ?? 0), scale: attention.scale)
       dso_attention_backward(&arguments, scratch)
     }

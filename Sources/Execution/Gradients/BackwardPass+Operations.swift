@@ -33,6 +33,54 @@ extension BackwardPass {
     if let gainSum, let partial { dso_sum_rows(partial.pointer, Int64(width), Int64(pieces), Int64(width), gainSum.pointer) }
   }
 
+  /// Sums over pieces of the rows that do not depend on the threads, then over the pieces.
+  func layerNorm(_ node: Node, _ gradient: Matrix, epsilon: Float) throws {
+    let input = try tape.value(node.inputs[0], of: node)
+    let width = input.columns
+    let gain = try tape.parameter(0, of: node).vector
+    let (gainSum, biasSum) = (
+      try sum(for: node.parameters[0], rows: 1, columns: width), try sum(for: node.parameters[1], rows: 1, columns: width)
+    )
+    let target = target(for: node.inputs[0], rows: input.rows, columns: width)
+    let piece = max(1, 16_384 / width)
+    let pieces = (input.rows + piece - 1) / piece
+    let partial = gainSum.map { _ in Matrix(rows: pieces, columns: width) }
+    pool.run(pieces) { task, _ in
+      let first = task * piece
+      dso_layer_norm_backward(
+        input.row(first), Int64(width), gain, gradient.row(first), Int64(width), target?.accumulate == true ? 1 : 0,
+        target.map { $0.matrix.row(first) }, Int64(width), partial?.row(task), Int64(min(piece, input.rows - first)), Int64(width), epsilon)
+    }
+    if let gainSum, let partial { dso_sum_rows(partial.pointer, Int64(width), Int64(pieces), Int64(width), gainSum.pointer) }
+    if let biasSum { addRows(of: gradient, to: biasSum) }
+  }
+
+  func addRow(_ node: Node, _ gradient: Matrix, _ choice: RowChoice) throws {
+    contribute(gradient, to: node.inputs[0])
+    let table = try tape.parameter(0, of: node).view
+    guard let sum = try sum(for: node.parameters[0], rows: Int(table.n), columns: Int(table.k)) else { return }
+    for (first, length, position) in tape.sequences.sequences {
+      for index in 0..<length {
+        let row = if case .constant(let number) = choice { number } else { position + index }
+        dso_add(gradient.row(first + index), sum.row(row), Int64(gradient.columns))
+      }
+    }
+  }
+
+  func activation(_ node: Node, _ gradient: Matrix, _ activation: Activation) throws {
+    let input = try tape.value(node.inputs[0], of: node)
+    let result = Matrix(uninitializedRows: input.rows, columns: input.columns)
+    let ones = Interpreter.ones
+    pool.ranges(of: input.values, grain: 8192) { range in
+      for begin in stride(from: range.lowerBound, to: range.upperBound, by: ones.count) {
+        dso_gated_activation_backward(
+          activation.kernel, input.pointer + begin, ones, gradient.pointer + begin, result.pointer + begin, nil,
+          Int64(min(ones.count, range.upperBound - begin)))
+      }
+    }
+    contribute(result, to: node.inputs[0])
+  }
+
   /// Turns back, in place when the gradient is nobody else's.
   func rotate(_ node: Node, _ gradient: inout Matrix, _ rotary: RotaryEmbedding) throws {
     let own = isKnownUniquelyReferenced(&gradient)

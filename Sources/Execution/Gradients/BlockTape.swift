@@ -32,11 +32,11 @@ public struct BlockTape: Sendable {
     var needed: Set<ValueID> = []
     for node in graph.nodes[block.nodes] {
       switch node.operation {
-      case .linear, .rmsNorm, .gatedActivation, .magnitude: needed.formUnion(node.inputs)
+      case .linear, .rmsNorm, .layerNorm, .activation, .gatedActivation, .magnitude: needed.formUnion(node.inputs)
       case .attention: needed.formUnion(node.inputs + [node.output])
       case .route: needed.formUnion(node.inputs)
       case .combine: needed.formUnion(node.inputs.dropFirst())
-      case .embedding, .rotary, .add, .scale, .slice, .joinHeads, .dispatch: break
+      case .embedding, .addRow, .rotary, .add, .scale, .slice, .joinHeads, .dispatch: break
       }
     }
     return needed

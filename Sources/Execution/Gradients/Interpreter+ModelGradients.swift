@@ -15,7 +15,7 @@ extension Interpreter {
   public func hidden(of model: LoadedModel, tokens: [Int32], sequences: SequenceLayout) throws -> Matrix {
     try check(rows: tokens.count, sequences)
     var state: Matrix?
-    for (block, weights) in zip(model.graph.blocks.dropLast(), model.blocks) {
+    for (block, weights) in zip(model.graph.body, model.blocks) {
       try Interruption.check()
       state = try run(block, of: model.graph, weights: weights, tokens: tokens, after: state, sequences: sequences)
     }
@@ -37,7 +37,7 @@ extension Interpreter {
     let graph = model.graph
     guard let head = graph.blocks.last, let headWeights = model.blocks.last else { return ModelGradients(parameters: sums) }
     try check(rows: tokens.count, sequences)
-    let layers = Array(zip(graph.blocks.dropLast(), model.blocks))
+    let layers = Array(zip(graph.body, model.blocks))
     // Where the walk back ends: at the first wanted parameter, or at what the first block leaves.
     let wantedFirst =
       layers.firstIndex { block, _ in graph.nodes[block.nodes].contains { !wanted.isDisjoint(with: $0.parameters) } } ?? layers.count

@@ -1,4 +1,3 @@
-import CKernels
 import Diagnostics
 import StructuredData
 import Tensors
@@ -78,33 +77,10 @@ public struct FP8BlockSource: WeightSource {
     guard let descriptor = contents[name] else { throw CheckpointError.missingTensor(name, in: checkpoint.file(of: name)) }
     let stored = try checkpoint.tensor(name)
     guard descriptor.dataType == .float8E4M3 else { return .dense(stored) }
-    guard let scales = try checkpoint.tensor(name + Self.scaleEnding).float32Values() else {
-      throw CheckpointError.missingTensor(name + Self.scaleEnding, in: checkpoint.file(of: name))
-    }
-    return .dense(dequantized(stored, scales))
-  }
-
-  private func dequantized(_ codes: Tensor, _ scales: [Float]) -> Tensor {
-    let (rows, columns) = (codes.shape[0], codes.shape[1])
-    let width = columns * type.bitWidth / 8
-    let perBlock = (columns + block.columns - 1) / block.columns
-    // A band at a time in float32, so that no more than a band of it exists.
-    let band = max(1, min(rows, (1 << 16) / max(1, columns)))
-    let values = UnsafeMutablePointer<Float>.allocate(capacity: max(1, band * columns))
-    defer { values.deallocate() }
-    return Tensor(dataType: type, shape: codes.shape) { target in
-      codes.withUnsafeBytes { source in
-        guard let source = source.bindMemory(to: UInt8.self).baseAddress else { return }
-        for first in stride(from: 0, to: rows, by: band) {
-          let last = min(rows, first + band)
-          dso_dequantize_e4m3_blocks(
-            source, Int64(first), Int64(last), Int64(columns), scales, Int64(perBlock), Int64(block.rows), Int64(block.columns), values)
-          convertFromFloat32(
-            values, count: (last - first) * columns, type,
-            into: UnsafeMutableRawBufferPointer(rebasing: target[first * width..<last * width]))
-        }
-      }
-    }
+    guard let scales = try checkpoint.tensor(name + Self.scaleEnding).float32Values(),
+      let values = stored.dequantizedE4M3(scales: scales, block: block, to: type)
+    else { throw CheckpointError.missingTensor(name + Self.scaleEnding, in: checkpoint.file(of: name)) }
+    return .dense(values)
   }
 
   public func release(_ name: String) {

@@ -127,6 +127,16 @@ struct ChannelAnalysis {
         try unite(inputs[0], output, units: (graph[node.output].width ?? 0) / max(1, width), of: node)
         fix(.parameter(node.parameters[0], 0))
       }
+    case .layerNorm:
+      try unite(inputs[0], output, of: node)
+      for parameter in node.parameters { try unite(.parameter(parameter, 0), output, of: node) }
+    case .addRow:
+      try unite(inputs[0], output, of: node)
+      try unite(.parameter(node.parameters[0], 1), output, of: node)
+      fix(.parameter(node.parameters[0], 0))
+    case .activation:
+      try unite(inputs[0], output, of: node)
+      mark(output, .mlp)
     case .rotary(let rotary):
       try unite(inputs[0], output, units: rotary.heads, of: node)
       if rotary.heads == 1 { fix(output) }

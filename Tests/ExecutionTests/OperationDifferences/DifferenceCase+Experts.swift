@@ -45,7 +45,7 @@ extension DifferenceCase {
     mixture(
       .route, "sigmoid in groups, corrected and normalized",
       Routing(experts: 6, selected: 2, scoring: .sigmoid, groups: .init(count: 3, kept: 2, rank: .bestTwo), normalized: true, scale: 2.5),
-      corrected: true),
+      corrected: true, vanishes: true),
     mixture(
       .route, "softmax in groups",
       Routing(experts: 6, selected: 2, groups: .init(count: 3, kept: 1, rank: .best), normalized: false), vanishes: true),

@@ -28,6 +28,30 @@ extension DoubleReference {
     return result
   }
 
+  /// Every row with mean 0 and variance 1, times the gain, plus the bias.
+  static func layerNorm(_ x: Grid, gain: Grid, bias: Grid, epsilon: Double) -> Grid {
+    var result = x
+    for row in 0..<x.rows {
+      let mean = x.row(row).reduce(0, +) / Double(x.columns)
+      let variance = x.row(row).reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(x.columns)
+      for column in 0..<x.columns {
+        result[row, column] = (x[row, column] - mean) / (variance + epsilon).squareRoot() * gain.values[column] + bias.values[column]
+      }
+    }
+    return result
+  }
+
+  func addRow(_ x: Grid, _ table: Grid, _ choice: RowChoice) -> Grid {
+    var result = x
+    for (rows, position) in zip(sequenceRows, sequences.positions) {
+      for row in rows {
+        let added = if case .constant(let number) = choice { number } else { position + row - rows.lowerBound }
+        for column in 0..<x.columns { result[row, column] += table[added, column] }
+      }
+    }
+    return result
+  }
+
   static func activation(_ kind: Activation, _ x: Double) -> Double {
     switch kind {
     case .silu: x / (1 + exp(-x))
@@ -45,7 +69,8 @@ extension DoubleReference {
       for (row, head) in rows.flatMap({ row in (0..<attention.queryHeads).map { (row, $0) } }) {
         let shared = head * attention.keyValueHeads / attention.queryHeads
         let oldest = attention.slidingWindow.map { max(rows.lowerBound, row - $0 + 1) } ?? rows.lowerBound
-        let scores = (oldest...row).map { seen in
+        let newest = attention.isCausal ? row : rows.upperBound - 1
+        let scores = (oldest...newest).map { seen in
           var sum = 0.0
           for index in 0..<width { sum += queries[row, head * width + index] * keys[seen, shared * width + index] }
           return sum * Double(attention.scale)
@@ -53,7 +78,7 @@ extension DoubleReference {
         let highest = scores.max() ?? 0
         let shares = scores.map { exp($0 - highest) }
         let total = shares.reduce(0, +)
-        for (seen, share) in zip(oldest...row, shares) {
+        for (seen, share) in zip(oldest...newest, shares) {
           for index in 0..<valueWidth {
             result[row, head * valueWidth + index] += share / total * values[seen, shared * valueWidth + index]
           }

@@ -13,7 +13,7 @@ extension DoubleReference {
         for head in 0..<rotary.heads {
           for pair in 0..<half {
             let angle = Double(start + row - rows.lowerBound) * frequencies[pair]
-            let first = head * rotary.headDimension + (rotary.interleaved ? 2 * pair : pair)
+            let first = head * rotary.headDimension + rotary.offset + (rotary.interleaved ? 2 * pair : pair)
             let second = rotary.interleaved ? first + 1 : first + half
             result[row, first] = magnitude * (cos(angle) * x[row, first] - sin(angle) * x[row, second])
             result[row, second] = magnitude * (sin(angle) * x[row, first] + cos(angle) * x[row, second])

@@ -97,6 +97,9 @@ struct DoubleReference {
       let factors = parameters[0].combined(with: parameters[1]) { $1 > 0 ? $0 / $1 : 0 }
       let scaled = x[0].combinedByColumn(with: factors, *)
       return parameters.count > 2 ? scaled.combinedByColumn(with: parameters[2], +) : scaled
+    case .layerNorm(let epsilon): return Self.layerNorm(x[0], gain: parameters[0], bias: parameters[1], epsilon: Double(epsilon))
+    case .addRow(let choice): return addRow(x[0], parameters[0], choice)
+    case .activation(let activation): return x[0].map { Self.activation(activation, $0) }
     case .slice(let slice): return Self.slice(x[0], slice)
     case .joinHeads(let join): return Self.join(x[0], x[1], join)
     case .route(let routing): return Self.route(x[0], correction: parameters.first, routing)

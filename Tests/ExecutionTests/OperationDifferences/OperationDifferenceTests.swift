@@ -7,7 +7,7 @@ import Testing
 @Suite struct OperationDifferenceTests {
   static let all: [DifferenceCase] =
     DifferenceCase.products + DifferenceCase.storages + DifferenceCase.rows + DifferenceCase.mixing
-    + DifferenceCase.experts
+    + DifferenceCase.experts + DifferenceCase.encoders
 
   /// What a layer's gradients are compared with.
   private struct Subject {

@@ -3,7 +3,9 @@ import ModelGraph
 
 /// The cases of `Operation` without what they carry. No default: a new operation has to be listed here, and is then asked for a check.
 enum OperationKind: String, CaseIterable, Sendable {
-  case embedding, linear, rmsNorm, rotary, attention, gatedActivation, add, scale, magnitude, slice, joinHeads, route, dispatch, combine
+  case embedding, linear, rmsNorm, rotary, attention, gatedActivation, add, scale, magnitude, slice, joinHeads, route, dispatch, combine,
+    layerNorm, addRow,
+    activation
 
   init(_ operation: Operation) {
     switch operation {
@@ -16,6 +18,9 @@ enum OperationKind: String, CaseIterable, Sendable {
     case .add: self = .add
     case .scale: self = .scale
     case .magnitude: self = .magnitude
+    case .layerNorm: self = .layerNorm
+    case .addRow: self = .addRow
+    case .activation: self = .activation
     case .slice: self = .slice
     case .joinHeads: self = .joinHeads
     case .route: self = .route

@@ -34,6 +34,21 @@ struct TinyGraph {
     return noted(try builder.rmsNorm(x, name, epsilon: epsilon, perHead: perHead), width(x))
   }
 
+  mutating func layerNorm(_ x: ValueID, _ name: String, epsilon: Double) throws -> ValueID {
+    source.add(name + ".weight", [width(x)])
+    source.add(name + ".bias", [width(x)])
+    return noted(try builder.layerNorm(x, name, epsilon: epsilon), width(x))
+  }
+
+  mutating func addRow(_ x: ValueID, _ name: String, rows: Int, _ choice: RowChoice) throws -> ValueID {
+    source.add(name + ".weight", [rows, width(x)])
+    return noted(try builder.addRow(x, name, rows: rows, choice, role: .positionEmbedding), width(x))
+  }
+
+  mutating func activation(_ x: ValueID, _ activation: Activation) -> ValueID {
+    noted(builder.activation(x, activation, scope: "activation"), width(x))
+  }
+
   mutating func rotary(_ x: ValueID, _ rotary: RotaryEmbedding) -> ValueID { noted(builder.rotary(x, rotary, scope: "rotary"), width(x)) }
 
   mutating func attention(_ queries: ValueID, _ keys: ValueID, _ values: ValueID, _ attention: Attention) -> ValueID {
