@@ -7,7 +7,8 @@ import Testing
 /// The small tokenizers that `make-tokenizer-fixtures.py` trained and what the reference library did with them.
 enum TokenizerFixtures {
   static let shapes = [
-    "deepseek-v3", "deepseek-llm", "llama-3", "qwen-2", "llama-2", "metaspace-first", "roberta", "prefixed", "suffixed",
+    "deepseek-v3", "deepseek-llm", "llama-3", "qwen-2", "llama-2", "metaspace-first", "roberta", "prefixed", "suffixed", "bert",
+    "bert-cased",
   ]
 
   static func json(_ name: String) throws -> JSONValue {

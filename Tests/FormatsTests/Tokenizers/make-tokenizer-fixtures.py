@@ -155,6 +155,18 @@ def shapes(lines, size):
     )
     t.decoder = decoders.BPEDecoder("</w>")
     out["suffixed"] = edit(train(t, lines, size, end_of_word_suffix="</w>"))
+
+    for name, options, cleanup in (("bert", {}, True), ("bert-cased", {"lowercase": False, "handle_chinese_chars": False}, False)):
+        t = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=30))
+        t.normalizer = normalizers.BertNormalizer(**options)
+        t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        t.decoder = decoders.WordPiece("##", cleanup)
+        specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=specials, show_progress=False, limit_alphabet=200)
+        t.train_from_iterator(lines, trainer)
+        t.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+        out[name] = edit(t)
     return out
 
 
@@ -246,6 +258,7 @@ def pre_tokenizer_configurations():
     out += [pre_tokenizers.Digits(True), pre_tokenizers.Digits(False), pre_tokenizers.Whitespace(), pre_tokenizers.WhitespaceSplit()]
     out.append(pre_tokenizers.Sequence([byte_level(), pre_tokenizers.Split(Regex("Ġ+"), "merged_with_next")]))
     out.append(pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation(), pre_tokenizers.Digits(True)]))
+    out.append(pre_tokenizers.BertPreTokenizer())
     return out
 
 
@@ -254,6 +267,8 @@ def normalizer_configurations():
     out = [n.NFC(), n.NFD(), n.NFKC(), n.NFKD(), n.Lowercase(), n.StripAccents(), n.Prepend("▁"), n.Replace(" ", "▁"), n.Replace("ab", "")]
     out += [n.Strip(True, False), n.Strip(False, True), n.Strip(), n.Replace(Regex(r"\s+"), " "), n.Replace(Regex("x*"), "-")]
     out += [n.Sequence([n.NFD(), n.StripAccents(), n.NFC()]), n.Sequence([n.Strip(), n.Prepend(" "), n.Lowercase()])]
+    out += [n.BertNormalizer(), n.BertNormalizer(lowercase=False), n.BertNormalizer(lowercase=False, strip_accents=True)]
+    out += [n.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=False)]
     return out
 
 

@@ -156,6 +156,11 @@ def main(root):
     assert matching("[[:punct:]]") == kind("P", "S") and matching(r"\p{Punct}") == kind("P")
     assert matching("[[:alnum:]]") == alphabetic | kind("Nd") and matching(r"\d") == kind("Nd")
     marks = dropped(normalizers.StripAccents().normalize_str)
+    bert = {"clean_text": False, "handle_chinese_chars": False, "strip_accents": False, "lowercase": False}
+    bert_marks = dropped(normalizers.BertNormalizer(**{**bert, "strip_accents": True}).normalize_str)
+    clean = normalizers.BertNormalizer(**{**bert, "clean_text": True}).normalize_str
+    # White space becomes a space: only what leaves nothing is cleaned away.
+    bert_control = {c for c in SCALARS if clean(f"a{chr(c)}b") == "ab"}
     members = [
         literal("categories", "Runs over all code points: (length - 1) * 32 + the index of the general category.", runs),
         literal("alphabetic", "Members of Alphabetic beyond L and Nl.", ranges(alphabetic - kind("L", "Nl"))),
@@ -165,6 +170,8 @@ def main(root):
         literal("numeric", "What the Digits component takes beyond N.", ranges(numeric() - kind("N"))),
         literal("punctuation", "What the Punctuation component takes: an older Unicode's P, and ASCII symbols.", ranges(punctuation())),
         literal("marks", "What StripAccents removes: M of the normalization's Unicode version.", ranges(marks)),
+        literal("bertMarks", "What BertNormalizer removes as accents: an older Unicode's Mn.", ranges(bert_marks)),
+        literal("bertControl", "What BertNormalizer cleans away: an older Unicode's Cc, Cf and Co but for line breaks.", ranges(bert_control)),
     ]
     assert not kind("N") - numeric() and ascii_punctuation <= punctuation()
     for script in SCRIPTS:

@@ -23,7 +23,7 @@ struct SuffixDecoder: TokenDecoder {
 
 extension [UInt8] {
   /// Every occurrence replaced, from the left. An empty pattern occurs before each scalar and at the end.
-  fileprivate func replacing(_ pattern: [UInt8], with content: [UInt8]) -> [UInt8] {
+  func replacing(_ pattern: [UInt8], with content: [UInt8]) -> [UInt8] {
     var output: [UInt8] = []
     output.reserveCapacity(count)
     var position = 0

@@ -5,7 +5,7 @@ protocol TokenDecoder: Sendable {
 }
 
 extension TokenizerComponent {
-  static let supportedDecoders = "Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip and BPEDecoder decoders"
+  static let supportedDecoders = "Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip, BPEDecoder and WordPiece decoders"
 
   /// The decoders of a component in the order they run; a Sequence is taken apart.
   func decoders() throws(TokenizerError) -> [any TokenDecoder] {
@@ -24,6 +24,8 @@ extension TokenizerComponent {
     case "Strip":
       let content = Array(String(Character(try scalar("content"))).utf8)
       return [StripDecoder(content: content, start: try count("start"), stop: try count("stop"))]
+    case "WordPiece":
+      return [WordPieceDecoder(prefix: Array(try string("prefix").utf8), cleansUp: try bool("cleanup", default: true))]
     case "BPEDecoder": return [SuffixDecoder(suffix: Array(try string("suffix").utf8))]
     case let other: throw unsupported("the decoder \"\(other)\"", supported: Self.supportedDecoders)
     }

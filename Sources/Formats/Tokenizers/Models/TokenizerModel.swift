@@ -27,7 +27,8 @@ extension TokenizerComponent {
     let kind = try optionalString("type") ?? (value["merges"] == nil ? "without a type" : "BPE")
     switch kind {
     case "BPE": return try BytePairEncoding(self)
-    default: throw unsupported("the model \"\(kind)\"", supported: "a BPE model")
+    case "WordPiece": return try WordPiece(self)
+    default: throw unsupported("the model \"\(kind)\"", supported: "a BPE or WordPiece model")
     }
   }
 }

@@ -5,7 +5,7 @@ protocol Normalizer: Sendable {
 
 extension TokenizerComponent {
   static let supportedNormalizers =
-    "Sequence, NFC, NFD, NFKC, NFKD, Prepend, Replace, Lowercase, Strip and StripAccents normalizers"
+    "Sequence, NFC, NFD, NFKC, NFKD, Prepend, Replace, Lowercase, Strip, StripAccents and BertNormalizer normalizers"
 
   /// The normalizers of a component in the order they run; a Sequence is taken apart.
   func normalizers() throws(TokenizerError) -> [any Normalizer] {
@@ -23,6 +23,7 @@ extension TokenizerComponent {
     case "Lowercase": return [LowercaseNormalizer()]
     case "Strip": return [StripNormalizer(left: try bool("strip_left"), right: try bool("strip_right"))]
     case "StripAccents": return [StripAccentsNormalizer()]
+    case "BertNormalizer": return try BertNormalizer.normalizers(self)
     case let other: throw unsupported("the normalizer \"\(other)\"", supported: Self.supportedNormalizers)
     }
   }

@@ -6,7 +6,7 @@ protocol PreTokenizer: Sendable {
 
 extension TokenizerComponent {
   static let supportedPreTokenizers =
-    "Sequence, Split, ByteLevel, Metaspace, Digits, Whitespace, WhitespaceSplit and Punctuation pre-tokenizers"
+    "Sequence, Split, ByteLevel, Metaspace, Digits, Whitespace, WhitespaceSplit, Punctuation and BertPreTokenizer pre-tokenizers"
 
   /// The pre-tokenizers of a component in the order they run; a Sequence is taken apart.
   func preTokenizers() throws(TokenizerError) -> [any PreTokenizer] {
@@ -22,6 +22,7 @@ extension TokenizerComponent {
     case "Punctuation": return [try CharacterClassPreTokenizer(punctuation: self)]
     case "WhitespaceSplit": return [CharacterClassPreTokenizer.whitespace]
     case "Whitespace": return [WordPreTokenizer()]
+    case "BertPreTokenizer": return [BertPreTokenizer()]
     case let other: throw unsupported("the pre-tokenizer \"\(other)\"", supported: Self.supportedPreTokenizers)
     }
   }

@@ -30,6 +30,10 @@ enum CharacterProperties {
   /// What StripAccents removes.
   static let marks = ScalarSet(packed: UnicodeData.marks)
 
+  /// What BertNormalizer removes as accents, and what it cleans away: of another Unicode version than the above.
+  static let bertMarks = ScalarSet(packed: UnicodeData.bertMarks)
+  static let bertControl = ScalarSet(packed: UnicodeData.bertControl)
+
   private static let categories: [ScalarSet] = {
     var ranges = [[ClosedRange<UInt32>]](repeating: [], count: categoryNames.count)
     var numbers = PackedNumbers(UnicodeData.categories)
