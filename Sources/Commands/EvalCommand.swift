@@ -30,6 +30,10 @@ struct EvalCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Instead of measuring, write the logits of the text's first window: a .safetensors file.", valueName: "file"))
   var saveLogits: String?
 
+  @Option(
+    help: ArgumentHelp("Instead of measuring, write an encoder's embeddings of the text's lines: a .safetensors file.", valueName: "file"))
+  var saveEmbeddings: String?
+
   func validate() throws {
     if saveLogits != nil, reference != nil || reportFile != nil || resources.json || evaluation.tokens != nil {
       throw ValidationError("--save-logits measures nothing: leave out --reference, --report, --json and --eval-tokens")
@@ -38,6 +42,11 @@ struct EvalCommand: ParsableCommand {
 
   func run() throws {
     let bundle = try adapter.apply(to: ModelBundle(opening: model.model), threads: resources.threads)
+    if let saveEmbeddings {
+      try bundle.saveEmbeddings(
+        of: evaluation.settings, to: URL(fileURLWithPath: saveEmbeddings), pool: ThreadPool(threads: resources.threads))
+      return
+    }
     if let saveLogits {
       try bundle.saveLogits(
         of: evaluation.settings.text, tokens: evaluation.settings.context ?? 512, to: URL(fileURLWithPath: saveLogits),

@@ -51,12 +51,17 @@ public struct QuantCommand: ParsableCommand {
         "--print-recipe", "cannot say what --mixed-precision auto will choose", remedy: "the output's recipe.yaml does", kind: .usage)
     }
     var trials: [AlgorithmTrial.Outcome] = []
-    let isTried = self.recipe == nil && quantization.isTried(isCalibrated: recipe.calibration != nil)
+    var isTried = self.recipe == nil && quantization.isTried(isCalibrated: recipe.calibration != nil)
     if printRecipe, !isTried {
       Terminal.print(recipe.yaml().trimmingCharacters(in: .newlines))
       return
     }
     let bundle = try ModelBundle(opening: model.model)
+    if isTried, bundle.graph.purpose == .encoder {
+      // There are no predictions to try algorithms on.
+      recipe.passes = quantization.passes(.gptq, isCalibrated: true)
+      isTried = false
+    }
     if isTried, dryRun {
       let names = QuantizationAlgorithm.candidates.map(\.rawValue).joined(separator: ", ")
       Terminal.printError("an algorithm would be chosen first: \(names), measured on a part of the calibration text")

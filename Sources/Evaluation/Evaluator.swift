@@ -85,7 +85,11 @@ public struct Evaluator: Sendable {
   /// Tells the meter what quantization does to every layer's output on the first windows of the text.
   /// - Parameter prepared: the model that was quantized, where it is not the reference itself: one whose weights were rotated before.
   public func measureLayers(_ layerErrors: LayerErrorMeter, of prepared: ModelGraph, on text: EvaluationText) throws {
-    let windows = Array(text.windows.prefix(max(1, batchRows / max(1, text.context))))
+    try measureLayers(layerErrors, of: prepared, on: Array(text.windows.prefix(max(1, batchRows / max(1, text.context)))))
+  }
+
+  /// The same on these windows.
+  public func measureLayers(_ layerErrors: LayerErrorMeter, of prepared: ModelGraph, on windows: [[Int32]]) throws {
     _ = try stream.hidden(
       of: prepared, windows: windows,
       observer: { _, run in try layerErrors.observe(run, interpreter: stream.interpreter) })

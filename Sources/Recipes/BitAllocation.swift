@@ -99,7 +99,7 @@ public struct BitAllocation {
   /// - Throws: as `CompressionRun.execute` does.
   public func execute() throws -> CompressionReport {
     let start = ContinuousClock.now
-    let evaluation = try run.settings.evaluation.map { try MeasurementPlan($0, model: run.model) }
+    let evaluation = try run.settings.evaluation.map { try EvaluationPlan($0, model: run.model) }
     let subject = try subject()
     return try run.reserving { output in
       let material = CalibrationMaterial()

@@ -50,7 +50,7 @@ public struct CompressionRun {
   public func plan() throws -> Plan {
     let layout = try prepare().layout
     if let calibration = recipe.calibration { _ = try CalibrationText(contentsOf: calibration.file) }
-    _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
+    _ = try settings.evaluation.map { try EvaluationPlan($0, model: model) }
     try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
     let layers = layout.entries.map { entry in
       Plan.Layer(
@@ -105,7 +105,7 @@ public struct CompressionRun {
   ///   one with `resume` continues and any other clears away. A missed gate does not throw: the report says so.
   public func execute() throws -> CompressionReport {
     let start = ContinuousClock.now
-    let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
+    let evaluation = try settings.evaluation.map { try EvaluationPlan($0, model: model) }
     let prepared = try prepareWithinMemory()
     return try reserving { output in
       try finish(quantize(prepared, into: output), evaluation: evaluation, since: start)
@@ -178,7 +178,7 @@ public struct CompressionRun {
   /// Measures the checkpoint, writes the report, and gives the output its name.
   /// - Parameter allocation: how its bits were chosen, when they were.
   func finish(
-    _ quantized: Quantized, evaluation: MeasurementPlan?, allocation: BitAllocation.Outcome? = nil, since start: ContinuousClock.Instant
+    _ quantized: Quantized, evaluation: EvaluationPlan?, allocation: BitAllocation.Outcome? = nil, since start: ContinuousClock.Instant
   ) throws -> CompressionReport {
     let output = quantized.output
     var report = try ReportBuilder(

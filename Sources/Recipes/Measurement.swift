@@ -30,7 +30,11 @@ public struct Measurement {
   public func report() throws -> CompressionReport {
     let clock = ContinuousClock()
     let start = clock.now
-    let plan = try MeasurementPlan(settings, model: model)
+    let plan: MeasurementPlan
+    switch try EvaluationPlan(settings, model: model) {
+    case .predictions(let found): plan = found
+    case .embeddings(let found): return try report(found, since: start)
+    }
     let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(to: maximumMemory, batch: plan.batchRows)
     let accuracy = try evaluator.accuracy(of: model.graph, reference: reference?.graph, on: plan.text)
     var report = CompressionReport(
@@ -41,6 +45,23 @@ public struct Measurement {
     report.keyValueCache = try .init(of: model.graph, plan, evaluator: evaluator)
     report.resources = ResourceMeter.resources(
       since: start, clock: clock, bytesRead: model.sourceBytes + (reference?.sourceBytes ?? 0), bytesWritten: nil,
+      threads: interpreter.pool.threads)
+    return report
+  }
+
+  /// An encoder's embeddings against a reference's.
+  private func report(_ plan: EmbeddingPlan, since start: ContinuousClock.Instant) throws -> CompressionReport {
+    guard let reference else {
+      throw RecipeError(
+        model.name, "is an encoder: its embeddings say something beside another model's only", remedy: "give --reference", kind: .usage)
+    }
+    var report = CompressionReport(
+      tool: .init(name: Tool.name, version: Tool.version),
+      model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
+    report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: plan.digest)
+    report.embeddings = try plan.section(of: model.graph, reference: reference.graph, interpreter: interpreter, progress: progress)
+    report.resources = ResourceMeter.resources(
+      since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes + reference.sourceBytes, bytesWritten: nil,
       threads: interpreter.pool.threads)
     return report
   }

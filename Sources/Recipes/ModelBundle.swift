@@ -84,10 +84,11 @@ public struct ModelBundle: Sendable {
   func companions() throws -> [(name: String, content: Data)] {
     let known = [
       "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.json", "merges.txt",
-      "added_tokens.json", "generation_config.json", "chat_template.jinja", "chat_template.json",
+      "added_tokens.json", "vocab.txt", "generation_config.json", "chat_template.jinja", "chat_template.json",
     ]
     let files = try CheckpointDirectory(directory)
-    return try known.compactMap { name in
+    let encoder = graph.purpose == .encoder ? try SentenceEncoder(in: files).files : []
+    return try (known + encoder).compactMap { name in
       if files.contains(name) { return (name, try TextFile.data(files.file(name), limit: JSONFile.limit)) }
       return (checkpoint as? HDF5Checkpoint)?.attributeText(name).map { (name, Data($0.utf8)) }
     }

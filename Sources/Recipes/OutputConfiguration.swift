@@ -33,6 +33,10 @@ struct OutputConfiguration {
         dense.append(node.scope)
       }
     }
+    // Layers that the graph does not run are layers to loaders all the same.
+    for entry in layout.extras where entry.shape.rank == 2 && entry.name.hasSuffix(".weight") {
+      if case .dense = entry.storage { dense.append(CompressedTensorsEncoding.moduleName(ofParameter: entry.name)) }
+    }
     if modules.isEmpty {
       caveats = []
       if layout.format == .safetensors, layout.entries.contains(where: { $0.storage == .dense(.float32) }) {

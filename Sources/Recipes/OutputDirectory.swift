@@ -133,6 +133,9 @@ final class OutputDirectory {
 
   func write(_ data: Data, to name: String) throws {
     let url = file(name)
+    if name.contains("/") {
+      try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    }
     let handle = open(url.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666)
     guard handle >= 0 else { throw failure(url) }
     defer { close(handle) }

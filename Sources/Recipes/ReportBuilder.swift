@@ -20,7 +20,7 @@ struct ReportBuilder {
   let calibration: CalibrationSelection?
   let caveats: [String]
 
-  func report(evaluation: MeasurementPlan?) throws -> CompressionReport {
+  func report(evaluation: EvaluationPlan?) throws -> CompressionReport {
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: run.model.name, family: run.model.graph.family, parameters: run.model.graph.parameterCount))
@@ -36,34 +36,15 @@ struct ReportBuilder {
     report.warnings = (calibration?.warnings ?? []) + textWarnings(rescaled) + records.flatMap(\.warnings) + caveats
     let meter = LayerErrorMeter(model: written.graph, leavingOut: rescaled)
     if !records.isEmpty { try meter.measureWeights(against: prepared, pool: run.interpreter.pool) }
-    if let evaluation {
-      let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
-        .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
-      // Layers are compared with the model that was quantized, whatever the whole is held against.
-      let isOwnReference = !prepared.isRewritten && run.settings.reference == nil
-      let accuracy = try evaluator.accuracy(
-        of: written.graph, reference: run.reference(), on: evaluation.text,
-        layerErrors: isOwnReference ? meter : nil)
-      if !isOwnReference { try evaluator.measureLayers(meter, of: prepared, on: evaluation.text) }
-      report.accuracy = .init(accuracy)
-      report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
-      report.activations = try activations(accuracy, evaluation, evaluator)
-      if !accuracy.modelPerplexity.value.isFinite || accuracy.referencePerplexity?.value.isFinite == false {
-        report.warnings.append("a perplexity is too large for a number: that model does not predict this text at all")
-      }
-      if evaluation.measuresSpeed {
-        // Decoding keeps every block at hand, which a model beyond the limit must not.
-        let bytes = report.size.map { max($0.sourceBytes ?? 0, $0.outputBytes ?? 0) } ?? 0
-        let limit = min(run.settings.maximumMemory ?? Self.largestTimedModel, Self.largestTimedModel)
-        if bytes <= limit {
-          report.speed = try speed(evaluation)
-        } else {
-          report.warnings.append("speed was not measured: decoding would hold the whole model in memory")
-        }
-      }
-      if evaluation.text.name == DemoModel.evaluationText.lastPathComponent, run.source.name != DemoModel.name {
-        report.warnings.append("measured on the demo text; give --eval with text of the kind the model is for")
-      }
+    switch evaluation {
+    case .predictions(let plan): try measure(plan, meter, into: &report)
+    case .embeddings(let plan): try measure(plan, meter, into: &report)
+    case nil: break
+    }
+    if let text = run.settings.evaluation?.text, text.lastPathComponent == DemoModel.evaluationText.lastPathComponent,
+      run.source.name != DemoModel.name
+    {
+      report.warnings.append("measured on the demo text; give --eval with text of the kind the model is for")
     }
     report.experts = .init(of: written.graph, records)
     report.warnings += report.experts?.warnings ?? []
@@ -71,6 +52,45 @@ struct ReportBuilder {
     report.gates = run.settings.gates.results(report.accuracy)
     return report
   }
+
+  /// A language model's predictions.
+  private func measure(_ evaluation: MeasurementPlan, _ meter: LayerErrorMeter, into report: inout CompressionReport) throws {
+    let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
+      .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
+    // Layers are compared with the model that was quantized, whatever the whole is held against.
+    let isOwnReference = !prepared.isRewritten && run.settings.reference == nil
+    let accuracy = try evaluator.accuracy(
+      of: written.graph, reference: run.reference(), on: evaluation.text,
+      layerErrors: isOwnReference ? meter : nil)
+    if !isOwnReference { try evaluator.measureLayers(meter, of: prepared, on: evaluation.text) }
+    report.accuracy = .init(accuracy)
+    report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
+    report.activations = try activations(accuracy, evaluation, evaluator)
+    if !accuracy.modelPerplexity.value.isFinite || accuracy.referencePerplexity?.value.isFinite == false {
+      report.warnings.append("a perplexity is too large for a number: that model does not predict this text at all")
+    }
+    if evaluation.measuresSpeed {
+      // Decoding keeps every block at hand, which a model beyond the limit must not.
+      let bytes = report.size.map { max($0.sourceBytes ?? 0, $0.outputBytes ?? 0) } ?? 0
+      let limit = min(run.settings.maximumMemory ?? Self.largestTimedModel, Self.largestTimedModel)
+      if bytes <= limit {
+        report.speed = try speed(evaluation)
+      } else {
+        report.warnings.append("speed was not measured: decoding would hold the whole model in memory")
+      }
+    }
+  }
+
+  /// An encoder's embeddings.
+  private func measure(_ evaluation: EmbeddingPlan, _ meter: LayerErrorMeter, into report: inout CompressionReport) throws {
+    report.embeddings = try evaluation.section(
+      of: written.graph, reference: run.reference(), interpreter: run.interpreter, progress: run.progress)
+    let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
+    try evaluator.measureLayers(meter, of: prepared, on: Array(evaluation.text.sentences.prefix(Self.measuredSentences)))
+  }
+
+  /// Sentences that layers are compared on.
+  private static let measuredSentences = 64
 
   /// Bytes of the largest model that is timed without being asked about memory.
   private static let largestTimedModel = 2_000_000_000

@@ -29,7 +29,7 @@ struct ReportPage {
 
   var body: String {
     notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + passes + distillation + training + size + accuracy
-      + activations
+      + embeddings + activations
       + keyValueCache + calibration + experts + allocation + pruning + layers + speed + gates + identity
   }
 

@@ -21,6 +21,8 @@ public struct CompressionReport: Sendable, Equatable {
   public var training: Training?
   public var size: Size?
   public var accuracy: Accuracy?
+  /// How far an encoder's embeddings agree with its source's; nil for models that predict tokens. An extension of schema 1.
+  public var embeddings: Embeddings?
   /// What ways of bringing in activations cost, that of the checkpoint first; nil when it quantizes none. An extension of schema 1.
   public var activations: [ActivationForm]?
   /// What a quantized cache of keys and values costs; nil when none was measured. An extension of schema 1.
@@ -46,7 +48,7 @@ public struct CompressionReport: Sendable, Equatable {
   public init(
     tool: Tool, model: Model, recipe: [JSONValue] = [], inputs: Inputs? = nil, outputs: [OutputFile] = [],
     calibration: Calibration? = nil, training: Training? = nil, size: Size? = nil,
-    accuracy: Accuracy? = nil, activations: [ActivationForm]? = nil, keyValueCache: KeyValueCache? = nil,
+    accuracy: Accuracy? = nil, embeddings: Embeddings? = nil, activations: [ActivationForm]? = nil, keyValueCache: KeyValueCache? = nil,
     experts: Experts? = nil, allocation: Allocation? = nil, pruning: Pruning? = nil, distillation: Distillation? = nil,
     passes: [PassResult]? = nil,
     layers: [Layer]? = nil, speed: Speed? = nil, resources: Resources? = nil, gates: [Gate] = [], warnings: [String] = []
@@ -60,6 +62,7 @@ public struct CompressionReport: Sendable, Equatable {
     self.training = training
     self.size = size
     self.accuracy = accuracy
+    self.embeddings = embeddings
     self.activations = activations
     self.keyValueCache = keyValueCache
     self.experts = experts
@@ -97,7 +100,7 @@ public struct CompressionReport: Sendable, Equatable {
       inputs: try reader.section("inputs"),
       outputs: try reader.sections("outputs") ?? [],
       calibration: try reader.section("calibration"), training: try reader.section("training"), size: try reader.section("size"),
-      accuracy: try reader.section("accuracy"),
+      accuracy: try reader.section("accuracy"), embeddings: try reader.section("embeddings"),
       activations: try reader.sections("activations"),
       keyValueCache: try reader.section("keyValueCache"),
       experts: try reader.section("experts"), allocation: try reader.section("allocation"), pruning: try reader.section("pruning"),
@@ -122,6 +125,7 @@ public struct CompressionReport: Sendable, Equatable {
     writer.set("training", training)
     writer.set("size", size)
     writer.set("accuracy", accuracy)
+    writer.set("embeddings", embeddings)
     writer.set("activations", activations)
     writer.set("keyValueCache", keyValueCache)
     writer.set("experts", experts)

@@ -1,0 +1,62 @@
+import Diagnostics
+import Evaluation
+import Formats
+import Foundation
+import StructuredData
+
+/// How a directory's encoder makes embeddings of sentences: as sentence-transformers wrote it down, or the plain mean of all states.
+struct SentenceEncoder {
+  let pooling: Pooling
+  /// The most tokens of a sentence; nil for as many as the model has positions.
+  let maximumTokens: Int?
+  /// Files that belong to it, by their paths in the directory.
+  let files: [String]
+
+  private static let modules = "modules.json"
+  private static let settings = ["sentence_bert_config.json", "config_sentence_transformers.json", "README.md"]
+
+  /// - Throws: modules that are not known, or lie outside the directory.
+  init(in directory: CheckpointDirectory) throws {
+    guard directory.contains(Self.modules) else {
+      (pooling, maximumTokens, files) = (Pooling(), nil, [])
+      return
+    }
+    var pooling = Pooling(mode: .first)
+    var files = [Self.modules] + Self.settings.filter { directory.contains($0) }
+    let list = try JSONFile.read(directory.file(Self.modules)).array ?? []
+    for module in list {
+      let kind = module["type"]?.string?.split(separator: ".").last.map(String.init) ?? ""
+      let path = module["path"]?.string ?? ""
+      guard !path.contains("/"), !path.contains("..") else {
+        throw RecipeError(Self.modules, "names the path \"\(path.prefix(60))\", which leads elsewhere", remedy: "mend it", kind: .badData)
+      }
+      let configuration = path.isEmpty ? "" : "\(path)/config.json"
+      if !configuration.isEmpty, directory.contains(configuration) { files.append(configuration) }
+      switch kind {
+      case "Transformer": break
+      case "Pooling": pooling.mode = try Self.mode(JSONFile.read(directory.file(configuration)), configuration)
+      case "Normalize": pooling.normalizes = true
+      default:
+        throw RecipeError(
+          "\(Self.modules): \(kind)", "is a module that is not supported", remedy: "supported are Transformer, Pooling and Normalize",
+          kind: .badData)
+      }
+    }
+    self.pooling = pooling
+    self.files = files
+    maximumTokens =
+      files.contains("sentence_bert_config.json")
+      ? try JSONFile.read(directory.file("sentence_bert_config.json"))["max_seq_length"]?.integer : nil
+  }
+
+  private static func mode(_ json: JSONValue, _ file: String) throws -> Pooling.Mode {
+    let modes: [(String, String, Pooling.Mode)] = [
+      ("pooling_mode_cls_token", "cls", .first), ("pooling_mode_mean_tokens", "mean", .mean), ("pooling_mode_max_tokens", "max", .largest),
+    ]
+    let flags = json.object?.members.filter { $0.key.hasPrefix("pooling_mode_") && $0.value.bool == true }.map(\.key) ?? []
+    if let mode = modes.first(where: { flags == [$0.0] || flags.isEmpty && json["pooling_mode"]?.string == $0.1 }) { return mode.2 }
+    throw RecipeError(
+      file, "pools in a way that is not supported: \((flags + [json["pooling_mode"]?.string].compactMap { $0 }).joined(separator: ", "))",
+      remedy: "supported are the first token, the mean and the largest", kind: .badData)
+  }
+}
