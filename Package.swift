@@ -78,7 +78,8 @@ let tests: [Tests] = [
   Tests(
     module: "Execution",
     imports: ["Recipes", "Formats", "Architectures", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
-    fixtures: ["Fixtures"], scripts: ["make-goldens.py", "golden_models.py", "make-gradient-goldens.py"]),
+    fixtures: ["Fixtures", "EncoderFixtures"],
+    scripts: ["make-goldens.py", "golden_models.py", "make-gradient-goldens.py", "make-encoder-goldens.py"]),
   Tests(
     module: "Compression", imports: ["CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
     fixtures: ["ErrorFeedbackFixtures", "LowRankFixtures", "NormalFloatFixtures"],

@@ -44,9 +44,16 @@ struct SentenceEncoder {
     }
     self.pooling = pooling
     self.files = files
-    maximumTokens =
-      files.contains("sentence_bert_config.json")
-      ? try JSONFile.read(directory.file("sentence_bert_config.json"))["max_seq_length"]?.integer : nil
+    maximumTokens = try Self.maximumTokens(in: directory)
+  }
+
+  /// Older directories say it beside the modules, newer ones in the tokenizer's settings, where a huge number stands for none.
+  private static func maximumTokens(in directory: CheckpointDirectory) throws -> Int? {
+    for (file, key) in [("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")] {
+      guard directory.contains(file), let count = try JSONFile.read(directory.file(file))[key]?.integer, count > 1 else { continue }
+      return count
+    }
+    return nil
   }
 
   private static func mode(_ json: JSONValue, _ file: String) throws -> Pooling.Mode {
