@@ -18,11 +18,7 @@ public struct MeasurementPlan: Sendable {
 
   /// Reads and tokenizes the text with the model's own tokenizer. Throws when it is shorter than one window.
   public init(_ settings: EvaluationSettings, model: ModelBundle) throws {
-    guard model.graph.purpose == .languageModel else {
-      throw RecipeError(
-        model.name, "is an encoder, which predicts no next token", remedy: "quantize or convert it; --no-eval measures nothing",
-        kind: .usage)
-    }
+    try model.requirePredictions(for: "measuring them (leave that out with --no-eval)")
     let tokenizer = try model.tokenizer()
     let maximum = model.graph.maximumPositions
     let context = settings.context ?? min(512, maximum)

@@ -40,6 +40,7 @@ extension ModelBundle {
   /// - Parameter tokens: at most this many, and no more than the model's context.
   /// - Returns: the tokens, and a row of logits for each.
   public func logits(of text: String, tokens count: Int, pool: ThreadPool) throws -> (tokens: [Int32], logits: Matrix) {
+    try requirePredictions(for: "logits")
     let tokens = Array(try tokenizer().encode(text).prefix(min(count, graph.maximumPositions)))
     guard let head = graph.blocks.last, !tokens.isEmpty else { throw RecipeError("text", "has no tokens", kind: .badData) }
     let interpreter = Interpreter(pool: pool), layout = SequenceLayout(lengths: [tokens.count])

@@ -29,6 +29,7 @@ public struct TextGenerator {
   public init(
     model: ModelBundle, threads: Int? = nil, sampling: Sampling = Sampling(), keyValues: KeyValueQuantization = .none
   ) throws {
+    try model.requirePredictions(for: "generate")
     self.model = model
     self.keyValues = keyValues
     tokenizer = try model.tokenizer()

@@ -107,6 +107,8 @@ public struct DistillationRun {
   }
 
   private func check(on graph: ModelGraph, teacher: ModelBundle) throws -> ModelGraph {
+    try model.requirePredictions(for: "distill")
+    try teacher.requirePredictions(for: "distill")
     try distillation.validate(for: graph)
     guard graph.vocabularySize == teacher.graph.vocabularySize else {
       throw RecipeError(

@@ -84,6 +84,15 @@ enum EvaluationPlan {
 }
 
 extension ModelBundle {
+  /// Refuses an encoder where next tokens are predicted.
+  /// - Parameter what: that takes predictions, as the user knows it: `generate`.
+  func requirePredictions(for what: String) throws(RecipeError) {
+    guard graph.purpose != .languageModel else { return }
+    throw RecipeError(
+      name, "is an encoder, which predicts no next token: \(what) is not for it", remedy: "quantize, convert or compare its embeddings",
+      kind: .usage)
+  }
+
   /// Writes an encoder's embeddings of a text's lines, `embeddings` `[lines, width]`, as a `.safetensors` file.
   public func saveEmbeddings(of settings: EvaluationSettings, to file: URL, pool: ThreadPool) throws {
     guard graph.purpose == .encoder else {

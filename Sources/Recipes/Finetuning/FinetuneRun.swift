@@ -73,6 +73,7 @@ public struct FinetuneRun {
   private var inputs: [URL] { [model.directory, data] + model.checkpoint.files + (evaluation.map { [$0] } ?? []) }
 
   private func check() throws {
+    try model.requirePredictions(for: "finetune")
     guard settings.sequenceLength <= model.graph.maximumPositions else {
       throw RecipeError(
         "--sequence-length \(settings.sequenceLength)", "is more than the model's \(model.graph.maximumPositions)", kind: .usage)
