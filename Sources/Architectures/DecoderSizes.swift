@@ -12,7 +12,10 @@ struct DecoderSizes {
   /// - Throws: for sizes that differ between layers, which no config.json can tell.
   init(of graph: ModelGraph, _ configuration: JSONObject) throws(GraphError) {
     let isLatent = graph.parameters.contains { $0.role == .attentionKeyValueUp }
-    let expertWidth = configuration["moe_intermediate_size"] == nil ? "intermediate_size" : "moe_intermediate_size"
+    // Mixtral has one name for the width of all; others may leave their experts' own to a default.
+    let isShared =
+      configuration["moe_intermediate_size"] == nil && configuration["num_local_experts"] != nil && configuration["num_experts"] == nil
+    let expertWidth = isShared ? "intermediate_size" : "moe_intermediate_size"
     let expertCounts = ["n_routed_experts", "num_experts", "num_local_experts"].filter { configuration[$0] != nil }
     for node in graph.nodes {
       let width = graph[node.output].width ?? 0

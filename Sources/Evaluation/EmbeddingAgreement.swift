@@ -25,7 +25,7 @@ public struct EmbeddingAgreement: Sendable, Hashable {
     let lengths = [reference, embeddings].map { matrix in
       (0..<count).map { max(dso_sum_squares(matrix.row($0), width).squareRoot(), .leastNormalMagnitude) }
     }
-    cosines = (0..<count).map { dso_inner_product(reference.row($0), embeddings.row($0), width) / (lengths[0][$0] * lengths[1][$0]) }
+    cosines = (0..<count).map { dso_inner_product(reference.row($0), embeddings.row($0), width) / lengths[0][$0] / lengths[1][$0] }
     guard count > 2 else {
       (nearestAgreement, rankCorrelation) = (nil, nil)
       return

@@ -98,6 +98,7 @@ public struct BitAllocation {
   /// A choice that is kept although others were quantized after it is quantized once more: an output holds one choice at a time.
   /// - Throws: as `CompressionRun.execute` does.
   public func execute() throws -> CompressionReport {
+    try run.model.requirePredictions(for: "--mixed-precision auto")
     let start = ContinuousClock.now
     let evaluation = try run.settings.evaluation.map { try EvaluationPlan($0, model: run.model) }
     let subject = try subject()

@@ -71,10 +71,10 @@ void dso_route(const float *scores, int64_t ld, int64_t rows, const float *corre
   for (int64_t r = 0; r < rows; r++) {
     int32_t *row = chosen + r * k;
     probabilities(scores + r * ld, routing, p);
-    // A NaN is never the largest: as the least it leaves a choice to be made, and the weights tell.
+    // Neither NaN nor minus infinity, which marks what is taken: as the least they leave a choice to be made, and the weights tell.
     for (int64_t i = 0; i < n; i++) {
       float value = correction ? p[i] + correction[i] : p[i];
-      choice[i] = value == value ? value : -3.0e38f;
+      choice[i] = value > -3.0e38f ? value : -3.0e38f;
     }
     if (routing->groups > 0) limit_groups(choice, routing);
     for (int64_t s = 0; s < k; s++) {
