@@ -38,6 +38,9 @@ struct EvalCommand: ParsableCommand {
     if saveLogits != nil, reference != nil || reportFile != nil || resources.json || evaluation.tokens != nil {
       throw ValidationError("--save-logits measures nothing: leave out --reference, --report, --json and --eval-tokens")
     }
+    if saveEmbeddings != nil, reference != nil || reportFile != nil || resources.json || saveLogits != nil {
+      throw ValidationError("--save-embeddings measures nothing: leave out --reference, --report, --json and --save-logits")
+    }
   }
 
   func run() throws {

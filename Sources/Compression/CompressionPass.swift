@@ -131,6 +131,8 @@ public struct PassRecord: Sendable, Equatable {
     public let retargetedShare: Double?
     /// Tokens of calibration text that came to it, for a layer of an expert that tokens are sent to; nil for others, and without calibration.
     public var calibrationTokens: Int?
+    /// Whether those were too few, so that the layer's other tokens helped or what they have in common counted less.
+    public var isScarce: Bool
 
     /// - Parameters:
     ///   - module: the layer's scope, `model.layers.3.mlp.up_proj`.
@@ -138,7 +140,7 @@ public struct PassRecord: Sendable, Equatable {
     ///   - weights: how many weights it has.
     public init(
       module: String, scheme: QuantizationScheme, weights: Int, clipped: Int = 0, fallback: String? = nil, retargetedShare: Double? = nil,
-      calibrationTokens: Int? = nil
+      calibrationTokens: Int? = nil, isScarce: Bool = false
     ) {
       self.module = module
       self.scheme = scheme
@@ -147,6 +149,7 @@ public struct PassRecord: Sendable, Equatable {
       self.fallback = fallback
       self.retargetedShare = retargetedShare
       self.calibrationTokens = calibrationTokens
+      self.isScarce = isScarce
     }
   }
 

@@ -94,6 +94,10 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
       throw CompressionError(
         "--mixed-precision roles", "is for mixtures of experts, and the model has none", remedy: "use auto with --target-bpw", kind: .usage)
     }
+    if mixedPrecision == .roles, MixedPrecision.widened(bits) == bits {
+      throw CompressionError(
+        "--mixed-precision roles", "gives nothing more than \(bits) bits", remedy: "use it with --bits 6 or fewer", kind: .usage)
+    }
     for block in graph.blocks {
       for (node, weight) in graph.linears(of: block) {
         let ignoring = ignored.filter { $0.matches(node.scope) }.map(\.pattern)

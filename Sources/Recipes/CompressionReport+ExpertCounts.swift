@@ -20,7 +20,7 @@ extension CompressionReport.Experts {
       if !graph[weight].isQuantized { expert.isQuantized = false }
       if let tokens = layers[node.scope]?.calibrationTokens {
         expert.tokens = min(expert.tokens ?? tokens, tokens)
-        if layers[node.scope]?.fallback != nil { expert.isScarce = true }
+        if layers[node.scope]?.isScarce == true { expert.isScarce = true }
       }
       experts[place] = expert
     }

@@ -85,7 +85,12 @@ public struct CompressionRun {
     return try model.adapted(by: URL(fileURLWithPath: merging.adapter), pool: interpreter.pool).graph
   }
 
-  private func prepare() throws -> Preparation { try prepare(try recipe.prepare(model.graph, using: resources)) }
+  private func prepare() throws -> Preparation {
+    if settings.gates.maximumPerplexityIncrease != nil || settings.gates.maximumKLDivergence != nil {
+      try model.requirePredictions(for: "a gate on them")
+    }
+    return try prepare(try recipe.prepare(model.graph, using: resources))
+  }
 
   /// - Parameters:
   ///   - graph: the model that passes begin on.

@@ -27,7 +27,11 @@ struct OutputLayout {
   /// - Parameter plan: what passes will store parameters as; the others stay as they are.
   /// - Throws: `CheckpointError` when the format cannot hold a scheme.
   /// - Parameter graph: the model that passes begin on.
-  init(model: ModelBundle, graph: ModelGraph, plan: [ParameterID: WeightStorage], format: OutputFormat) throws {
+  /// - Parameter leavingOut: which of what the graph does not run is not passed on.
+  init(
+    model: ModelBundle, graph: ModelGraph, plan: [ParameterID: WeightStorage], format: OutputFormat,
+    leavingOut: (String) -> Bool = { _ in false }
+  ) throws {
     self.format = format
     var parameters: [ParameterID: Entry] = [:]
     var known = Set<TensorName>()
@@ -43,7 +47,7 @@ struct OutputLayout {
     var extras: [Entry] = []
     // A parameter that the graph no longer has is none that is passed on.
     known.formUnion(model.graph.parameters.map { TensorName($0.name) })
-    for name in model.weights.names where !known.contains(TensorName(name)) {
+    for name in model.weights.names where !known.contains(TensorName(name)) && !leavingOut(name) {
       guard let found = model.weights.describe(name) else { continue }
       extras.append(
         try Self.entry(name, found.shape, found.storage, scaleType: Self.scaleType(of: name, model), format))

@@ -221,6 +221,7 @@ extension PassRecord {
           if layer.scheme.levels != .even { object["levels"] = .string(layer.scheme.levels.rawValue) }
           if let fallback = layer.fallback { object["fallback"] = .string(fallback) }
           if let tokens = layer.calibrationTokens { object["calibrationTokens"] = .integer(Int64(tokens)) }
+          if layer.isScarce { object["isScarce"] = true }
           return .object(object)
         }),
     ]
@@ -243,7 +244,7 @@ extension PassRecord {
       self.layers.append(
         Layer(
           module: module, scheme: scheme, weights: weights, clipped: clipped, fallback: layer["fallback"]?.string,
-          calibrationTokens: layer["calibrationTokens"]?.integer))
+          calibrationTokens: layer["calibrationTokens"]?.integer, isScarce: layer["isScarce"]?.bool ?? false))
     }
   }
 }

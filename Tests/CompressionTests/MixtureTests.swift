@@ -183,5 +183,7 @@ import Testing
     for (id, scheme) in schemes { #expect(scheme.bits == (graph[id].role.isRoutedExpert ? 4 : 6), "\(graph[id].name)") }
     #expect(!schemes.keys.contains { graph[$0].role == .router })
     #expect(throws: CompressionError.self) { try targets.schemes(for: DecoderFixture().graph()) }
+    targets.bits = 8
+    #expect(throws: CompressionError.self) { try targets.schemes(for: graph) }
   }
 }

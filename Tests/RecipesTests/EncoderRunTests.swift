@@ -130,6 +130,11 @@ import Testing
     #expect(throws: RecipeError.self) {
       try ModelBundle(opening: "demo").saveEmbeddings(of: EvaluationSettings(), to: directory.url, pool: ThreadPool())
     }
+    var gated = settings("gated")
+    gated.gates.maximumKLDivergence = 0.1
+    #expect(throws: RecipeError.self) {
+      try CompressionRun(model: model, recipe: Recipe(passes: [RoundToNearest(bits: 8)]), settings: gated).plan()
+    }
     let pooling = directory.url.appendingPathComponent("model/1_Pooling/config.json")
     try Data("{\"pooling_mode_lasttoken\": true}".utf8).write(to: pooling)
     let error = #expect(throws: RecipeError.self) {

@@ -80,6 +80,10 @@ import Testing
     let pruned = try ModelBundle(opening: directory.path("out"))
     #expect(pruned.graph.parameterCount < model.graph.parameterCount)
     #expect(report.pruning?.keptParameters == pruned.graph.parameterCount)
+    // Layers for predicting several tokens do not fit any more.
+    #expect(!pruned.checkpoint.descriptors.contains { $0.name.hasPrefix("model.layers.3.") })
+    #expect(pruned.configuration["num_nextn_predict_layers"]?.integer == 0)
+    #expect(report.warnings.contains { $0.contains("model.layers.3.") })
     func size(_ key: String) -> Int? { pruned.configuration[key]?.integer }
     switch kind {
     case "mlp": #expect(size("intermediate_size") == 72 && size("moe_intermediate_size") == 24)

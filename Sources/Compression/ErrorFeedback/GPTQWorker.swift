@@ -65,7 +65,7 @@ struct GPTQWorker: BlockPass {
       PassRecord.Layer(
         module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: best.clipped,
         fallback: notes.isEmpty ? nil : notes.joined(separator: "; "), retargetedShare: moved?.share,
-        calibrationTokens: graph.expert(of: node) == nil ? nil : statistics.tokens))
+        calibrationTokens: graph.expert(of: node) == nil ? nil : statistics.tokens, isScarce: statistics.shortage != nil))
     try graph.replace(id, with: .quantized(result))
   }
 

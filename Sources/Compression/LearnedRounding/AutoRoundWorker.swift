@@ -33,7 +33,7 @@ struct AutoRoundWorker: BlockPass {
         let fallback = [notes[node.scope]?.fallback, untrained].compactMap { $0 }
         try finish(
           node, id, try quantized.quantizedWeight(id, of: node.scope), clipped: notes[node.scope]?.clipped ?? 0,
-          fallback: fallback.isEmpty ? nil : fallback.joined(separator: "; "), tokens: notes[node.scope]?.calibrationTokens, of: &graph)
+          fallback: fallback.isEmpty ? nil : fallback.joined(separator: "; "), start: notes[node.scope], of: &graph)
       }
       return
     }
@@ -60,7 +60,7 @@ struct AutoRoundWorker: BlockPass {
       if !(outcome.best < outcome.start) { fallback.append("training did not lower the block's error: kept as it started") }
       try finish(
         node, id, try weight.tensor(pool: context.pool), clipped: weight.clipped,
-        fallback: fallback.isEmpty ? nil : fallback.joined(separator: "; "), tokens: notes[node.scope]?.calibrationTokens, of: &graph)
+        fallback: fallback.isEmpty ? nil : fallback.joined(separator: "; "), start: notes[node.scope], of: &graph)
     }
   }
 
@@ -93,14 +93,14 @@ struct AutoRoundWorker: BlockPass {
   }
 
   private mutating func finish(
-    _ node: Node, _ id: ParameterID, _ tensor: QuantizedTensor, clipped: Int, fallback: String?, tokens: Int?,
+    _ node: Node, _ id: ParameterID, _ tensor: QuantizedTensor, clipped: Int, fallback: String?, start: PassRecord.Layer?,
     of graph: inout ModelGraph
   ) throws {
     guard let scheme = schemes[id] else { return }
     record.layers.append(
       PassRecord.Layer(
         module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: clipped, fallback: fallback,
-        calibrationTokens: tokens))
+        calibrationTokens: start?.calibrationTokens, isScarce: start?.isScarce ?? false))
     try graph.replace(id, with: .quantized(tensor))
   }
 }

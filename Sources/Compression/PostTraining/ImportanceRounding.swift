@@ -27,6 +27,6 @@ enum ImportanceRounding {
     return PassRecord.Layer(
       module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: result.clipped,
       fallback: importance == nil ? "no activation reached it: every weight counts alike" : statistics?.shortage,
-      calibrationTokens: graph.expert(of: node) == nil ? nil : statistics?.tokens ?? 0)
+      calibrationTokens: graph.expert(of: node) == nil ? nil : statistics?.tokens ?? 0, isScarce: statistics?.shortage != nil)
   }
 }

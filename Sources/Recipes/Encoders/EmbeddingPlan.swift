@@ -58,7 +58,8 @@ struct EmbeddingPlan: Sendable {
     let cosines = agreement.cosines.sorted()
     return .init(
       text: text.name, sentences: cosines.count, pooling: text.pooling.mode.rawValue,
-      meanCosine: cosines.reduce(0, +) / Double(cosines.count), p1Cosine: cosines[cosines.count / 100], leastCosine: cosines[0],
+      meanCosine: cosines.reduce(0, +) / Double(cosines.count), p1Cosine: cosines.count < 100 ? nil : cosines[cosines.count / 100],
+      leastCosine: cosines[0],
       nearestAgreement: agreement.nearestAgreement, rankCorrelation: agreement.rankCorrelation)
   }
 }

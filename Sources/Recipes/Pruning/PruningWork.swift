@@ -81,8 +81,26 @@ struct PruningWork {
     }
   }
 
-  /// What was not repaired though there was text for it.
+  /// What the checkpoint holds beside the model's layers under names like theirs, as layers for predicting several tokens are: it would not fit
+  /// the smaller model.
+  private var strayLayers: [String] {
+    let source = run.model.graph
+    let known = Set(source.parameters.map(\.name))
+    let prefixes = Set(
+      source.layerBlocks.compactMap { index in source.blocks[index].name.lastIndex(of: ".").map { source.blocks[index].name[...$0] } })
+    return run.model.weights.names.filter { name in !known.contains(name) && prefixes.contains { name.hasPrefix($0) } }
+  }
+
+  /// What was left out unasked, and what was not repaired though there was text for it.
   var warnings: [String] {
+    let stray = strayLayers
+    let leftOut =
+      stray.isEmpty
+      ? [] : ["\(stray.count) tensors of layers that the model does not run are left out: they would not fit it; the first is \(stray[0])"]
+    return leftOut + repairWarnings
+  }
+
+  private var repairWarnings: [String] {
     guard selection != nil else { return [] }
     let left = outcomes.filter { $0.errors == nil }.map { graph.blocks[$0.dimension.block ?? 0].name + " (\($0.dimension.kind.rawValue))" }
     return (left.isEmpty ? [] : ["not repaired, its inputs on the calibration text leave no solution: \(left.joined(separator: ", "))"])
@@ -109,7 +127,9 @@ struct PruningWork {
   /// Writes the checkpoint, and compares what is read again with what it was written from.
   mutating func write(to output: OutputDirectory) throws -> ModelBundle {
     let model = run.model
-    let layout = try OutputLayout(model: model, graph: sizes, plan: [:], format: .compressedTensors)
+    let dropped = Set(strayLayers)
+    let layout = try OutputLayout(
+      model: model, graph: sizes, plan: [:], format: .compressedTensors, leavingOut: { dropped.contains($0) })
     let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
     var weights = WeightOutput(layout, to: writer)
     for (index, block) in graph.blocks.enumerated() {
@@ -133,9 +153,12 @@ struct PruningWork {
     run.progress?(StageProgress(stage: "Pruning", completed: graph.blocks.count, total: graph.blocks.count))
     try weights.finish(passingOn: model.weights)
     let kept = model.graph.layerBlocks.enumerated().filter { !removed.contains($0.element) }.map(\.offset)
-    try output.write(
-      try ArchitectureCatalog.configuration(model.configuration, resizedTo: sizes, keeping: removed.isEmpty ? nil : kept).text(),
-      to: "config.json")
+    var configuration =
+      try ArchitectureCatalog.configuration(
+        model.configuration, resizedTo: sizes, keeping: removed.isEmpty ? nil : kept
+      ).object ?? [:]
+    for key in ["num_nextn_predict_layers", "num_mtp_layers"] where !dropped.isEmpty && configuration[key] != nil { configuration[key] = 0 }
+    try output.write(JSONValue.object(configuration).text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     let written = try ModelBundle(opening: output.partial.path)
     try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
