@@ -44,7 +44,10 @@ public struct QuantCommand: ParsableCommand {
   }
 
   public func run() throws {
-    var recipe = try makeRecipe()
+    // HDF5 is Keras's layout for a model that came in it.
+    let format =
+      quantization.format == .hdf5 ? quantization.format.resolved(for: try ModelBundle(opening: model.model)) : quantization.format
+    var recipe = try makeRecipe(format: format)
     let budget = try quantization.mixedPrecision.budget(divergence: runOptions.gates.maxKl)
     if budget != nil, printRecipe {
       throw CompressionError(
@@ -99,13 +102,13 @@ public struct QuantCommand: ParsableCommand {
     return (candidates[best].1, outcomes)
   }
 
-  private func makeRecipe() throws -> Recipe {
+  private func makeRecipe(format: OutputFormat) throws -> Recipe {
     guard let recipe else {
       let plan = calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength)
       return Recipe(
         passes: quantization.passes(
-          quantization.algorithm ?? (quantization.mixedPrecision.isAutomatic ? .yaqa : .rtn), isCalibrated: plan != nil),
-        format: quantization.format, seed: seed ?? 0, calibration: plan)
+          quantization.algorithm ?? (quantization.mixedPrecision.isAutomatic ? .yaqa : .rtn), isCalibrated: plan != nil, format: format),
+        format: format, seed: seed ?? 0, calibration: plan)
     }
     guard !quantization.isSet, seed == nil else {
       throw CompressionError(

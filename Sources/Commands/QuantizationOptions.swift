@@ -67,7 +67,9 @@ struct QuantizationOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Leave these layers as they are: 're:PATTERN' or a name. Repeatable.", valueName: "pattern"))
   var ignore: [String] = []
 
-  @Option(name: .customLong("format"), help: "compressed-tensors, hdf5, or safetensors (dequantized). Default: compressed-tensors.")
+  @Option(
+    name: .customLong("format"),
+    help: "compressed-tensors, hdf5, keras (a KerasHub preset), or safetensors (dequantized). Default: compressed-tensors.")
   var chosenFormat: OutputFormat?
 
   var format: OutputFormat { chosenFormat ?? .compressedTensors }
@@ -95,13 +97,16 @@ struct QuantizationOptions: ParsableArguments {
   }
 
   /// What is quantized, and to what.
-  var targets: QuantizationTargets {
+  var targets: QuantizationTargets { targets(for: format) }
+
+  /// - Parameter format: the container that is written: Keras's int8 layers quantize their inputs, whoever made them.
+  private func targets(for format: OutputFormat) -> QuantizationTargets {
     var targets = QuantizationTargets()
     // Bits that are chosen need a width to start from, and groups.
     targets.bits = bits ?? (mixedPrecision.isAutomatic ? 4 : 8)
     targets.method = method ?? .symmetric
     targets.groupSize = groupSize ?? (targets.bits == 8 ? 0 : 128)
-    targets.activations = activations ?? .none
+    targets.activations = activations ?? (format == .keras ? .int8 : .none)
     targets.mixedPrecision = mixedPrecision.targets
     targets.overrides = overrides.map(\.override)
     targets.ignore = ignore.map { ModulePattern($0) }
@@ -109,7 +114,8 @@ struct QuantizationOptions: ParsableArguments {
   }
 
   /// The passes with this algorithm, behind the transforms that are folded into the weights, before those that see to activations.
-  func passes(_ algorithm: QuantizationAlgorithm, isCalibrated: Bool) -> [any CompressionPass] {
+  func passes(_ algorithm: QuantizationAlgorithm, isCalibrated: Bool, format: OutputFormat? = nil) -> [any CompressionPass] {
+    let targets = targets(for: format ?? self.format)
     var passes: [any CompressionPass] = []
     if let rotate {
       var pass = HadamardRotation()

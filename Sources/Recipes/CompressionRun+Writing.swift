@@ -12,7 +12,7 @@ extension CompressionRun {
   /// - Returns: a digest of every weight as it must be read again, by name.
   func writeWeights(
     _ layout: OutputLayout, _ source: ModelGraph, _ workers: inout [any BlockPass], _ calibration: CalibrationWork?,
-    _ trained: TrainedWeights?, to output: OutputDirectory, _ journal: RunJournal, configuration: JSONValue, recipe yaml: String
+    _ trained: TrainedWeights?, to output: OutputDirectory, _ journal: RunJournal, configuration: OutputConfiguration, recipe yaml: String
   ) throws -> [TensorName: String] {
     if journal.isResuming {
       for index in workers.indices { workers[index].record = journal.records[index] }
@@ -59,7 +59,7 @@ extension CompressionRun {
   }
 
   private func makeWriter(
-    _ layout: OutputLayout, _ output: OutputDirectory, _ journal: RunJournal, configuration: JSONValue, recipe yaml: String
+    _ layout: OutputLayout, _ output: OutputDirectory, _ journal: RunJournal, configuration: OutputConfiguration, recipe yaml: String
   ) throws -> any CheckpointWriter {
     switch recipe.format {
     case .compressedTensors, .safetensors:
@@ -73,7 +73,10 @@ extension CompressionRun {
     case .hdf5:
       return try HDF5Writer(
         creating: output.file("model.h5"), tensors: layout.tensors,
-        attributes: ["config.json": configuration.text(pretty: false), "recipe.yaml": yaml])
+        attributes: ["config.json": configuration.json.text(pretty: false), "recipe.yaml": yaml])
+    case .keras:
+      guard let preset = configuration.keras else { throw RecipeError("--format keras", "has no preset to write", kind: .usage) }
+      return try KerasWriter(creating: output.file("model.weights.h5"), preset: preset, tensors: layout.tensors)
     }
   }
 }

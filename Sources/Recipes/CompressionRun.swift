@@ -23,6 +23,7 @@ public struct CompressionRun {
     self.model = model
     var resolved = recipe
     // What the model cannot do is refused when the run is prepared.
+    resolved.format = recipe.format.resolved(for: model)
     if let plan = try? recipe.calibration?.resolved(for: model.graph) { resolved.calibration = plan }
     self.recipe = resolved
     self.settings = settings
@@ -158,9 +159,10 @@ public struct CompressionRun {
     let configuration = try OutputConfiguration(model: model, graph: graph, layout: layout)
     let yaml = recipe.yaml()
     let digests = try writeWeights(
-      layout, graph, &workers, calibration, training?.trained, to: output, journal, configuration: configuration.json, recipe: yaml)
+      layout, graph, &workers, calibration, training?.trained, to: output, journal, configuration: configuration, recipe: yaml)
     try output.write(configuration.json.text(), to: "config.json")
-    for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
+    for file in configuration.files { try output.write(file.content.text(), to: file.name) }
+    for companion in try model.companions(for: recipe.format) { try output.write(companion.content, to: companion.name) }
     try output.write(recipeHeader + yaml, to: "recipe.yaml")
 
     let written = try ModelBundle(opening: output.partial.path)

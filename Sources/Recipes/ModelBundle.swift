@@ -22,7 +22,8 @@ public struct ModelBundle: Sendable {
   /// Keys of config.json that nothing read.
   public let unreadKeys: [String]
 
-  /// Opens a MODEL: `demo`, a Hugging Face directory, one `.safetensors` file beside its config.json, or an HDF5 file.
+  /// Opens a MODEL: `demo`, a Hugging Face directory, one `.safetensors` file beside its config.json, an HDF5 file, or a model of
+  /// Keras: a KerasHub preset, a `.weights.h5` file beside its config.json, a `.keras` archive, or a legacy `.h5` file.
   public init(opening path: String) throws {
     let location = path == DemoModel.name ? DemoModel.directory : URL(fileURLWithPath: path)
     var isDirectory: ObjCBool = false
@@ -58,6 +59,7 @@ public struct ModelBundle: Sendable {
   private static let hdf5Endings = ["h5", "hdf5"]
 
   private static func checkpoint(at location: URL, isDirectory: Bool) throws -> any Checkpoint {
+    if let keras = try KerasCheckpoint.open(location, isDirectory: isDirectory) { return keras }
     guard isDirectory else {
       return hdf5Endings.contains(location.pathExtension) ? try HDF5Checkpoint(opening: location) : try SafeTensorsCheckpoint(location)
     }
@@ -69,6 +71,7 @@ public struct ModelBundle: Sendable {
   }
 
   private static func configuration(_ directory: URL, _ checkpoint: any Checkpoint) throws -> JSONValue {
+    if let keras = checkpoint as? KerasCheckpoint { return keras.configuration }
     let files = try CheckpointDirectory(directory)
     if files.contains("config.json") { return try JSONFile.read(files.file("config.json")) }
     if let container = checkpoint as? HDF5Checkpoint, let text = container.configurationText {
@@ -81,18 +84,19 @@ public struct ModelBundle: Sendable {
 
   /// The files that an output needs beside its weights: tokenizer and generation settings, from the directory or an HDF5 file's attributes.
   /// Throws for a link that leads out of the directory.
-  func companions() throws -> [(name: String, content: Data)] {
-    let known = [
-      "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.json", "merges.txt",
-      "added_tokens.json", "vocab.txt", "generation_config.json", "chat_template.jinja", "chat_template.json",
-    ]
+  func companions(for format: OutputFormat = .compressedTensors) throws -> [(name: String, content: Data)] {
     let files = try CheckpointDirectory(directory)
     let encoder = graph.purpose == .encoder ? try SentenceEncoder(in: files).files : []
-    return try (known + encoder).compactMap { name in
+    return try (Self.companionNames + encoder).compactMap { name in
       if files.contains(name) { return (name, try TextFile.data(files.file(name), limit: JSONFile.limit)) }
       return (checkpoint as? HDF5Checkpoint)?.attributeText(name).map { (name, Data($0.utf8)) }
     }
   }
+
+  private static let companionNames = [
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.json", "merges.txt",
+    "added_tokens.json", "vocab.txt", "generation_config.json", "chat_template.jinja", "chat_template.json",
+  ]
 
   /// The tokenizer beside the weights, or in the HDF5 file's attributes.
   public func tokenizer() throws -> Tokenizer {

@@ -8,6 +8,11 @@ struct OutputConfiguration {
   let json: JSONValue
   /// What a user should know of the runtimes that load it.
   let caveats: [String]
+  /// What the weights are written by when they go to KerasHub; nil for any other format.
+  let keras: KerasPreset?
+
+  /// Files beside config.json that say how the weights are read.
+  var files: [(name: String, content: JSONValue)] { keras?.files ?? [] }
 
   init(model: ModelBundle, graph: ModelGraph, layout: OutputLayout) throws {
     var object = model.configuration.object ?? [:]
@@ -25,6 +30,16 @@ struct OutputConfiguration {
         for: scheme, inputs: entry.shape[1], isExpert: CompressedTensorsEncoding.isExpert(name))
       modules.append(CompressedTensorsConfiguration.Module(name: name, scheme: scheme, format: format))
     }
+    if layout.format == .keras {
+      // What is neither vector nor code has the model's type.
+      let types = layout.entries.compactMap { if case .dense(let type) = $0.storage { type } else { nil } }
+      let preset = try KerasPreset(
+        configuration: .object(object), className: (model.checkpoint as? KerasCheckpoint)?.className, dataType: types.first ?? .float32,
+        quantized: modules.map(\.name))
+      (json, caveats, keras) = (preset.configuration, [], preset)
+      return
+    }
+    keras = nil
     var dense: [String] = []
     for block in graph.blocks {
       for (node, weight) in graph.linears(of: block) {

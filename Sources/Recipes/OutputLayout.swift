@@ -70,7 +70,10 @@ struct OutputLayout {
     switch storage {
     case .dense(let type): tensors = [TensorDescriptor(name: name, dataType: type, shape: shape)]
     case .quantized(let scheme):
-      if format.keepsQuantizedWeights {
+      if format == .keras {
+        tensors = try KerasPreset.descriptors(
+          module: CompressedTensorsEncoding.moduleName(ofParameter: name), scheme: scheme, shape: shape)
+      } else if format.keepsQuantizedWeights {
         tensors = try CompressedTensorsEncoding.descriptors(
           module: CompressedTensorsEncoding.moduleName(ofParameter: name), scheme: scheme, shape: shape, scaleType: scaleType)
       } else {
@@ -103,6 +106,10 @@ struct OutputLayout {
       }
       return [(entry.tensors[0], stored)]
     case (.quantized(let tensor), .quantized):
+      if format == .keras {
+        return try CompressedTensorsEncoding.encode(
+          tensor.withScales(as: .float32), module: CompressedTensorsEncoding.moduleName(ofParameter: entry.name), format: .intQuantized)
+      }
       return try CompressedTensorsEncoding.encode(tensor, module: CompressedTensorsEncoding.moduleName(ofParameter: entry.name))
     case (.quantized(let tensor), .dense): return [(entry.tensors[0], tensor.dequantized())]
     case (.dense, .quantized):
@@ -114,6 +121,7 @@ struct OutputLayout {
   func expected(_ weight: Weight, as entry: Entry) -> Weight {
     switch (weight, entry.storage) {
     case (.quantized(let tensor), .dense): .dense(tensor.dequantized())
+    case (.quantized(let tensor), .quantized) where format == .keras: .quantized(KerasPreset.stored(tensor) ?? tensor)
     case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
     default: weight
     }

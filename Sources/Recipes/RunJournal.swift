@@ -50,8 +50,7 @@ final class RunJournal {
   init(_ run: CompressionRun, in output: OutputDirectory, blockCount: Int, calibration: CalibrationWork? = nil) throws {
     self.output = output
     fingerprint = Self.fingerprint(of: run, calibration?.selection)
-    // An HDF5 file is laid out by its library: it cannot be taken up midway.
-    isEnabled = run.recipe.format != .hdf5
+    isEnabled = run.recipe.format.isResumable
     interval = run.saveInterval
     guard run.settings.resume else { return }
     guard isEnabled, let document = try? JSONFile.read(output.file(Self.fileName)), document["fingerprint"]?.string == fingerprint,

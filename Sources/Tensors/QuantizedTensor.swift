@@ -69,6 +69,13 @@ public struct QuantizedTensor: Sendable {
     return QuantizedTensor(scheme: scheme, shape: shape, codes: codes, scales: scales, zeroPoints: zeroPoints, inputScale: scale)
   }
 
+  /// The same weights, their scales of another type that holds them exactly; itself when it does not.
+  public func withScales(as type: DataType) -> QuantizedTensor {
+    guard type != scales.dataType, let converted = scales.converted(to: type) else { return self }
+    return QuantizedTensor(
+      scheme: scheme, shape: shape, codes: codes, scales: converted, zeroPoints: zeroPoints, inputScale: inputScale) ?? self
+  }
+
   /// Bytes of codes, scales and zero points together.
   public var byteCount: Int { codes.byteCount + scales.byteCount + (zeroPoints?.byteCount ?? 0) }
 

@@ -23,10 +23,15 @@ public struct HDF5Checkpoint: Checkpoint {
   private let file: HDF5File
 
   /// Opens a file and reads its structure.
-  public init(opening url: URL) throws(CheckpointError) {
-    let file = try HDF5File(opening: url)
+  public init(opening url: URL) throws(CheckpointError) { try self.init(HDF5File(opening: url)) }
+
+  /// - Parameter archived: the member of an archive that is the HDF5 file.
+  init(_ archived: StoredArchive.Member) throws(CheckpointError) { try self.init(HDF5File(archived.archive, bytes: archived.bytes)) }
+
+  private init(_ file: HDF5File) throws(CheckpointError) {
+    let url = file.url
     let place = HDF5Place(file: url)
-    let fileSize = file.mapping.bytes.count
+    let fileSize = file.bytes.count
     (datasets, attributes) = try HDF5Library.locked { () throws(CheckpointError) -> (NameTable<HDF5Dataset>, JSONObject) in
       guard let root = HDF5Identifier(H5Gopen2(file.identifier, "/", 0)) else { throw place.libraryFailure("opening the root group") }
       var walker = HDF5Walker(file, place: place)
@@ -55,14 +60,19 @@ public struct HDF5Checkpoint: Checkpoint {
     let (type, shape) = (dataset.descriptor.dataType, dataset.descriptor.shape)
     guard case .mapped(let offset) = dataset.access else { return try read(dataset, place) }
     guard
-      let tensor = Tensor(viewing: file.mapping, offset: offset, byteCount: dataset.byteCount, dataType: type, shape: shape)
+      let tensor = Tensor(viewing: file.mapping, offset: file.offset + offset, byteCount: dataset.byteCount, dataType: type, shape: shape)
     else { throw place.malformed("it does not lie inside the file") }
     return tensor
   }
 
+  public func release(_ name: String) {
+    guard let dataset = datasets[name], case .mapped(let offset) = dataset.access else { return }
+    file.mapping.advise(.doNotNeed, file.offset + offset..<file.offset + offset + dataset.byteCount)
+  }
+
   /// Has the library gather the elements. Its own reading is exact: the memory type differs from the stored one in byte order only.
   private func read(_ expected: HDF5Dataset, _ place: HDF5Place) throws(CheckpointError) -> Tensor {
-    let fileSize = file.mapping.bytes.count
+    let fileSize = file.bytes.count
     return try HDF5Library.locked { () throws(CheckpointError) -> Tensor in
       guard let dataset = HDF5Identifier(H5Dopen2(file.identifier, expected.path, 0)),
         let type = HDF5Identifier(H5Dget_type(dataset.raw)), let memoryType = HDF5Identifier(H5Tcopy(type.raw))

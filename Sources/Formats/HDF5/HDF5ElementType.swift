@@ -113,8 +113,16 @@ extension HDF5ElementType {
   /// The attribute `dtype` that a dataset of that type gets; nil where the stored type says it all.
   static func tag(of type: DataType) -> String? { tags.first { $0.type == type }?.tag }
 
+  /// How bfloat16 is stored, which HDF5 has no name for.
+  enum BFloat16: Sendable {
+    /// As a floating-point type of its format, which libraries that know nothing of it convert.
+    case float
+    /// As two opaque bytes, which Keras wants.
+    case opaque
+  }
+
   /// A new little-endian stored type for writing; nil for the types that HDF5 cannot hold element by element.
-  static func stored(_ type: DataType) -> HDF5Identifier? {
+  static func stored(_ type: DataType, bfloat16: BFloat16 = .float) -> HDF5Identifier? {
     switch type {
     case .bool: boolean()
     case .uint8, .float8E4M3, .float8E5M2, .float8E8M0, .float8E4M3FNUZ, .float8E5M2FNUZ: HDF5Identifier(chdf5_integer_type(1, 0))
@@ -126,11 +134,17 @@ extension HDF5ElementType {
     case .uint64: HDF5Identifier(chdf5_integer_type(8, 0))
     case .int64: HDF5Identifier(chdf5_integer_type(8, 1))
     case .float16: float(exponentBits: 5, fractionBits: 10)
-    case .bfloat16: float(exponentBits: 8, fractionBits: 7)
+    case .bfloat16: bfloat16 == .opaque ? opaqueBytes() : float(exponentBits: 8, fractionBits: 7)
     case .float32: HDF5Identifier(H5Tcopy(chdf5_float32_le()))
     case .float64: HDF5Identifier(H5Tcopy(chdf5_float64_le()))
     case .float4E2M1, .float6E2M3, .float6E3M2, .complex64: nil
     }
+  }
+
+  /// Two bytes without a tag: h5py converts only between opaque types of one tag, and numpy's have none.
+  private static func opaqueBytes() -> HDF5Identifier? {
+    guard let type = HDF5Identifier(H5Tcreate(H5T_OPAQUE, 2)), H5Tset_tag(type.raw, "") >= 0 else { return nil }
+    return type
   }
 
   private static func boolean() -> HDF5Identifier? {

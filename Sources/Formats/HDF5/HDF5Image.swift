@@ -12,7 +12,9 @@ struct HDF5Image {
   private var headers: [Int] = []
   private let place: HDF5Place
 
-  init(of tensors: [HDF5Layout.Planned], attributes: NameTable<String>, place: HDF5Place) throws(CheckpointError) {
+  init(of tensors: [HDF5Layout.Planned], attributes: NameTable<String>, bfloat16: HDF5ElementType.BFloat16, place: HDF5Place)
+    throws(CheckpointError)
+  {
     self.place = place
     (bytes, headers) = try HDF5Library.locked { () throws(CheckpointError) -> ([UInt8], [Int]) in
       guard let access = HDF5Identifier(H5Pcreate(chdf5_file_access_class())), H5Pset_fapl_core(access.raw, 1 << 20, false) >= 0,
@@ -21,14 +23,14 @@ struct HDF5Image {
         let creation = HDF5Identifier(H5Pcreate(chdf5_file_creation_class())), H5Pset_obj_track_times(creation.raw, false) >= 0,
         let file = HDF5Identifier(H5Fcreate("structure", chdf5_truncate(), creation.raw, access.raw))
       else { throw Self.failure("preparing to write", place) }
-      let headers = try Self.createDatasets(tensors, in: file, place: place)
+      let headers = try Self.createDatasets(tensors, bfloat16: bfloat16, in: file, place: place)
       for entry in attributes.entries { try Self.create(attribute: entry.name, entry.value, on: file, place: place) }
       return (try Self.image(of: file, place: place), headers)
     }
   }
 
   private static func createDatasets(
-    _ tensors: [HDF5Layout.Planned], in file: borrowing HDF5Identifier, place: HDF5Place
+    _ tensors: [HDF5Layout.Planned], bfloat16: HDF5ElementType.BFloat16, in file: borrowing HDF5Identifier, place: HDF5Place
   ) throws(CheckpointError) -> [Int] {
     guard let creation = HDF5Identifier(H5Pcreate(chdf5_dataset_creation_class())),
       H5Pset_obj_track_times(creation.raw, false) >= 0, H5Pset_layout(creation.raw, H5D_CONTIGUOUS) >= 0,
@@ -39,7 +41,7 @@ struct HDF5Image {
     var headers: [Int] = []
     for tensor in tensors {
       let descriptor = tensor.descriptor
-      guard let type = HDF5ElementType.stored(descriptor.dataType) else {
+      guard let type = HDF5ElementType.stored(descriptor.dataType, bfloat16: bfloat16) else {
         throw .usage(
           file: place.file, tensor: descriptor.name, "an HDF5 file cannot hold elements of type \(descriptor.dataType.rawValue)",
           remedy: "write safetensors instead")

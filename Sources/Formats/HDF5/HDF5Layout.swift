@@ -25,12 +25,16 @@ struct HDF5Layout {
   let places: NameTable<Place>
   let byteCount: Int
 
-  init(of descriptors: [TensorDescriptor], attributes: [String: String], file: URL) throws(CheckpointError) {
+  init(
+    of descriptors: [TensorDescriptor], attributes: [String: String], bfloat16: HDF5ElementType.BFloat16 = .float, file: URL
+  ) throws(CheckpointError) {
     let tensors = try Self.planned(descriptors, file: file)
     for (name, text) in attributes where name.isEmpty || name.utf8.contains(0) || text.utf8.contains(0) {
       throw .usage(file: file, "the attribute \"\(CheckpointError.shortened(name))\" has no name or holds a NUL")
     }
-    var image = try HDF5Image(of: tensors, attributes: NameTable(attributes.map { ($0.key, $0.value) }), place: HDF5Place(file: file))
+    var image = try HDF5Image(
+      of: tensors, attributes: NameTable(attributes.map { ($0.key, $0.value) }), bfloat16: bfloat16,
+      place: HDF5Place(file: file))
 
     var end = image.bytes.count
     var places: [(String, Place)] = []

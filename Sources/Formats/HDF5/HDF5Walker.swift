@@ -20,8 +20,8 @@ struct HDF5Walker {
   /// The file must outlive the walk.
   init(_ file: HDF5File, place: HDF5Place) {
     self.place = place
-    fileSize = file.mapping.bytes.count
-    structure = HDF5StructureCheck(bytes: HDF5RawBytes(UnsafeRawBufferPointer(rebasing: file.mapping.bytes[file.start...])))
+    fileSize = file.bytes.count
+    structure = HDF5StructureCheck(bytes: HDF5RawBytes(UnsafeRawBufferPointer(rebasing: file.bytes[file.start...])))
   }
 
   /// Every dataset under the names that tensors have.

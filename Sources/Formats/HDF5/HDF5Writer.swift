@@ -28,11 +28,19 @@ public final class HDF5Writer: CheckpointWriter, Sendable {
   ///   - url: where it will be; an existing file is refused.
   ///   - tensors: all that will be written, in any order.
   ///   - attributes: texts for the attributes of the root, such as `config.json`.
-  public init(creating url: URL, tensors: [TensorDescriptor], attributes: [String: String] = [:]) throws(CheckpointError) {
+  public convenience init(
+    creating url: URL, tensors: [TensorDescriptor], attributes: [String: String] = [:]
+  ) throws(CheckpointError) {
+    try self.init(creating: url, tensors: tensors, attributes: attributes, bfloat16: .float)
+  }
+
+  init(
+    creating url: URL, tensors: [TensorDescriptor], attributes: [String: String] = [:], bfloat16: HDF5ElementType.BFloat16
+  ) throws(CheckpointError) {
     guard access(url.path, F_OK) != 0 else {
       throw .cannotCreate(file: url, "it exists already", remedy: "choose another name, or remove it")
     }
-    let layout = try HDF5Layout(of: tensors, attributes: attributes, file: url)
+    let layout = try HDF5Layout(of: tensors, attributes: attributes, bfloat16: bfloat16, file: url)
     self.url = url
     places = layout.places
     output = try OutputFile(url, byteCount: layout.byteCount)

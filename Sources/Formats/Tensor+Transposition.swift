@@ -1,13 +1,14 @@
 import Tensors
 
 extension Tensor {
-  /// The transpose of a matrix of 16- or 32-bit elements, with zero rows below it or zero columns to its right up to the given size.
+  /// The transpose of a matrix of 8-, 16- or 32-bit elements, with zero rows below it or zero columns to its right up to the given size.
   /// Nil for anything else, and when the size is too small.
   func transposed(padding rows: Int = 0, columns: Int = 0) -> Tensor? {
     guard shape.rank == 2 else { return nil }
     let padded = Shape([max(rows, shape[1]), max(columns, shape[0])])
     guard padded.checkedElementCount.flatMap(dataType.byteCount(ofElements:)) != nil else { return nil }
     switch dataType.bitWidth {
+    case 8: return transposed(padded, of: UInt8.self)
     case 16: return transposed(padded, of: UInt16.self)
     case 32: return transposed(padded, of: UInt32.self)
     default: return nil
