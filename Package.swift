@@ -64,22 +64,22 @@ let tests: [Tests] = [
     fixtures: [
       "HDF5/HDF5Fixtures", "SafeTensors/SafeTensorsFixtures", "CompressedTensors/CompressedTensorsFixtures",
       "FP8/FP8Fixtures",
-      "Tokenizers/TokenizerFixtures",
+      "Tokenizers/TokenizerFixtures", "Tokenizers/SentencePieceFixtures",
       "Adapters/AdapterFixtures",
     ],
     scripts: [
       "SafeTensors/make-safetensors-fixtures.py", "CompressedTensors/make-compressed-tensors-fixtures.py",
       "FP8/make-fp8-fixtures.py",
-      "Tokenizers/make-unicode-tables.py", "Tokenizers/make-tokenizer-fixtures.py",
+      "Tokenizers/make-unicode-tables.py", "Tokenizers/make-tokenizer-fixtures.py", "Tokenizers/make-sentencepiece-fixtures.py",
       "Adapters/make-adapter-fixtures.py",
     ]),
   Tests(module: "ModelGraph", imports: ["Tensors", "Diagnostics"]),
   Tests(module: "Architectures", imports: ["ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
   Tests(
     module: "Execution",
-    imports: ["Recipes", "Formats", "Architectures", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
-    fixtures: ["Fixtures", "EncoderFixtures"],
-    scripts: ["make-goldens.py", "golden_models.py", "make-gradient-goldens.py", "make-encoder-goldens.py"]),
+    imports: ["Recipes", "Compression", "Formats", "Architectures", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
+    fixtures: ["Fixtures", "EncoderFixtures", "KerasFixtures"],
+    scripts: ["make-goldens.py", "golden_models.py", "make-gradient-goldens.py", "make-encoder-goldens.py", "make-keras-goldens.py"]),
   Tests(
     module: "Compression", imports: ["CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
     fixtures: ["ErrorFeedbackFixtures", "LowRankFixtures", "NormalFloatFixtures"],

@@ -84,14 +84,29 @@ public struct ModelBundle: Sendable {
 
   /// The files that an output needs beside its weights: tokenizer and generation settings, from the directory or an HDF5 file's attributes.
   /// Throws for a link that leads out of the directory.
+  /// - Parameter format: what is written; Keras keeps its own files.
   func companions(for format: OutputFormat = .compressedTensors) throws -> [(name: String, content: Data)] {
     let files = try CheckpointDirectory(directory)
     let encoder = graph.purpose == .encoder ? try SentenceEncoder(in: files).files : []
-    return try (Self.companionNames + encoder).compactMap { name in
+    let names = checkpoint is KerasCheckpoint && format == .keras ? Self.kerasCompanionNames : Self.companionNames + encoder
+    var companions = try names.compactMap { name -> (name: String, content: Data)? in
       if files.contains(name) { return (name, try TextFile.data(files.file(name), limit: JSONFile.limit)) }
       return (checkpoint as? HDF5Checkpoint)?.attributeText(name).map { (name, Data($0.utf8)) }
     }
+    // Where the tokenizer has another form, other programs get the one that they read.
+    if format != .keras, let (json, file) = try Tokenizer.json(in: directory), !file.hasSuffix("/tokenizer.json") {
+      companions.removeAll { $0.name == "tokenizer.json" }
+      companions.append(("tokenizer.json", Data(json.text(pretty: false).utf8)))
+    }
+    return companions
   }
+
+  /// What a preset of KerasHub holds beside its weights and their settings.
+  private static let kerasCompanionNames = [
+    "tokenizer.json", "preprocessor.json", "assets/tokenizer/vocabulary.spm", "assets/tokenizer/vocabulary.json",
+    "assets/tokenizer/merges.txt",
+    "README.md",
+  ]
 
   private static let companionNames = [
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.json", "merges.txt",
@@ -142,7 +157,10 @@ extension ModelBundle {
   /// The tokenizer of a MODEL; a directory needs nothing but its tokenizer files for this.
   public static func tokenizer(of path: String) throws -> Tokenizer {
     let location = path == DemoModel.name ? DemoModel.directory : URL(fileURLWithPath: path)
-    if FileManager.default.fileExists(atPath: location.appendingPathComponent("tokenizer.json").path) {
+    var isDirectory: ObjCBool = false
+    if FileManager.default.fileExists(atPath: location.path, isDirectory: &isDirectory), isDirectory.boolValue,
+      try Tokenizer.json(in: location) != nil
+    {
       return try Tokenizer(contentsOf: location)
     }
     return try ModelBundle(opening: path).tokenizer()

@@ -45,6 +45,8 @@ else
 fi
 part "adapters" "$python" "$here/finetune.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/calibration.txt"
 part "pruning" "$python" "$here/pruning.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
+part "families" "$python" "$here/families.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
+part "Keras" "$python" "$here/keras_files.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
 check_model demo "$demo/model" "$demo/evaluation.txt"
 if [ -n "${DEEPSEEK_OPTIMIZE_MODELS:-}" ]; then
   check_model wiki-llama "$DEEPSEEK_OPTIMIZE_MODELS/wiki-llama" "${DEEPSEEK_OPTIMIZE_TEXT:-$demo/evaluation.txt}"

@@ -146,12 +146,15 @@ extension KerasBackbone {
   }
 
   private func scaling(_ object: KerasObject) throws(CheckpointError) -> JSONValue? {
-    let factor = try object.number("rope_position_scaling_factor", default: try object.number("rope_scaling_factor", default: 1))
-    let adjustment = object.value("rope_frequency_adjustment_factor")
-    guard adjustment == nil || factor == 1 else {
-      throw object.invalid("rope_position_scaling_factor", "stands beside rope_frequency_adjustment_factor, and only one is supported")
+    let isMistral = kind.modelType == "mistral"
+    let key = isMistral ? "rope_scaling_factor" : "rope_position_scaling_factor"
+    let factor = try object.number(key, default: 1)
+    // Some versions of KerasHub divide positions by it, 0.32 takes no notice: what such a model computes is not settled.
+    guard isMistral || factor == 1 else {
+      throw object.invalid(
+        key, "is \(factor), which versions of KerasHub take differently", remedy: "set it to 1 to have what KerasHub 0.32 computes")
     }
-    guard adjustment != nil else {
+    guard object.value("rope_frequency_adjustment_factor") != nil else {
       // A literal nil would be JSON's null here.
       guard factor != 1 else { return Optional.none }
       return ["rope_type": "linear", "factor": .number(factor)]

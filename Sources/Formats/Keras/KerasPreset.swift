@@ -153,8 +153,11 @@ struct KerasScaling {
 
   func add(to json: inout JSONObject, mistral: Bool) throws(CheckpointError) {
     json["rope_max_wavelength"] = base
-    let key = mistral ? "rope_scaling_factor" : "rope_position_scaling_factor"
-    json[key] = type == "linear" ? settings?["factor"] ?? 1 : 1
+    guard type != "linear" || mistral || settings?["factor"]?.double == 1 else {
+      throw KerasPreset.refused(
+        "takes no notice of linear scaling of Llama's positions in version 0.32", remedy: "--format hdf5 holds any model")
+    }
+    json[mistral ? "rope_scaling_factor" : "rope_position_scaling_factor"] = type == "linear" ? settings?["factor"] ?? 1 : 1
     guard isLlama3 else { return }
     guard !mistral else { throw KerasPreset.refused("has no llama3 scaling for Mistral") }
     let names = [
