@@ -73,6 +73,7 @@ public final class OutputSensitivity {
   ) throws -> OutputSensitivity {
     let (graph, interpreter, batches) = (stream.source, stream.interpreter, stream.batches)
     let result = try OutputSensitivity(tokens: batches.reduce(0) { $0 + $1.layout.rows }, directory: directory)
+    try result.checkDisk(graph, directory)
     let layers = graph.body
     guard let head = graph.blocks.last, head.kind == .head else { return result }
     let widest = layers.compactMap { graph[graph.boundary(of: $0).output].width }.max() ?? 0
@@ -104,6 +105,25 @@ public final class OutputSensitivity {
     }
     progress(total, total)
     return result
+  }
+
+  /// Every layer leaves a square of its outputs on the disk: models with many wide experts would fill any.
+  private func checkDisk(_ graph: ModelGraph, _ directory: URL) throws {
+    var bytes = 0.0
+    for block in graph.body {
+      for (_, weight) in graph.linears(of: block) {
+        let outputs = Double(graph[weight].shape[0])
+        bytes += (outputs * outputs + Double(tokens)) * Double(MemoryLayout<Float>.stride)
+      }
+    }
+    var status = statvfs()
+    guard statvfs(directory.path, &status) == 0 else { return }
+    let free = Double(status.f_bavail) * Double(status.f_frsize)
+    guard bytes <= free else {
+      throw CompressionError(
+        "output sensitivity", "takes \(Int64(min(bytes, 9e18))) bytes of disk, and \(Int64(free)) are free",
+        remedy: "use --algorithm gptq, which does without, or write to a larger disk", kind: .usage)
+    }
   }
 
   /// Puts the gradients of what the last layer leaves in its place.

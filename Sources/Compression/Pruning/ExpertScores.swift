@@ -40,9 +40,21 @@ package enum ExpertScores {
       }
       try stream.advance(past: block, in: graph)
     }
-    return sums.reduce(into: [:]) { result, entry in
-      result[entry.key] = zip(entry.value, tokens[entry.key] ?? []).map { $0 / Double(max(1, $1)) }
+    return try checked(
+      sums.reduce(into: [:]) { result, entry in
+        result[entry.key] = zip(entry.value, tokens[entry.key] ?? []).map { $0 / Double(max(1, $1)) }
+      }, graph)
+  }
+
+  /// Scores that are not numbers would order experts by chance.
+  private static func checked(_ scores: [ValueID: [Double]], _ graph: ModelGraph) throws -> [ValueID: [Double]] {
+    for router in graph.routers {
+      guard let expert = scores[router.output]?.firstIndex(where: { !$0.isFinite }) else { continue }
+      throw CompressionError(
+        "expert \(expert) of layer \(router.block - 1)", "computes or holds what is not a number",
+        remedy: "check the model: eval says where its predictions are", kind: .badData)
     }
+    return scores
   }
 
   /// The sum over an expert's weights of their magnitudes or squares.
@@ -60,6 +72,6 @@ package enum ExpertScores {
         sums[route.routing]?[route.expert] += sum
       }
     }
-    return sums
+    return try checked(sums, graph)
   }
 }
