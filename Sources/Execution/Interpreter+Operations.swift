@@ -145,6 +145,7 @@ extension Activation {
     case .geluTanh: DSO_ACTIVATION_GELU_TANH
     case .geluErf: DSO_ACTIVATION_GELU_ERF
     case .relu: DSO_ACTIVATION_RELU
+    case .reluSquared: DSO_ACTIVATION_RELU_SQUARED
     }
   }
 }

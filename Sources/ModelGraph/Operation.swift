@@ -77,6 +77,8 @@ public enum Activation: String, Sendable, Hashable, CaseIterable {
   /// The exact form, by erf (`gelu`).
   case geluErf
   case relu
+  /// The square of ReLU (So et al., Primer, 2021; `relu2`).
+  case reluSquared
 }
 
 /// Grouped-query attention (Ainslie et al. 2023): `queryHeads / keyValueHeads` query heads share one key and value head.
@@ -91,12 +93,14 @@ public struct Attention: Sendable, Hashable {
   public var scale: Float
   /// A query sees this many last keys, itself included; nil for all of them.
   public var slidingWindow: Int?
+  /// A query sees the keys of these blocks only; nil for all of them.
+  public var selection: BlockSelection?
   /// Whether a query sees no keys behind it; otherwise it sees those of its whole sequence.
   public var isCausal: Bool
 
   public init(
     queryHeads: Int, keyValueHeads: Int, headDimension: Int, valueDimension: Int, scale: Float, slidingWindow: Int? = nil,
-    isCausal: Bool = true
+    selection: BlockSelection? = nil, isCausal: Bool = true
   ) {
     self.queryHeads = queryHeads
     self.keyValueHeads = keyValueHeads
@@ -104,6 +108,7 @@ public struct Attention: Sendable, Hashable {
     self.valueDimension = valueDimension
     self.scale = scale
     self.slidingWindow = slidingWindow
+    self.selection = selection
     self.isCausal = isCausal
   }
 }

@@ -58,7 +58,8 @@ extension Operation {
       "heads \(rotary.heads) of \(rotary.headDimension), turning \(rotary.rotaryDimension)\(rotary.offset > 0 ? " from \(rotary.offset)" : "")\(rotary.interleaved ? " interleaved" : ""), base \(rotary.base), scaling \(rotary.scaling.detail)"
     case .attention(let attention):
       "heads \(attention.queryHeads)/\(attention.keyValueHeads) of \(attention.headDimension), scale \(attention.scale)"
-        + (attention.slidingWindow.map { ", window \($0)" } ?? "") + (attention.isCausal ? "" : ", whole sequences")
+        + (attention.slidingWindow.map { ", window \($0)" } ?? "")
+        + (attention.selection.map { ", \($0.count) of the blocks of \($0.block)" } ?? "") + (attention.isCausal ? "" : ", whole sequences")
     case .gatedActivation(let activation): activation.rawValue
     }
   }

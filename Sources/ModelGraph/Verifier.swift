@@ -85,7 +85,7 @@ extension ModelGraph {
     case .attention(let attention):
       holds =
         inputs.count == 3 && shapes.isEmpty && attention.keyValueHeads > 0
-        && attention.queryHeads % attention.keyValueHeads == 0 && (attention.slidingWindow ?? 1) > 0
+        && attention.queryHeads % attention.keyValueHeads == 0 && attention.reachIsConsistent
         && inputs[0] == attention.queryHeads * attention.headDimension
         && inputs[1] == attention.keyValueHeads * attention.headDimension
         && inputs[2] == attention.keyValueHeads * attention.valueDimension
