@@ -26,6 +26,7 @@
 #include "Optimizer.h"
 #include "QuantizedCache.h"
 #include "Routing.h"
+#include "SelectedAttention.h"
 #include "StaticActivations.h"
 #include "Statistics.h"
 #include "StepSizes.h"
