@@ -51,14 +51,16 @@ extension ArchitectureCatalog {
     }
     let normalizations = graph.streamNormalizations
     if normalizations != source.streamNormalizations, normalizations.count == 1, let normalization = normalizations.first {
-      own["normalization"] = normalization == .rmsNorm ? nil : .string(normalization.rawValue)
+      own["normalization"] = nil
       if normalization != .rmsNorm {
+        own["normalization"] = .string(normalization.rawValue)
         caveats.append(
           "no key that other programs read says that rows are normalised by \(normalization.rawValue) (\(ReplacedModules.key) does): they will not load the model as it is"
         )
       }
     }
-    object[ReplacedModules.key] = own.keys.isEmpty ? nil : .object(own)
+    object[ReplacedModules.key] = nil
+    if !own.isEmpty { object[ReplacedModules.key] = .object(own) }
     return (.object(object), caveats)
   }
 }

@@ -38,7 +38,7 @@ extension JSONObject {
   /// Llama's graph with windows under the names that loaders know it by: `mistral` where every layer has one, `ministral` where some have.
   /// Nil for windows of several sizes, and where layers have biases, which those do not.
   func withMistralWindows(_ windows: AttentionWindows, from llama: Bool) -> JSONObject? {
-    guard let size = windows.size else { return windows.isEmpty && !llama ? withoutMistralWindows(windows) : windows.isEmpty ? self : nil }
+    guard let size = windows.size else { return !windows.isEmpty ? nil : llama ? self : withoutMistralWindows }
     for key in ["attention_bias", "mlp_bias"] where self[key]?.bool ?? false { return nil }
     var result = self
     // Loaders of Mistral take other defaults than Llama's for what is not said.
@@ -56,14 +56,19 @@ extension JSONObject {
     result["model_type"] = isMixed ? "ministral" : "mistral"
     result["architectures"] = [isMixed ? "MinistralForCausalLM" : "MistralForCausalLM"]
     result["sliding_window"] = .integer(Int64(size))
-    result["layer_types"] = isMixed ? windows.types : nil
+    // A mistral with layer_types is taken for a ministral, even where they are null.
+    result["layer_types"] = nil
+    if isMixed { result["layer_types"] = windows.types }
     return result
   }
 
-  private func withoutMistralWindows(_ windows: AttentionWindows) -> JSONObject {
+  /// The name is that of Mistral: loaders of Ministral do not do without a window.
+  private var withoutMistralWindows: JSONObject {
     var result = self
+    result["model_type"] = "mistral"
+    result["architectures"] = ["MistralForCausalLM"]
     result["sliding_window"] = .null
-    result["layer_types"] = self["model_type"]?.string == "ministral" ? windows.types : nil
+    result["layer_types"] = nil
     return result
   }
 

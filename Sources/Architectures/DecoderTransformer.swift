@@ -73,7 +73,7 @@ struct DecoderTransformer: Sendable {
     for layer in 0..<layers {
       hidden = try self.layer(layer, hidden, &builder)
     }
-    let normalized = try builder.rmsNorm(hidden, "model.norm", epsilon: epsilon)
+    let normalized = try norm(hidden, "model.norm", &builder)
     let logits =
       tiedEmbeddings
       ? try builder.linear(normalized, "lm_head", outputs: vocabularySize, tiedTo: "model.embed_tokens.weight")
@@ -84,7 +84,7 @@ struct DecoderTransformer: Sendable {
 
   private func layer(_ index: Int, _ hidden: ValueID, _ builder: inout GraphBuilder) throws(GraphError) -> ValueID {
     let scope = "model.layers.\(index)"
-    let normalized = try builder.rmsNorm(hidden, scope + ".input_layernorm", epsilon: epsilon)
+    let normalized = try norm(hidden, scope + ".input_layernorm", &builder)
     let attended =
       if let latentAttention {
         try latentAttention.build(
@@ -93,7 +93,7 @@ struct DecoderTransformer: Sendable {
         try attention(index, normalized, scope + ".self_attn", &builder)
       }
     let residual = builder.add(hidden, attended, scope: scope)
-    let mlpInput = try builder.rmsNorm(residual, scope + ".post_attention_layernorm", epsilon: epsilon)
+    let mlpInput = try norm(residual, scope + ".post_attention_layernorm", &builder)
     let down: ValueID
     if let mixture, isSparse(index) {
       down = try mixture.build(mlpInput, scope, activation, &builder)
@@ -103,6 +103,15 @@ struct DecoderTransformer: Sendable {
     let output = builder.add(residual, down, scope: scope)
     builder.endBlock(.layer(index), scope)
     return output
+  }
+
+  /// A norm of the residual stream.
+  private func norm(_ x: ValueID, _ scope: String, _ builder: inout GraphBuilder) throws(GraphError) -> ValueID {
+    switch replaced.normalization {
+    case .rmsNorm: try builder.rmsNorm(x, scope, epsilon: epsilon)
+    case .layerNorm: try builder.layerNorm(x, scope, epsilon: epsilon)
+    case .dynamicTanh: try builder.dynamicTanh(x, scope)
+    }
   }
 
   private func attention(

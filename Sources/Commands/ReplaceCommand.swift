@@ -41,10 +41,17 @@ struct ReplaceCommand: ParsableCommand {
   @Option(help: "What the activation of MLPs becomes: relu, relu2, gelu, gelu-tanh or silu.")
   var activation = ModuleReplacement.ActivationKind.keep
 
+  @Option(
+    help: """
+      What the RMS norms of a decoder's residual stream become: layer-norm, or dynamic-tanh, fitted to what they read of --calibration. Only this \
+      program reads either.
+      """)
+  var normalization = ModuleReplacement.NormalizationKind.keep
+
   @Option(help: "How many routed experts every mixture is merged into, of every group as many.")
   var mergeExperts: Int?
 
-  @OptionGroup(title: "Comparing experts") var calibration: CalibrationOptions
+  @OptionGroup(title: "Comparing experts, fitting norms") var calibration: CalibrationOptions
 
   @Flag(help: "Check everything and print what would change, without reading a weight.")
   var dryRun = false
@@ -61,7 +68,7 @@ struct ReplaceCommand: ParsableCommand {
   func run() throws {
     let bundle = try ModelBundle(opening: model.model)
     var replacement = ModuleReplacement()
-    (replacement.attention, replacement.activation) = (attention, activation)
+    (replacement.attention, replacement.activation, replacement.normalization) = (attention, activation, normalization)
     (replacement.window, replacement.tokens, replacement.block) = (window ?? 0, tokens ?? 0, block ?? replacement.block)
     (replacement.layers, replacement.mergeExperts) = (layers ?? "", mergeExperts ?? 0)
     let settings = runOptions.settings(defaultOutput: "\(bundle.name)-replaced")
@@ -84,3 +91,4 @@ struct ReplaceCommand: ParsableCommand {
 
 extension ModuleReplacement.AttentionKind: ExpressibleByArgument {}
 extension ModuleReplacement.ActivationKind: ExpressibleByArgument {}
+extension ModuleReplacement.NormalizationKind: ExpressibleByArgument {}

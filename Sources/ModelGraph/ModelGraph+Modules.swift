@@ -30,7 +30,7 @@ extension ModelGraph {
         case .attention(let attention): note("attention", attention.isCausal ? attention.reach.text : "whole sequences", layer)
         case .rmsNorm(_, let width) where width == self[node.output].width && isNormOfStream(node):
           note("normalization", node.operation.name, layer)
-        case .layerNorm: note("normalization", node.operation.name, layer)
+        case .layerNorm, .dynamicTanh: note("normalization", node.operation.name, layer)
         case .activation(let activation), .gatedActivation(let activation): note("activation", activation.rawValue, layer)
         case .route(let routing): note("experts", "\(routing.selected) of \(routing.experts)", layer)
         default: break
@@ -59,6 +59,7 @@ extension ModelGraph {
         switch node.operation {
         case .rmsNorm: isNormOfStream(node) ? .rmsNorm : nil
         case .layerNorm: .layerNorm
+        case .dynamicTanh: .dynamicTanh
         default: nil
         }
       })

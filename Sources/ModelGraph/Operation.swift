@@ -8,6 +8,8 @@ public enum Operation: Sendable, Hashable {
   case rmsNorm(epsilon: Float, width: Int)
   /// Layer normalisation (Ba et al. 2016) of the whole row. Parameters: gain `[features]`, bias `[features]`.
   case layerNorm(epsilon: Float)
+  /// `gain · tanh(steepness · x) + bias` (DyT, Zhu et al. 2025). Parameters: gain `[features]`, bias `[features]`, steepness `[1]`.
+  case dynamicTanh
   /// `x +` a row of a table. Parameters: table `[rows, features]`.
   case addRow(RowChoice)
   /// Rotary position embedding (Su et al. 2021) of every head.
@@ -44,6 +46,7 @@ public enum Operation: Sendable, Hashable {
     case .linear: "linear"
     case .rmsNorm: "rmsNorm"
     case .layerNorm: "layerNorm"
+    case .dynamicTanh: "dynamicTanh"
     case .addRow: "addRow"
     case .rotary: "rotary"
     case .attention: "attention"

@@ -42,7 +42,7 @@ extension ModelGraph: CustomStringConvertible {
 extension Operation {
   fileprivate var detail: String? {
     switch self {
-    case .embedding, .linear, .add, .magnitude, .combine: nil
+    case .embedding, .linear, .add, .magnitude, .combine, .dynamicTanh: nil
     case .slice(let slice):
       "features \(slice.start)..<\(slice.start + slice.count) of \(slice.width)" + (slice.heads > 1 ? ", heads \(slice.heads)" : "")
     case .joinHeads(let join): "heads \(join.heads) of \(join.left) + \(join.right)" + (join.sharesRight ? ", the right one shared" : "")

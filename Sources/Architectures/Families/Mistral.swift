@@ -2,8 +2,8 @@ import ModelGraph
 import StructuredData
 import Tensors
 
-/// Mistral 7B and its successors: Llama's graph with a sliding window in every layer when the configuration gives one (Jiang et al. 2023). Of
-/// Ministral, `layer_types` says which layers have it.
+/// Mistral 7B and its successors: Llama's graph with a sliding window in every layer when the configuration gives one (Jiang et al. 2023). Where
+/// there are `layer_types`, as of Ministral, these say which layers have it.
 struct Mistral: Architecture {
   static let modelTypes = ["mistral", "ministral"]
   let decoder: DecoderTransformer
@@ -12,8 +12,7 @@ struct Mistral: Architecture {
     let type = try reader.text("model_type") ?? "mistral"
     var decoder = try DecoderTransformer(family: type, &reader)
     decoder.slidingWindow = try reader.slidingWindow(default: 4096)
-    // Of Mistral, loaders pass layer_types over.
-    if type == "ministral", let isSliding = try reader.slidingLayers(count: decoder.layers) { decoder.isSliding = isSliding }
+    if let isSliding = try reader.slidingLayers(count: decoder.layers) { decoder.isSliding = isSliding }
     self.decoder = decoder
   }
 

@@ -16,6 +16,7 @@
 #include "Adapters.h"
 #include "CodeLevels.h"
 #include "Digest.h"
+#include "DynamicTanh.h"
 #include "Factorization.h"
 #include "Float8.h"
 #include "GridSearch.h"

@@ -63,7 +63,7 @@ package struct ExpertTraits: Sendable {
     var samples: [Matrix] = []
     var tokens = [Int](repeating: 0, count: kind.experts)
     try calibration.forward(in: graph, from: calibration.input) { _, run in
-      if run.node.output == route.inputs[0] { samples.append(sample(run.input)) }
+      if run.node.output == route.inputs[0] { samples.append(sample(run.input, rows: sampledRows)) }
       guard graph[run.node.parameters[0]].role == .expertDown, let place = graph.expert(of: run.node), place.routing == routing else {
         return
       }
@@ -88,8 +88,8 @@ package struct ExpertTraits: Sendable {
   }
 
   /// Rows evenly spread over a batch.
-  private static func sample(_ x: Matrix) -> Matrix {
-    let count = min(sampledRows, x.rows)
+  static func sample(_ x: Matrix, rows limit: Int) -> Matrix {
+    let count = min(limit, x.rows)
     let result = Matrix(rows: count, columns: x.columns)
     for row in 0..<count { result.row(row).update(from: x.row(row * x.rows / count), count: x.columns) }
     return result

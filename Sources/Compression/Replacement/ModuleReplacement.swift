@@ -103,5 +103,8 @@ public struct ModuleReplacement: RecipePass {
 
 extension ModuleReplacement {
   /// Whether it looks at text where there is some.
-  package var usesText: Bool { mergeExperts > 0 }
+  package var usesText: Bool { mergeExperts > 0 || normalization == .dynamicTanh }
+
+  /// What there must be text for.
+  public var needs: Set<PassNeed> { normalization == .dynamicTanh ? [.calibration] : [] }
 }

@@ -52,9 +52,15 @@ public struct ReplacementRun {
 
   private func plan(of graph: ModelGraph) throws -> Plan {
     try replacement.validate(for: graph)
-    let changed = try replacement.mergingExperts(
+    var changed = try replacement.mergingExperts(
       replacement.replacingOperations(graph), traits: nil, pool: interpreter.pool
     ).graph
+    try replacement.replaceNorms(of: &changed)
+    if replacement.normalization == .dynamicTanh, calibration == nil {
+      throw RecipeError(
+        "replace: normalization", "dynamic-tanh is fitted to what norms read, which takes text", remedy: "give --calibration FILE",
+        kind: .usage)
+    }
     if let calibration { _ = try calibration.resolved(for: graph) }
     return Plan(
       modules: Self.modules(from: graph, to: changed), parameters: graph.parameterCount, keptParameters: changed.parameterCount,

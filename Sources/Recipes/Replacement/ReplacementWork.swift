@@ -35,7 +35,15 @@ struct ReplacementWork {
           ) { done, total in run.progress?(StageProgress(stage: "Comparing experts", completed: done, total: total)) }
         } ?? ExpertTraits.ofRouters(source)
     }
-    graph = try replacement.mergingExperts(replacement.replacingOperations(source), traits: traits, pool: interpreter.pool).graph
+    var graph = try replacement.mergingExperts(replacement.replacingOperations(source), traits: traits, pool: interpreter.pool).graph
+    if let found = selection, replacement.normalization == .dynamicTanh {
+      graph = try DynamicTanhFit.fitted(
+        graph, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory
+      ) { done, total in run.progress?(StageProgress(stage: "Fitting norms", completed: done, total: total)) }
+    } else {
+      try replacement.replaceNorms(of: &graph)
+    }
+    self.graph = graph
     var (json, caveats) = try ArchitectureCatalog.configuration(run.model.configuration, of: source, replacedAs: graph)
     dropped = replacement.mergeExperts > 0 ? Set(run.model.strayLayers) : []
     if replacement.mergeExperts > 0 {
