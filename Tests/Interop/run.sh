@@ -45,6 +45,7 @@ else
 fi
 part "adapters" "$python" "$here/finetune.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/calibration.txt"
 part "pruning" "$python" "$here/pruning.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
+part "replacement" "$python" "$here/replacement.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
 check_model demo "$demo/model" "$demo/evaluation.txt"
 if [ -n "${DEEPSEEK_OPTIMIZE_MODELS:-}" ]; then
   check_model wiki-llama "$DEEPSEEK_OPTIMIZE_MODELS/wiki-llama" "${DEEPSEEK_OPTIMIZE_TEXT:-$demo/evaluation.txt}"
