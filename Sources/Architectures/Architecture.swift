@@ -10,6 +10,15 @@ public protocol Architecture: Sendable {
   init(configuration: inout ConfigurationReader) throws(ConfigurationError)
   /// The graph over these weights. No weight is read. Throws `GraphError` for a missing or misshapen tensor.
   func graph(over weights: any WeightSource) throws(GraphError) -> ModelGraph
+  /// A configuration with these sliding windows, in the words of this family or of another with the same graph; nil where there are none for
+  /// them.
+  static func configuration(_ configuration: JSONObject, with windows: AttentionWindows) -> JSONObject?
+}
+
+extension Architecture {
+  public static func configuration(_ configuration: JSONObject, with windows: AttentionWindows) -> JSONObject? {
+    windows.isEmpty ? configuration : nil
+  }
 }
 
 /// The families this package knows.

@@ -20,6 +20,9 @@ public struct ConfigurationReader {
     return value
   }
 
+  /// Whether a key is there, be it with the value null.
+  public func holds(_ key: String) -> Bool { object[key] != nil }
+
   /// Keys that were present and never read.
   public var unread: [String] { object.keys.filter { !read.contains($0) } }
 
@@ -72,7 +75,7 @@ public struct ConfigurationReader {
     let name = try text(key) ?? fallback.rawValue
     guard let activation = ActivationName(rawValue: name) else {
       throw ConfigurationError(
-        "\(file): \(key)", "\"\(name)\" is not supported", remedy: "use silu, gelu, gelu_new, gelu_pytorch_tanh or relu")
+        "\(file): \(key)", "\"\(name)\" is not supported", remedy: "use silu, gelu, gelu_new, gelu_pytorch_tanh, relu or relu2")
     }
     return activation
   }
@@ -80,7 +83,7 @@ public struct ConfigurationReader {
 
 /// Activation functions by their Hugging Face names.
 public enum ActivationName: String, Sendable {
-  case silu, swish, gelu, relu
+  case silu, swish, gelu, relu, relu2
   case geluNew = "gelu_new"
   case geluPytorchTanh = "gelu_pytorch_tanh"
 }

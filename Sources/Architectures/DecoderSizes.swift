@@ -67,6 +67,17 @@ struct DecoderSizes {
       if let types = configuration["layer_types"]?.array {
         result["layer_types"] = .array(layers.compactMap { types.indices.contains($0) ? types[$0] : nil })
       }
+      if let own = configuration[ReplacedModules.key]?.object, let entries = own["attention"]?.array {
+        var renewed = own
+        renewed["attention"] = .array(
+          entries.map { entry in
+            var entry = entry.object ?? [:]
+            let numbers = entry["layers"]?.array?.compactMap(\.integer) ?? []
+            entry["layers"] = .array(numbers.compactMap { layers.firstIndex(of: $0) }.map { .integer(Int64($0)) })
+            return .object(entry)
+          })
+        result[ReplacedModules.key] = .object(renewed)
+      }
       if let first = configuration["max_window_layers"]?.integer {
         result["max_window_layers"] = .integer(Int64(layers.count { $0 < first }))
       }

@@ -33,6 +33,9 @@ struct DecoderTransformer: Sendable {
   /// Whether a layer attends within the window.
   var isSliding: @Sendable (Int) -> Bool = { _ in true }
 
+  /// What this program has put in the place of the family's own modules.
+  var replaced: ReplacedModules
+
   /// Reads the keys that all these families share.
   /// - Parameter headDimension: what `head_dim` defaults to; nil for hidden size over heads.
   init(
@@ -51,6 +54,7 @@ struct DecoderTransformer: Sendable {
     activation = Activation(try reader.activation())
     tiedEmbeddings = try reader.flag("tie_word_embeddings", default: false)
     rotary = try RotaryConfiguration(&reader, maximumPositions: maximumPositions)
+    replaced = try ReplacedModules(&reader, layers: layers)
     guard queryHeads % keyValueHeads == 0 else {
       throw ConfigurationError(
         "\(reader.file): num_key_value_heads", "\(keyValueHeads) does not divide the \(queryHeads) attention heads")
@@ -69,7 +73,7 @@ struct DecoderTransformer: Sendable {
     for layer in 0..<layers {
       hidden = try self.layer(layer, hidden, &builder)
     }
-    let normalized = try builder.rmsNorm(hidden, "model.norm", epsilon: epsilon)
+    let normalized = try norm(hidden, "model.norm", &builder)
     let logits =
       tiedEmbeddings
       ? try builder.linear(normalized, "lm_head", outputs: vocabularySize, tiedTo: "model.embed_tokens.weight")
@@ -80,15 +84,16 @@ struct DecoderTransformer: Sendable {
 
   private func layer(_ index: Int, _ hidden: ValueID, _ builder: inout GraphBuilder) throws(GraphError) -> ValueID {
     let scope = "model.layers.\(index)"
-    let normalized = try builder.rmsNorm(hidden, scope + ".input_layernorm", epsilon: epsilon)
+    let normalized = try norm(hidden, scope + ".input_layernorm", &builder)
     let attended =
       if let latentAttention {
-        try latentAttention.build(normalized, scope + ".self_attn", heads: queryHeads, rotary, &builder)
+        try latentAttention.build(
+          normalized, scope + ".self_attn", heads: queryHeads, rotary, reach: replaced.reaches[index] ?? .full, &builder)
       } else {
         try attention(index, normalized, scope + ".self_attn", &builder)
       }
     let residual = builder.add(hidden, attended, scope: scope)
-    let mlpInput = try builder.rmsNorm(residual, scope + ".post_attention_layernorm", epsilon: epsilon)
+    let mlpInput = try norm(residual, scope + ".post_attention_layernorm", &builder)
     let down: ValueID
     if let mixture, isSparse(index) {
       down = try mixture.build(mlpInput, scope, activation, &builder)
@@ -98,6 +103,15 @@ struct DecoderTransformer: Sendable {
     let output = builder.add(residual, down, scope: scope)
     builder.endBlock(.layer(index), scope)
     return output
+  }
+
+  /// A norm of the residual stream.
+  private func norm(_ x: ValueID, _ scope: String, _ builder: inout GraphBuilder) throws(GraphError) -> ValueID {
+    switch replaced.normalization {
+    case .rmsNorm: try builder.rmsNorm(x, scope, epsilon: epsilon)
+    case .layerNorm: try builder.layerNorm(x, scope, epsilon: epsilon)
+    case .dynamicTanh: try builder.dynamicTanh(x, scope)
+    }
   }
 
   private func attention(
@@ -115,9 +129,10 @@ struct DecoderTransformer: Sendable {
     }
     queries = builder.rotary(queries, rotaryEmbedding(heads: queryHeads), scope: scope + ".rotary.q")
     keys = builder.rotary(keys, rotaryEmbedding(heads: keyValueHeads), scope: scope + ".rotary.k")
-    let attention = Attention(
+    var attention = Attention(
       queryHeads: queryHeads, keyValueHeads: keyValueHeads, headDimension: headDimension, valueDimension: headDimension,
       scale: 1 / Float(headDimension).squareRoot(), slidingWindow: isSliding(index) ? slidingWindow : nil)
+    if let reach = replaced.reaches[index] { attention.reach = reach }
     let mixed = builder.attention(queries: queries, keys: keys, values: values, attention, scope: scope)
     return try builder.linear(mixed, scope + ".o_proj", outputs: hiddenSize, role: .attentionOutput, bias: outputBias)
   }
@@ -136,6 +151,7 @@ extension Activation {
     case .gelu: self = .geluErf
     case .geluNew, .geluPytorchTanh: self = .geluTanh
     case .relu: self = .relu
+    case .relu2: self = .reluSquared
     }
   }
 }

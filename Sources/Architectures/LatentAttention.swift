@@ -31,7 +31,7 @@ struct LatentAttention: Sendable {
   }
 
   func build(
-    _ x: ValueID, _ scope: String, heads: Int, _ rotary: RotaryConfiguration, _ builder: inout GraphBuilder
+    _ x: ValueID, _ scope: String, heads: Int, _ rotary: RotaryConfiguration, reach: AttentionReach, _ builder: inout GraphBuilder
   ) throws(GraphError) -> ValueID {
     let keyDimension = plainDimension + rotaryDimension
     var queries = x
@@ -60,11 +60,10 @@ struct LatentAttention: Sendable {
       expanded, HeadSlice(heads: heads, width: perHead, start: plainDimension, count: valueDimension), scope: scope + ".values")
     let keys = builder.joinHeads(
       plain, turned, HeadJoin(heads: heads, left: plainDimension, right: rotaryDimension, sharesRight: true), scope: scope + ".keys")
-    let mixed = builder.attention(
-      queries: queries, keys: keys, values: values,
-      Attention(
-        queryHeads: heads, keyValueHeads: heads, headDimension: keyDimension, valueDimension: valueDimension, scale: scale(rotary)),
-      scope: scope)
+    var attention = Attention(
+      queryHeads: heads, keyValueHeads: heads, headDimension: keyDimension, valueDimension: valueDimension, scale: scale(rotary))
+    attention.reach = reach
+    let mixed = builder.attention(queries: queries, keys: keys, values: values, attention, scope: scope)
     return try builder.linear(mixed, scope + ".o_proj", outputs: builder.width(x), role: .attentionOutput, bias: bias)
   }
 

@@ -8,7 +8,8 @@ public struct OptimizeCommand: ParsableCommand {
     abstract: "Make language models smaller, and know what it cost.",
     version: "\(Tool.name) \(Tool.version)",
     subcommands: [
-      QuantSubcommand.self, FinetuneSubcommand.self, PruneCommand.self, DistillCommand.self, EvalCommand.self, CompareCommand.self,
+      QuantSubcommand.self, FinetuneSubcommand.self, PruneCommand.self, ReplaceCommand.self, DistillCommand.self, EvalCommand.self,
+      CompareCommand.self,
       InspectCommand.self,
       ConvertCommand.self,
       GenerateCommand.self, TokenizeCommand.self, RunCommand.self,

@@ -56,6 +56,7 @@ public enum PassCatalog {
   public static let passes: [any RecipePass.Type] = [
     AdapterMerging.self,
     StructuredPruning.self,
+    ModuleReplacement.self,
     Sparsification.self,
     Distillation.self,
     RoundToNearest.self,

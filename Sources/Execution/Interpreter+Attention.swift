@@ -26,6 +26,10 @@ extension Interpreter {
       stored.store(keys, values, at: 0, pool: pool)
     }
     let output = Matrix(rows: queries.rows, columns: attention.queryHeads * attention.valueDimension)
+    if let selection = attention.selection {
+      attendSelected(queries, stored, attention, selection, layout, cache: cache, node: node, into: output)
+      return output
+    }
     let sequences = layout.sequences
     let shared = attention.queryHeads / attention.keyValueHeads
     pool.run(sequences.count * attention.queryHeads, scratchBytes: stored.scratchBytes(attention)) { task, scratch in

@@ -60,6 +60,18 @@ extension Interpreter {
     return output
   }
 
+  /// - Parameter parameters: gain, bias and steepness.
+  func dynamicTanh(_ x: Matrix, _ parameters: [LoadedParameter]) -> Matrix {
+    let output = Matrix(uninitializedRows: x.rows, columns: x.columns)
+    let width = Int64(x.columns)
+    let (gain, bias, steepness) = (parameters[0].vector, parameters[1].vector, parameters[2].vector.first ?? 0)
+    pool.ranges(of: x.rows, grain: max(1, 4096 / max(1, x.columns))) { range in
+      let begin = range.lowerBound
+      dso_dynamic_tanh(x.row(begin), width, steepness, gain, bias, output.row(begin), width, Int64(range.count), width)
+    }
+    return output
+  }
+
   /// Positions are counted in the sequence, what is in the cache included.
   func addRow(_ x: Matrix, _ table: LoadedParameter, _ choice: RowChoice, _ layout: SequenceLayout) -> Matrix {
     let output = copy(x)
@@ -145,6 +157,7 @@ extension Activation {
     case .geluTanh: DSO_ACTIVATION_GELU_TANH
     case .geluErf: DSO_ACTIVATION_GELU_ERF
     case .relu: DSO_ACTIVATION_RELU
+    case .reluSquared: DSO_ACTIVATION_RELU_SQUARED
     }
   }
 }

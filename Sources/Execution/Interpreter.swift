@@ -123,6 +123,7 @@ public struct Interpreter: Sendable {
             rows: graph.rows(of: node.output, in: routes)))
       case .rmsNorm(let epsilon, let width): output = rmsNorm(inputs[0], parameters[0], epsilon: epsilon, width: width)
       case .layerNorm(let epsilon): output = layerNorm(inputs[0], gain: parameters[0], bias: parameters[1], epsilon: epsilon)
+      case .dynamicTanh: output = dynamicTanh(inputs[0], parameters)
       case .addRow(let choice): output = addRow(inputs[0], parameters[0], choice, sequences)
       case .activation(let activation): output = activate(inputs[0], activation, inPlace: spent[0])
       case .rotary(let rotary): output = rotate(inputs[0], rotary, sequences, inPlace: spent[0])

@@ -12,6 +12,7 @@ public final class KeyValueCache: @unchecked Sendable {
   /// Tokens that every block has seen, of each.
   public internal(set) var length = 0
   private var entries: [ValueID: KeyValues] = [:]
+  private var pooled: [ValueID: PooledKeys] = [:]
 
   public init(capacity: Int, quantization: KeyValueQuantization = .none) {
     self.capacity = capacity
@@ -45,8 +46,19 @@ public final class KeyValueCache: @unchecked Sendable {
     return entry
   }
 
-  /// Bytes that are allocated for keys and values, scales included: rows grow in steps, so this is for some more tokens than ``length``.
-  public var byteCount: Int { entries.values.reduce(0) { $0 + $1.rows * $1.bytesPerToken } }
+  /// Where the mean keys of the blocks of the attention node that computes `output` are kept; each sequence has room for as many.
+  func pooledKeys(for output: ValueID, _ attention: Attention, _ selection: BlockSelection) -> PooledKeys {
+    if let known = pooled[output] { return known }
+    let keys = PooledKeys(rows: sequences * selection.blocks(of: capacity), attention)
+    pooled[output] = keys
+    return keys
+  }
+
+  /// Bytes that are allocated for keys and values, scales and mean keys included: rows grow in steps, so this is for some more tokens than ``length``.
+  public var byteCount: Int {
+    entries.values.reduce(0) { $0 + $1.rows * $1.bytesPerToken }
+      + pooled.values.reduce(0) { $0 + $1.matrix.values * MemoryLayout<Float>.stride }
+  }
 }
 
 /// Keys and values of one attention node, in either form.

@@ -99,6 +99,15 @@ public struct GraphBuilder {
     return append(.rmsNorm(epsilon: Float(epsilon), width: runs), [x], width: width(x), parameters: [gain], scope: scope)
   }
 
+  /// `gain · tanh(steepness · x) + bias`, with `scope.weight`, `scope.bias` and `scope.alpha`.
+  public mutating func dynamicTanh(_ x: ValueID, _ scope: String) throws(GraphError) -> ValueID {
+    let parameters = [
+      try parameter(scope + ".weight", [width(x)], .normGain), try parameter(scope + ".bias", [width(x)], .bias),
+      try parameter(scope + ".alpha", [1], .normSteepness),
+    ]
+    return append(.dynamicTanh, [x], width: width(x), parameters: parameters, scope: scope)
+  }
+
   /// Layer normalisation, with `scope.weight` and `scope.bias`, or what the names are.
   public mutating func layerNorm(
     _ x: ValueID, _ scope: String, epsilon: Double, names: (gain: String, bias: String) = ("weight", "bias")

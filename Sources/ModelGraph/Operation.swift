@@ -8,6 +8,8 @@ public enum Operation: Sendable, Hashable {
   case rmsNorm(epsilon: Float, width: Int)
   /// Layer normalisation (Ba et al. 2016) of the whole row. Parameters: gain `[features]`, bias `[features]`.
   case layerNorm(epsilon: Float)
+  /// `gain · tanh(steepness · x) + bias` (DyT, Zhu et al. 2025). Parameters: gain `[features]`, bias `[features]`, steepness `[1]`.
+  case dynamicTanh
   /// `x +` a row of a table. Parameters: table `[rows, features]`.
   case addRow(RowChoice)
   /// Rotary position embedding (Su et al. 2021) of every head.
@@ -44,6 +46,7 @@ public enum Operation: Sendable, Hashable {
     case .linear: "linear"
     case .rmsNorm: "rmsNorm"
     case .layerNorm: "layerNorm"
+    case .dynamicTanh: "dynamicTanh"
     case .addRow: "addRow"
     case .rotary: "rotary"
     case .attention: "attention"
@@ -77,6 +80,8 @@ public enum Activation: String, Sendable, Hashable, CaseIterable {
   /// The exact form, by erf (`gelu`).
   case geluErf
   case relu
+  /// The square of ReLU (So et al., Primer, 2021; `relu2`).
+  case reluSquared
 }
 
 /// Grouped-query attention (Ainslie et al. 2023): `queryHeads / keyValueHeads` query heads share one key and value head.
@@ -91,12 +96,14 @@ public struct Attention: Sendable, Hashable {
   public var scale: Float
   /// A query sees this many last keys, itself included; nil for all of them.
   public var slidingWindow: Int?
+  /// A query sees the keys of these blocks only; nil for all of them.
+  public var selection: BlockSelection?
   /// Whether a query sees no keys behind it; otherwise it sees those of its whole sequence.
   public var isCausal: Bool
 
   public init(
     queryHeads: Int, keyValueHeads: Int, headDimension: Int, valueDimension: Int, scale: Float, slidingWindow: Int? = nil,
-    isCausal: Bool = true
+    selection: BlockSelection? = nil, isCausal: Bool = true
   ) {
     self.queryHeads = queryHeads
     self.keyValueHeads = keyValueHeads
@@ -104,6 +111,7 @@ public struct Attention: Sendable, Hashable {
     self.valueDimension = valueDimension
     self.scale = scale
     self.slidingWindow = slidingWindow
+    self.selection = selection
     self.isCausal = isCausal
   }
 }

@@ -36,6 +36,8 @@ public enum ParameterRole: String, Sendable, Hashable, Codable, CaseIterable {
   case latentNormGain
   /// Gains of the per-head norms of queries and keys (Qwen3).
   case headNormGain
+  /// What dynamic tanh multiplies by before the hyperbolic tangent, one number.
+  case normSteepness
   case bias
   case languageModelHead
   /// The factors of an adapter: `[rank, inputs]` and `[outputs, rank]`.

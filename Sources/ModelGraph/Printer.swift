@@ -42,7 +42,7 @@ extension ModelGraph: CustomStringConvertible {
 extension Operation {
   fileprivate var detail: String? {
     switch self {
-    case .embedding, .linear, .add, .magnitude, .combine: nil
+    case .embedding, .linear, .add, .magnitude, .combine, .dynamicTanh: nil
     case .slice(let slice):
       "features \(slice.start)..<\(slice.start + slice.count) of \(slice.width)" + (slice.heads > 1 ? ", heads \(slice.heads)" : "")
     case .joinHeads(let join): "heads \(join.heads) of \(join.left) + \(join.right)" + (join.sharesRight ? ", the right one shared" : "")
@@ -58,7 +58,8 @@ extension Operation {
       "heads \(rotary.heads) of \(rotary.headDimension), turning \(rotary.rotaryDimension)\(rotary.offset > 0 ? " from \(rotary.offset)" : "")\(rotary.interleaved ? " interleaved" : ""), base \(rotary.base), scaling \(rotary.scaling.detail)"
     case .attention(let attention):
       "heads \(attention.queryHeads)/\(attention.keyValueHeads) of \(attention.headDimension), scale \(attention.scale)"
-        + (attention.slidingWindow.map { ", window \($0)" } ?? "") + (attention.isCausal ? "" : ", whole sequences")
+        + (attention.slidingWindow.map { ", window \($0)" } ?? "")
+        + (attention.selection.map { ", \($0.count) of the blocks of \($0.block)" } ?? "") + (attention.isCausal ? "" : ", whole sequences")
     case .gatedActivation(let activation): activation.rawValue
     }
   }

@@ -72,6 +72,8 @@ extension ModelGraph {
         && epsilon >= 0
     case .layerNorm(let epsilon):
       holds = inputs.count == 1 && inputs[0] == output && shapes == [[output ?? 0], [output ?? 0]] && epsilon >= 0
+    case .dynamicTanh:
+      holds = inputs.count == 1 && inputs[0] == output && shapes == [[output ?? 0], [output ?? 0], [1]]
     case .addRow(let choice):
       holds =
         inputs.count == 1 && inputs[0] == output && shapes.count == 1 && shapes[0].rank == 2 && shapes[0][1] == output
@@ -85,7 +87,7 @@ extension ModelGraph {
     case .attention(let attention):
       holds =
         inputs.count == 3 && shapes.isEmpty && attention.keyValueHeads > 0
-        && attention.queryHeads % attention.keyValueHeads == 0 && (attention.slidingWindow ?? 1) > 0
+        && attention.queryHeads % attention.keyValueHeads == 0 && attention.reachIsConsistent
         && inputs[0] == attention.queryHeads * attention.headDimension
         && inputs[1] == attention.keyValueHeads * attention.headDimension
         && inputs[2] == attention.keyValueHeads * attention.valueDimension

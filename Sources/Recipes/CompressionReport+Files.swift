@@ -55,7 +55,7 @@ extension ParameterRole {
     case .mlpGate, .mlpUp, .mlpDown: "mlp"
     case .tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding: "embedding"
     case .languageModelHead: "head"
-    case .normGain, .headNormGain, .latentNormGain: "norm"
+    case .normGain, .headNormGain, .latentNormGain, .normSteepness: "norm"
     case .bias: "bias"
     case .adapterDown, .adapterUp, .adapterMagnitude, .adapterNorm: "adapter"
     }

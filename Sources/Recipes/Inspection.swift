@@ -50,6 +50,7 @@ public struct Inspection: Sendable {
       ("files", bundle.checkpoint.files.map(\.lastPathComponent).joined(separator: ", ")),
       ("tensor bytes", "\(tensorBytes)"), ("bits per weight", String(format: "%.4f", bitsPerWeight)),
     ]
+    rows += graph.modules.map { ($0.kind, $0.text) }
     for kind in kinds { rows.append(("  \(kind.storage)", "\(kind.weights) weights in \(kind.tensors) tensors")) }
     if !bundle.unreadKeys.isEmpty { rows.append(("not used", bundle.unreadKeys.joined(separator: ", "))) }
     let width = (rows.map(\.0.count).max() ?? 0) + 2
@@ -77,6 +78,7 @@ public struct Inspection: Sendable {
       "vocabularySize": .integer(Int64(graph.vocabularySize)), "maximumPositions": .integer(Int64(graph.maximumPositions)),
       "parameters": .integer(Int64(graph.parameterCount)), "tensorBytes": .integer(Int64(tensorBytes)),
       "bitsPerWeight": .number(bitsPerWeight),
+      "modules": .object(graph.modules.reduce(into: [:]) { $0[$1.kind] = .string($1.text) }),
       "storage": .array(
         kinds.map { ["kind": .string($0.storage), "tensors": .integer(Int64($0.tensors)), "weights": .integer(Int64($0.weights))] }),
       "tensors": .array(

@@ -1,7 +1,7 @@
 extension JSONValue {
   /// The document as text: members in their order, two-space indentation when `pretty`, one line otherwise.
   ///
-  /// Doubles print in the shortest form that reads back equal. NaN and infinities have no JSON form: they print as `null`,
+  /// Doubles print in the shortest form that reads back equal, whole ones with `.0`: loaders of configurations tell 0 from 0.0. NaN and infinities have no JSON form: they print as `null`,
   /// so whoever builds a document must leave out what was not measured.
   public func text(pretty: Bool = true) -> String {
     var output = ""
@@ -15,7 +15,7 @@ extension JSONValue {
     case .null: output += "null"
     case .bool(let value): output += value ? "true" : "false"
     case .integer(let value): output += String(value)
-    case .number(let value): output += value.isFinite ? Self.shortest(value) : "null"
+    case .number(let value): output += value.isFinite ? value.description : "null"
     case .string(let value): Self.quote(value, to: &output)
     case .array(let elements):
       // A list of plain values reads best on one line.
@@ -51,11 +51,6 @@ extension JSONValue {
     }
     if let indent, !elements.isEmpty { output += "\n" + String(repeating: "  ", count: indent) }
     output += close
-  }
-
-  private static func shortest(_ value: Double) -> String {
-    let text = value.description
-    return text.hasSuffix(".0") && abs(value) < 1e15 ? String(text.dropLast(2)) : text
   }
 
   private static func quote(_ text: String, to output: inout String) {

@@ -1,4 +1,5 @@
 import ModelGraph
+import StructuredData
 import Tensors
 
 /// Llama 1 to 3, and what shares its graph: DeepSeek-LLM, DeepSeek-R1-Distill-Llama (Touvron et al. 2023, Dubey et al. 2024).
@@ -15,4 +16,8 @@ struct Llama: Architecture {
   }
 
   func graph(over weights: any WeightSource) throws(GraphError) -> ModelGraph { try decoder.graph(over: weights) }
+
+  static func configuration(_ configuration: JSONObject, with windows: AttentionWindows) -> JSONObject? {
+    configuration.withMistralWindows(windows, from: true)
+  }
 }

@@ -1,4 +1,5 @@
 import ModelGraph
+import StructuredData
 import Tensors
 
 /// Mixtral (Jiang et al. 2024): Mistral's attention, and experts in every layer, with weights that add up to one.
@@ -19,4 +20,8 @@ struct Mixtral: Architecture {
   }
 
   func graph(over weights: any WeightSource) throws(GraphError) -> ModelGraph { try decoder.graph(over: weights) }
+
+  static func configuration(_ configuration: JSONObject, with windows: AttentionWindows) -> JSONObject? {
+    configuration.withOneWindow(windows)
+  }
 }

@@ -1,4 +1,5 @@
 import ModelGraph
+import StructuredData
 import Tensors
 
 /// Qwen 2 and 2.5, and DeepSeek-R1-Distill-Qwen: biases on queries, keys and values (Yang et al. 2024).
@@ -16,4 +17,8 @@ struct Qwen2: Architecture {
   }
 
   func graph(over weights: any WeightSource) throws(GraphError) -> ModelGraph { try decoder.graph(over: weights) }
+
+  static func configuration(_ configuration: JSONObject, with windows: AttentionWindows) -> JSONObject? {
+    configuration.withQwenWindows(windows)
+  }
 }

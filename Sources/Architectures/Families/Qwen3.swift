@@ -1,4 +1,5 @@
 import ModelGraph
+import StructuredData
 import Tensors
 
 /// Qwen 3 (dense): RMS norms on every query and key head, no biases unless the configuration asks for them (Yang et al. 2025).
@@ -18,4 +19,8 @@ struct Qwen3: Architecture {
   }
 
   func graph(over weights: any WeightSource) throws(GraphError) -> ModelGraph { try decoder.graph(over: weights) }
+
+  static func configuration(_ configuration: JSONObject, with windows: AttentionWindows) -> JSONObject? {
+    configuration.withQwenWindows(windows)
+  }
 }

@@ -13,9 +13,7 @@ struct Qwen3Moe: Architecture {
     decoder.headNorms = true
     decoder.queryKeyValueBias = try reader.flag("attention_bias", default: false)
     decoder.outputBias = decoder.queryKeyValueBias
-    if try reader.flag("use_sliding_window", default: false), reader.value("sliding_window") != nil {
-      decoder.slidingWindow = try reader.count("sliding_window")
-    }
+    if try reader.flag("use_sliding_window", default: false) { decoder.slidingWindow = try reader.slidingWindow(default: 4096) }
     for unused in ["sliding_window", "max_window_layers"] { _ = reader.value(unused) }
     let step = try reader.count("decoder_sparse_step", default: 1)
     let dense = Set(reader.value("mlp_only_layers")?.array?.compactMap(\.integer) ?? [])
@@ -30,4 +28,8 @@ struct Qwen3Moe: Architecture {
   }
 
   func graph(over weights: any WeightSource) throws(GraphError) -> ModelGraph { try decoder.graph(over: weights) }
+
+  static func configuration(_ configuration: JSONObject, with windows: AttentionWindows) -> JSONObject? {
+    configuration.withOneWindow(windows, flag: "use_sliding_window")
+  }
 }

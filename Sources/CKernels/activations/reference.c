@@ -14,6 +14,7 @@ static float activated(dso_activation kind, float x) {
     }
     case DSO_ACTIVATION_GELU_ERF: return (float)(0.5 * x * erfc(-0.70710678118654752 * x));
     case DSO_ACTIVATION_RELU: return x > 0 || x != x ? x : 0;
+    case DSO_ACTIVATION_RELU_SQUARED: return x > 0 || x != x ? x * x : 0;
   }
   return x;
 }

@@ -46,6 +46,10 @@ INLINE VF activated(dso_activation kind, VF x) {
       return vf_mul(vf_max(vf_set(-15.0f), x), below);
     }
     case DSO_ACTIVATION_RELU: return vf_max(vf_zero(), x);
+    case DSO_ACTIVATION_RELU_SQUARED: {
+      VF passed = vf_max(vf_zero(), x);
+      return vf_mul(passed, passed);
+    }
   }
 }
 
@@ -67,6 +71,7 @@ void DSO_KERNEL(gated_activation)(dso_activation kind, const float *gate, const 
     case DSO_ACTIVATION_GELU_TANH: activate_all(DSO_ACTIVATION_GELU_TANH, gate, up, y, count); return;
     case DSO_ACTIVATION_GELU_ERF: activate_all(DSO_ACTIVATION_GELU_ERF, gate, up, y, count); return;
     case DSO_ACTIVATION_RELU: activate_all(DSO_ACTIVATION_RELU, gate, up, y, count); return;
+    case DSO_ACTIVATION_RELU_SQUARED: activate_all(DSO_ACTIVATION_RELU_SQUARED, gate, up, y, count); return;
   }
 }
 

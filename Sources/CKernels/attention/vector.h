@@ -203,5 +203,6 @@ void DSO_KERNEL(attention)(const float *q, int64_t ldq, const float *k, int64_t 
 }
 
 #include "quantized.h"
+#include "selected.h"
 
 #endif

@@ -42,6 +42,23 @@
              int64_t q_tokens, int64_t kv_tokens, int64_t q_offset, int64_t head_dim, int64_t v_dim, float scale, int64_t window,   \
              void *scratch),                                                                                                        \
             (q, ldq, k, v, out, ldo, q_tokens, kv_tokens, q_offset, head_dim, v_dim, scale, window, scratch))                       \
+  PROCEDURE(select_blocks,                                                                                                          \
+            (const float *q, int64_t ldq, const float *pooled, int64_t ld_pooled, int64_t q_tokens, int64_t q_offset, int64_t head_dim,\
+             int64_t block, int64_t count, int32_t *chosen, void *scratch),                                                         \
+            (q, ldq, pooled, ld_pooled, q_tokens, q_offset, head_dim, block, count, chosen, scratch))                               \
+  PROCEDURE(attention_selected,                                                                                                     \
+            (const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv, float *out, int64_t ldo,        \
+             int64_t q_tokens, int64_t kv_tokens, int64_t q_offset, int64_t head_dim, int64_t v_dim, float scale, int64_t block,    \
+             int64_t count, const int32_t *chosen, void *scratch),                                                                  \
+            (q, ldq, k, ldk, v, ldv, out, ldo, q_tokens, kv_tokens, q_offset, head_dim, v_dim, scale, block, count, chosen, scratch))\
+  PROCEDURE(attention_selected_s8,                                                                                                  \
+            (const float *q, int64_t ldq, const dso_quantized_head *k, const dso_quantized_head *v, float *out, int64_t ldo,        \
+             int64_t q_tokens, int64_t kv_tokens, int64_t q_offset, int64_t head_dim, int64_t v_dim, float scale, int64_t block,    \
+             int64_t count, const int32_t *chosen, void *scratch),                                                                  \
+            (q, ldq, k, v, out, ldo, q_tokens, kv_tokens, q_offset, head_dim, v_dim, scale, block, count, chosen, scratch))         \
+  PROCEDURE(attention_selected_backward,                                                                                            \
+            (const dso_attention_gradient *g, int64_t block, int64_t count, const int32_t *chosen, void *scratch),                  \
+            (g, block, count, chosen, scratch))                                                                                     \
   PROCEDURE(rms_norm,                                                                                                               \
             (const float *x, int64_t ldx, const float *gain, float *y, int64_t ldy, int64_t rows, int64_t width, float epsilon),    \
             (x, ldx, gain, y, ldy, rows, width, epsilon))                                                                           \

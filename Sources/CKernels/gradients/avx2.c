@@ -8,6 +8,7 @@
 
 #include "panels.h"
 #include "attention.h"
+#include "selected.h"
 #include "products.h"
 #include "rows.h"
 #include "losses.h"

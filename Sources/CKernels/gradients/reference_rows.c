@@ -38,6 +38,11 @@ static double activated(dso_activation kind, double x, double *derivative) {
       *derivative = density == 0 ? share : share + x * density;
       return x * share;
     }
+    case DSO_ACTIVATION_RELU_SQUARED: {
+      double passed = x > 0 ? x : 0;
+      *derivative = 2 * passed;
+      return passed * passed;
+    }
     case DSO_ACTIVATION_RELU: break;
   }
   *derivative = x > 0;

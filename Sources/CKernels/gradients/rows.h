@@ -55,6 +55,7 @@ void DSO_KERNEL(rms_norm_backward)(const float *x, int64_t ldx, const float *gai
 INLINE VF derivative(dso_activation kind, VF x, VF value) {
   VF one = vf_set(1.0f), zero = vf_zero();
   if (kind == DSO_ACTIVATION_RELU) return vf_where_less(zero, x, one, zero);
+  if (kind == DSO_ACTIVATION_RELU_SQUARED) return vf_mul(vf_set(2.0f), vf_where_less(zero, x, x, zero));
   // The share of x that passes: the logistic function or the normal distribution's.
   VF share = vf_where_less(vf_abs(x), vf_set(1e-30f), vf_set(0.5f), vf_div(value, x));
   if (kind == DSO_ACTIVATION_SILU) return vf_fma(value, vf_sub(one, share), share);
@@ -94,6 +95,9 @@ void DSO_KERNEL(gated_activation_backward)(dso_activation kind, const float *gat
       case DSO_ACTIVATION_GELU_TANH: differentiate(DSO_ACTIVATION_GELU_TANH, gate + i, own, dy + i, values, to_gate, to_up, n); break;
       case DSO_ACTIVATION_GELU_ERF: differentiate(DSO_ACTIVATION_GELU_ERF, gate + i, own, dy + i, values, to_gate, to_up, n); break;
       case DSO_ACTIVATION_RELU: differentiate(DSO_ACTIVATION_RELU, gate + i, own, dy + i, values, to_gate, to_up, n); break;
+      case DSO_ACTIVATION_RELU_SQUARED:
+        differentiate(DSO_ACTIVATION_RELU_SQUARED, gate + i, own, dy + i, values, to_gate, to_up, n);
+        break;
     }
   }
 }

@@ -16,6 +16,7 @@
 #include "Adapters.h"
 #include "CodeLevels.h"
 #include "Digest.h"
+#include "DynamicTanh.h"
 #include "Factorization.h"
 #include "Float8.h"
 #include "GridSearch.h"
@@ -26,6 +27,7 @@
 #include "Optimizer.h"
 #include "QuantizedCache.h"
 #include "Routing.h"
+#include "SelectedAttention.h"
 #include "StaticActivations.h"
 #include "Statistics.h"
 #include "StepSizes.h"
@@ -165,7 +167,13 @@ void dso_layer_norm(const float *x, int64_t ldx, const float *gain, const float 
 void dso_rotary(float *x, int64_t ldx, int64_t rows, int64_t heads, int64_t head_dim, int64_t rotary_dim, int interleaved,
                 const float *cosines, const float *sines, int64_t ld_table);
 
-typedef enum { DSO_ACTIVATION_SILU = 0, DSO_ACTIVATION_GELU_TANH = 1, DSO_ACTIVATION_GELU_ERF = 2, DSO_ACTIVATION_RELU = 3 } dso_activation;
+typedef enum {
+  DSO_ACTIVATION_SILU = 0,
+  DSO_ACTIVATION_GELU_TANH = 1,
+  DSO_ACTIVATION_GELU_ERF = 2,
+  DSO_ACTIVATION_RELU = 3,
+  DSO_ACTIVATION_RELU_SQUARED = 4,  ///< max(x, 0)^2 (So et al., Primer, 2109.08668)
+} dso_activation;
 /// y = activation(gate) * up; up may be NULL for the plain activation. In place allowed. Within some 3 units in the last place, except
 /// where GELU (tanh) is below 1e-8 in magnitude: there the rounding of its float exponent shows.
 void dso_gated_activation(dso_activation kind, const float *gate, const float *up, float *y, int64_t count);

@@ -44,6 +44,12 @@ typedef struct {
 void dso_attention_backward(const dso_attention_gradient *g, void *scratch);
 int64_t dso_attention_backward_scratch_bytes(int64_t head_dim, int64_t v_dim);
 
+/// The same where queries see chosen blocks of keys only, as dso_select_blocks chose them: chosen is [query_heads, q_tokens, count]. The choice has
+/// no gradient; g->window is not looked at.
+/// scratch: dso_attention_selected_backward_scratch_bytes(kv_tokens, block, count), 64-byte aligned.
+void dso_attention_selected_backward(const dso_attention_gradient *g, int64_t block, int64_t count, const int32_t *chosen, void *scratch);
+int64_t dso_attention_selected_backward_scratch_bytes(int64_t kv_tokens, int64_t block, int64_t count);
+
 // MARK: - Rows and elements
 
 /// From the input x of dso_rms_norm and the gradient dy of its output: the gradient of x, written to dx or added to it (NULL: not wanted),

@@ -10,8 +10,14 @@ extension BackwardPass {
     let sequences = tape.sequences.sequences
     let shared = attention.queryHeads / attention.keyValueHeads
     let (keyWidth, valueWidth) = (attention.headDimension, attention.valueDimension)
-    let scratch = dso_attention_backward_scratch_bytes(Int64(keyWidth), Int64(valueWidth))
-    pool.run(sequences.count * attention.keyValueHeads, scratchBytes: Int(scratch)) { task, scratch in
+    let longest = sequences.map(\.length).max() ?? 0
+    let scratch =
+      attention.selection.map { selection in
+        max(
+          selection.scratchBytes(positions: longest),
+          Int(dso_attention_selected_backward_scratch_bytes(Int64(longest), Int64(selection.block), Int64(selection.count))))
+      } ?? Int(dso_attention_backward_scratch_bytes(Int64(keyWidth), Int64(valueWidth)))
+    pool.run(sequences.count * attention.keyValueHeads, scratchBytes: scratch) { task, scratch in
       let sequence = sequences[task / attention.keyValueHeads]
       let head = task % attention.keyValueHeads
       let (inQueries, inOutput) = (head * shared * keyWidth, head * shared * valueWidth)
@@ -27,7 +33,26 @@ extension BackwardPass {
         q_tokens: Int64(sequence.length), kv_tokens: Int64(sequence.length),
         q_offset: attention.isCausal ? 0 : Int64(sequence.length), head_dim: Int64(keyWidth),
         v_dim: Int64(valueWidth), window: Int64(attention.slidingWindow ?? 0), scale: attention.scale)
-      dso_attention_backward(&arguments, scratch)
+      guard let selection = attention.selection else {
+        dso_attention_backward(&arguments, scratch)
+        return
+      }
+      // The choice is made again as the forward pass made it; it has no gradient itself.
+      let pooled = PooledKeys(rows: selection.blocks(of: sequence.length), attention)
+      pooled.pool(
+        0..<selection.blocks(of: sequence.length), of: .float(keys: keys, values: values), from: sequence.row, at: 0, head: head, attention,
+        selection)
+      var chosen = [Int32](repeating: 0, count: shared * sequence.length * selection.count)
+      chosen.withUnsafeMutableBufferPointer { chosen in
+        guard let chosen = chosen.baseAddress else { return }
+        for query in 0..<shared {
+          selection.chosen(
+            by: queries.row(sequence.row) + inQueries + query * keyWidth, distance: queries.columns, count: sequence.length, position: 0,
+            from: pooled.matrix.pointer + head * keyWidth, pooledDistance: pooled.matrix.columns, width: keyWidth,
+            into: chosen + query * sequence.length * selection.count, scratch)
+        }
+        dso_attention_selected_backward(&arguments, Int64(selection.block), Int64(selection.count), chosen, scratch)
+      }
     }
     for (result, input) in zip(results, node.inputs) { contribute(result, to: input) }
   }

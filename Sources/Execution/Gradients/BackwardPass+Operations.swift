@@ -55,6 +55,31 @@ extension BackwardPass {
     if let biasSum { addRows(of: gradient, to: biasSum) }
   }
 
+  /// Sums over pieces of the rows that do not depend on the threads, then over the pieces.
+  func dynamicTanh(_ node: Node, _ gradient: Matrix) throws {
+    let input = try tape.value(node.inputs[0], of: node)
+    let width = input.columns
+    let (gain, steepness) = (try tape.parameter(0, of: node).vector, try tape.parameter(2, of: node).vector.first ?? 0)
+    let gainSum = try sum(for: node.parameters[0], rows: 1, columns: width)
+    let biasSum = try sum(for: node.parameters[1], rows: 1, columns: width)
+    let steepnessSum = try sum(for: node.parameters[2], rows: 1, columns: 1)
+    let target = target(for: node.inputs[0], rows: input.rows, columns: width)
+    let piece = max(1, 16_384 / width)
+    let pieces = (input.rows + piece - 1) / piece
+    let partial = Matrix(rows: pieces, columns: width)
+    let steep = Matrix(rows: pieces, columns: 1)
+    pool.run(pieces) { task, _ in
+      let first = task * piece
+      dso_dynamic_tanh_backward(
+        input.row(first), Int64(width), steepness, gain, gradient.row(first), Int64(width), target?.accumulate == true ? 1 : 0,
+        target.map { $0.matrix.row(first) }, Int64(width), partial.row(task), steep.row(task), Int64(min(piece, input.rows - first)),
+        Int64(width))
+    }
+    if let gainSum { dso_sum_rows(partial.pointer, Int64(width), Int64(pieces), Int64(width), gainSum.pointer) }
+    if let steepnessSum { dso_sum_rows(steep.pointer, 1, Int64(pieces), 1, steepnessSum.pointer) }
+    if let biasSum { addRows(of: gradient, to: biasSum) }
+  }
+
   func addRow(_ node: Node, _ gradient: Matrix, _ choice: RowChoice) throws {
     contribute(gradient, to: node.inputs[0])
     let table = try tape.parameter(0, of: node).view

@@ -47,6 +47,7 @@ final class BackwardPass {
       case .linear: try linear(node, gradient)
       case .rmsNorm(let epsilon, let width): try rmsNorm(node, gradient, epsilon: epsilon, width: width)
       case .layerNorm(let epsilon): try layerNorm(node, gradient, epsilon: epsilon)
+      case .dynamicTanh: try dynamicTanh(node, gradient)
       case .addRow(let choice): try addRow(node, gradient, choice)
       case .activation(let activation): try self.activation(node, gradient, activation)
       case .rotary(let rotary): try rotate(node, &gradient, rotary)

@@ -32,7 +32,7 @@ public struct BlockTape: Sendable {
     var needed: Set<ValueID> = []
     for node in graph.nodes[block.nodes] {
       switch node.operation {
-      case .linear, .rmsNorm, .layerNorm, .activation, .gatedActivation, .magnitude: needed.formUnion(node.inputs)
+      case .linear, .rmsNorm, .layerNorm, .dynamicTanh, .activation, .gatedActivation, .magnitude: needed.formUnion(node.inputs)
       case .attention: needed.formUnion(node.inputs + [node.output])
       case .route: needed.formUnion(node.inputs)
       case .combine: needed.formUnion(node.inputs.dropFirst())

@@ -130,6 +130,10 @@ struct ChannelAnalysis {
     case .layerNorm:
       try unite(inputs[0], output, of: node)
       for parameter in node.parameters { try unite(.parameter(parameter, 0), output, of: node) }
+    case .dynamicTanh:
+      try unite(inputs[0], output, of: node)
+      for parameter in node.parameters.prefix(2) { try unite(.parameter(parameter, 0), output, of: node) }
+      fix(.parameter(node.parameters[2], 0))
     case .addRow:
       try unite(inputs[0], output, of: node)
       try unite(.parameter(node.parameters[0], 1), output, of: node)

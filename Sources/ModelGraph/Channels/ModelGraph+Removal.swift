@@ -101,7 +101,8 @@ extension Operation {
     case .joinHeads(var join):
       if let heads { join.heads = join.heads / heads.of * heads.kept }
       return .joinHeads(join)
-    case .embedding, .linear, .layerNorm, .addRow, .activation, .gatedActivation, .add, .scale, .magnitude, .route, .dispatch, .combine:
+    case .embedding, .linear, .layerNorm, .dynamicTanh, .addRow, .activation, .gatedActivation, .add, .scale, .magnitude, .route, .dispatch,
+      .combine:
       return self
     }
   }

@@ -81,19 +81,9 @@ struct PruningWork {
     }
   }
 
-  /// What the checkpoint holds beside the model's layers under names like theirs, as layers for predicting several tokens are: it would not fit
-  /// the smaller model.
-  private var strayLayers: [String] {
-    let source = run.model.graph
-    let known = Set(source.parameters.map(\.name))
-    let prefixes = Set(
-      source.layerBlocks.compactMap { index in source.blocks[index].name.lastIndex(of: ".").map { source.blocks[index].name[...$0] } })
-    return run.model.weights.names.filter { name in !known.contains(name) && prefixes.contains { name.hasPrefix($0) } }
-  }
-
   /// What was left out unasked, and what was not repaired though there was text for it.
   var warnings: [String] {
-    let stray = strayLayers
+    let stray = run.model.strayLayers
     let leftOut =
       stray.isEmpty
       ? [] : ["\(stray.count) tensors of layers that the model does not run are left out: they would not fit it; the first is \(stray[0])"]
@@ -127,7 +117,7 @@ struct PruningWork {
   /// Writes the checkpoint, and compares what is read again with what it was written from.
   mutating func write(to output: OutputDirectory) throws -> ModelBundle {
     let model = run.model
-    let dropped = Set(strayLayers)
+    let dropped = Set(model.strayLayers)
     let layout = try OutputLayout(
       model: model, graph: sizes, plan: [:], format: .compressedTensors, leavingOut: { dropped.contains($0) })
     let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
@@ -157,7 +147,7 @@ struct PruningWork {
       try ArchitectureCatalog.configuration(
         model.configuration, resizedTo: sizes, keeping: removed.isEmpty ? nil : kept
       ).object ?? [:]
-    for key in ["num_nextn_predict_layers", "num_mtp_layers"] where !dropped.isEmpty && configuration[key] != nil { configuration[key] = 0 }
+    if !dropped.isEmpty { configuration = configuration.withoutPredictionLayers }
     try output.write(JSONValue.object(configuration).text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     let written = try ModelBundle(opening: output.partial.path)

@@ -49,8 +49,9 @@ public struct RecipeRun {
     let stages = recipe.stages
     guard stages.count > 1 else {
       try checkFormat()
-      if settings.resume, recipe.passes.first is StructuredPruning {
-        throw RecipeError("--resume", "cannot continue a pruning, which saves nothing on its way", remedy: "run it again", kind: .usage)
+      if settings.resume, let pass = recipe.passes.first, pass is StructuredPruning || pass is ModuleReplacement {
+        throw RecipeError(
+          "--resume", "cannot continue \(type(of: pass).identifier), which saves nothing on its way", remedy: "run it again", kind: .usage)
       }
       return try Recipe.stage(recipe, on: model, settings: settings, progress: progress).execute()
     }

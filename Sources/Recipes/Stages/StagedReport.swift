@@ -27,6 +27,7 @@ struct StagedReport {
     report.calibration = reports.lazy.compactMap(\.calibration).first
     report.training = reports.lazy.compactMap(\.training).last
     report.pruning = reports.lazy.compactMap(\.pruning).first
+    report.replacement = reports.lazy.compactMap(\.replacement).first
     report.distillation = reports.lazy.compactMap(\.distillation).last
     report.passes = [row("source", first.accuracy?.reference, bytes: source.sourceBytes, parameters: source.graph.parameterCount)]
     for (name, stage) in zip(names, reports) {

@@ -30,7 +30,7 @@ struct ReportPage {
   var body: String {
     notices + HTML.paragraph(HTML.typographic(summary.sentence), class: "lead") + cards + passes + distillation + training + size + accuracy
       + embeddings + activations
-      + keyValueCache + calibration + experts + allocation + pruning + layers + speed + gates + identity
+      + keyValueCache + calibration + experts + allocation + pruning + replacement + layers + speed + gates + identity
   }
 
   var footer: String {

@@ -33,6 +33,8 @@ public struct CompressionReport: Sendable, Equatable {
   public var allocation: Allocation?
   /// What was left out; nil when nothing was. An extension of schema 1.
   public var pruning: Pruning?
+  /// Which modules gave way to others; nil when none did. An extension of schema 1.
+  public var replacement: Replacement?
   /// What was learned from a teacher; nil when nothing was. An extension of schema 1.
   public var distillation: Distillation?
   /// What every stage of a recipe left, its source first; nil for a recipe of one. An extension of schema 1.
@@ -49,7 +51,8 @@ public struct CompressionReport: Sendable, Equatable {
     tool: Tool, model: Model, recipe: [JSONValue] = [], inputs: Inputs? = nil, outputs: [OutputFile] = [],
     calibration: Calibration? = nil, training: Training? = nil, size: Size? = nil,
     accuracy: Accuracy? = nil, embeddings: Embeddings? = nil, activations: [ActivationForm]? = nil, keyValueCache: KeyValueCache? = nil,
-    experts: Experts? = nil, allocation: Allocation? = nil, pruning: Pruning? = nil, distillation: Distillation? = nil,
+    experts: Experts? = nil, allocation: Allocation? = nil, pruning: Pruning? = nil, replacement: Replacement? = nil,
+    distillation: Distillation? = nil,
     passes: [PassResult]? = nil,
     layers: [Layer]? = nil, speed: Speed? = nil, resources: Resources? = nil, gates: [Gate] = [], warnings: [String] = []
   ) {
@@ -68,6 +71,7 @@ public struct CompressionReport: Sendable, Equatable {
     self.experts = experts
     self.allocation = allocation
     self.pruning = pruning
+    self.replacement = replacement
     self.distillation = distillation
     self.passes = passes
     self.layers = layers
@@ -104,7 +108,8 @@ public struct CompressionReport: Sendable, Equatable {
       activations: try reader.sections("activations"),
       keyValueCache: try reader.section("keyValueCache"),
       experts: try reader.section("experts"), allocation: try reader.section("allocation"), pruning: try reader.section("pruning"),
-      distillation: try reader.section("distillation"), passes: try reader.sections("passes"),
+      replacement: try reader.section("replacement"), distillation: try reader.section("distillation"),
+      passes: try reader.sections("passes"),
       layers: try reader.sections("layers"),
       speed: try reader.section("speed"),
       resources: try reader.section("resources"),
@@ -131,6 +136,7 @@ public struct CompressionReport: Sendable, Equatable {
     writer.set("experts", experts)
     writer.set("allocation", allocation)
     writer.set("pruning", pruning)
+    writer.set("replacement", replacement)
     writer.set("distillation", distillation)
     writer.set("passes", passes)
     writer.set("layers", layers)

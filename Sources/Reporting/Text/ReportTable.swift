@@ -10,7 +10,8 @@ public struct ReportTable: Sendable {
   public func text(style: TextStyle = .plain) -> String {
     var lines = heading(style)
     for section in [
-      passes, training, pruning, distillation, size, accuracy, embeddings, activations, keyValueCache, calibration, experts, allocation,
+      passes, training, pruning, replacement, distillation, size, accuracy, embeddings, activations, keyValueCache, calibration, experts,
+      allocation,
       speed, layers,
       gates,
       resources,

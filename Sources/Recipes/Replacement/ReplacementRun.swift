@@ -1,0 +1,153 @@
+import Architectures
+import Calibration
+import Compression
+import Diagnostics
+import Evaluation
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import Reporting
+import StructuredData
+
+/// One modular replacement: put other modules around the weights, write the model, read it again, measure it against the source.
+public struct ReplacementRun {
+  public let model: ModelBundle
+  public let replacement: ModuleReplacement
+  /// The text that experts are compared on; nil to compare their rows of the router.
+  public let calibration: CalibrationPlan?
+  /// Where every random choice derives from.
+  let seed: UInt64
+  public let settings: RunSettings
+  let progress: ProgressHandler?
+  let interpreter: Interpreter
+
+  public init(
+    model: ModelBundle, replacement: ModuleReplacement, calibration: CalibrationPlan? = nil, seed: UInt64 = 0, settings: RunSettings,
+    progress: ProgressHandler? = nil
+  ) {
+    (self.model, self.replacement, self.settings, self.progress) = (model, replacement, settings, progress)
+    (self.calibration, self.seed) = (calibration, seed)
+    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
+  }
+
+  /// What a run would leave, found without reading a weight.
+  public struct Plan: Sendable {
+    /// Kinds of modules that change, before and after.
+    public let modules: [CompressionReport.Replacement.Module]
+    public let parameters: Int
+    public let keptParameters: Int
+    /// What to know of other programs that load it.
+    public let caveats: [String]
+    /// The model in its shape; the values of merged experts are none that are kept.
+    let graph: ModelGraph
+  }
+
+  public func plan() throws -> Plan {
+    let plan = try plan(of: model.graph)
+    _ = try evaluationPlan()
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
+    return plan
+  }
+
+  private func plan(of graph: ModelGraph) throws -> Plan {
+    try replacement.validate(for: graph)
+    var changed = try replacement.mergingExperts(
+      replacement.replacingOperations(graph), traits: nil, pool: interpreter.pool
+    ).graph
+    try replacement.replaceNorms(of: &changed)
+    if replacement.normalization == .dynamicTanh, calibration == nil {
+      throw RecipeError(
+        "replace: normalization", "dynamic-tanh is fitted to what norms read, which takes text", remedy: "give --calibration FILE",
+        kind: .usage)
+    }
+    if let calibration { _ = try calibration.resolved(for: graph) }
+    return Plan(
+      modules: Self.modules(from: graph, to: changed), parameters: graph.parameterCount, keptParameters: changed.parameterCount,
+      caveats: try ArchitectureCatalog.configuration(model.configuration, of: graph, replacedAs: changed).caveats, graph: changed)
+  }
+
+  /// Kinds of modules that differ.
+  static func modules(from source: ModelGraph, to graph: ModelGraph) -> [CompressionReport.Replacement.Module] {
+    let before = Dictionary(source.modules.map { ($0.kind, $0.text) }, uniquingKeysWith: { first, _ in first })
+    return graph.modules.filter { before[$0.kind] != $0.text }.map {
+      .init(kind: $0.kind, before: before[$0.kind] ?? "none", after: $0.text)
+    }
+  }
+
+  /// Replaces and writes the result.
+  /// - Returns: the report that was written, too.
+  /// - Throws: a `Failure`; then there is no new output.
+  public func execute() throws -> CompressionReport {
+    let start = ContinuousClock.now
+    let plan = try plan()
+    let evaluation = try evaluationPlan()
+    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs)
+    let work = try ReplacementWork(self, spillingTo: output.partial)
+    let written = try work.write(to: output)
+    var report = try makeReport(written, evaluation, work.selection)
+    report.replacement = .init(modules: plan.modules)
+    report.warnings += work.warnings
+    report.resources = ResourceMeter.resources(
+      since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,
+      threads: interpreter.pool.threads)
+    try output.write(recipe.header() + recipe.yaml(), to: "recipe.yaml")
+    try output.write(report.json.text(), to: "report.json")
+    try output.write(HTMLReport.render(report), to: "report.html")
+    try output.commit()
+    return report
+  }
+
+  private func evaluationPlan() throws -> EvaluationPlan? {
+    if settings.gates.maximumPerplexityIncrease != nil || settings.gates.maximumKLDivergence != nil {
+      try model.requirePredictions(for: "a gate on them")
+    }
+    return try settings.evaluation.map { try EvaluationPlan($0, model: model) }
+  }
+
+  private var inputs: [URL] {
+    [model.directory] + model.checkpoint.files + (calibration.map { [$0.file] } ?? []) + (settings.evaluation.map { [$0.text] } ?? [])
+  }
+
+  private func makeReport(
+    _ written: ModelBundle, _ evaluation: EvaluationPlan?, _ selection: CalibrationSelection?
+  ) throws -> CompressionReport {
+    var report = CompressionReport(
+      tool: .init(name: Tool.name, version: Tool.version),
+      model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
+    report.recipe = recipe.listing
+    report.inputs = .init(
+      modelSHA256: try model.contentDigest(), calibrationSHA256: selection?.digest, evalSHA256: evaluation?.digest)
+    report.calibration = selection.map { .init($0, trials: []) }
+    report.warnings = selection?.warnings ?? []
+    report.size = .init(of: written, from: settings.reference ?? model)
+    report.outputs = try CompressionReport.OutputFile.files(of: written)
+    let reference = settings.reference ?? model
+    switch evaluation {
+    case nil: break
+    case .embeddings(let plan):
+      report.embeddings = try plan.section(
+        of: written.graph, reference: reference.graph, interpreter: interpreter, progress: progress)
+    case .predictions(let plan):
+      let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(
+        to: settings.maximumMemory, batch: plan.batchRows)
+      report.accuracy = .init(try evaluator.accuracy(of: written.graph, reference: reference.graph, on: plan.text))
+      report.keyValueCache = try .init(of: written.graph, plan, evaluator: evaluator)
+    }
+    report.gates = settings.gates.results(report.accuracy)
+    return report
+  }
+
+  private var recipe: Recipe { Recipe(passes: [replacement], seed: seed, calibration: calibration) }
+}
+
+extension ReplacementRun: RecipeStage {
+  func check(on graph: ModelGraph) throws -> ModelGraph { try plan(of: graph).graph }
+}
+
+extension ModuleReplacement: StagePass {
+  func stage(of recipe: Recipe, on model: ModelBundle, settings: RunSettings, progress: ProgressHandler?) -> any RecipeStage {
+    ReplacementRun(
+      model: model, replacement: self, calibration: recipe.calibration, seed: recipe.seed, settings: settings, progress: progress)
+  }
+}

@@ -1,0 +1,84 @@
+import Architectures
+import Calibration
+import Compression
+import Diagnostics
+import Evaluation
+import Execution
+import Formats
+import Foundation
+import ModelGraph
+import StructuredData
+import Tensors
+
+/// The work of a replacement: what takes text is found, and the model is written weight by weight.
+struct ReplacementWork {
+  private let run: ReplacementRun
+  private let graph: ModelGraph
+  private let configuration: JSONValue
+  let selection: CalibrationSelection?
+  let warnings: [String]
+  private let dropped: Set<String>
+
+  init(_ run: ReplacementRun, spillingTo directory: URL) throws {
+    self.run = run
+    let (source, interpreter, replacement) = (run.model.graph, run.interpreter, run.replacement)
+    let evaluator = Evaluator(interpreter: interpreter, progress: run.progress).limited(to: run.settings.maximumMemory, batch: nil)
+    let plan = replacement.usesText ? try run.calibration?.resolved(for: source) : nil
+    selection = try plan?.selection(of: run.model, graph: source, evaluator: evaluator, seed: run.seed)
+    let limit = run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20
+    var traits: [ValueID: ExpertTraits]?
+    if replacement.mergeExperts > 0 {
+      traits =
+        try selection.map { found in
+          try ExpertTraits.measure(
+            source, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory
+          ) { done, total in run.progress?(StageProgress(stage: "Comparing experts", completed: done, total: total)) }
+        } ?? ExpertTraits.ofRouters(source)
+    }
+    var graph = try replacement.mergingExperts(replacement.replacingOperations(source), traits: traits, pool: interpreter.pool).graph
+    if let found = selection, replacement.normalization == .dynamicTanh {
+      graph = try DynamicTanhFit.fitted(
+        graph, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory
+      ) { done, total in run.progress?(StageProgress(stage: "Fitting norms", completed: done, total: total)) }
+    } else {
+      try replacement.replaceNorms(of: &graph)
+    }
+    self.graph = graph
+    var (json, caveats) = try ArchitectureCatalog.configuration(run.model.configuration, of: source, replacedAs: graph)
+    dropped = replacement.mergeExperts > 0 ? Set(run.model.strayLayers) : []
+    if replacement.mergeExperts > 0 {
+      json = try ArchitectureCatalog.configuration(json, resizedTo: graph)
+      if !dropped.isEmpty { json = .object((json.object ?? [:]).withoutPredictionLayers) }
+    }
+    if let first = dropped.sorted().first {
+      caveats.append(
+        "\(dropped.count) tensors of layers that the model does not run are left out: they would not fit it; the first is \(first)")
+    }
+    (configuration, warnings) = (json, caveats)
+  }
+
+  /// Writes the checkpoint, and compares what is read again with what it was written from.
+  func write(to output: OutputDirectory) throws -> ModelBundle {
+    let model = run.model
+    let layout = try OutputLayout(
+      model: model, graph: graph, plan: [:], format: .compressedTensors, leavingOut: { dropped.contains($0) })
+    let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
+    var weights = WeightOutput(layout, to: writer)
+    for (index, block) in graph.blocks.enumerated() {
+      try Interruption.check()
+      run.progress?(StageProgress(stage: "Replacing", completed: index, total: graph.blocks.count))
+      for id in graph.parameters(of: block) {
+        guard let entry = layout.parameters[id] else { continue }
+        try weights.write(try graph[id].load(), entry)
+        graph[id].releasePages()
+      }
+    }
+    run.progress?(StageProgress(stage: "Replacing", completed: graph.blocks.count, total: graph.blocks.count))
+    try weights.finish(passingOn: model.weights)
+    try output.write(configuration.text(), to: "config.json")
+    for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
+    let written = try ModelBundle(opening: output.partial.path)
+    try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
+    return written
+  }
+}
