@@ -16,11 +16,12 @@ public struct SafeTensorsCheckpoint: Checkpoint {
   ///
   /// In a directory the index counts first, then `model.safetensors`, then the only `.safetensors` file there is. Every tensor of the
   /// index must be in the file that it names, every tensor of the shards must be in the index, and none may be in two shards.
-  public init(_ location: URL) throws(CheckpointError) {
+  /// - Parameter extent: whether shards may end behind their headers.
+  public init(_ location: URL, extent: CheckpointExtent = .complete) throws(CheckpointError) {
     var status = stat()
     guard stat(location.path, &status) == 0 else { throw CheckpointError.missingFile(location) }
     guard status.st_mode & S_IFMT == S_IFDIR else {
-      try self.init(shards: [SafeTensorsFile(location)], index: nil)
+      try self.init(shards: [SafeTensorsFile(location, extent: extent)], index: nil)
       return
     }
     let directory = try CheckpointDirectory(location)
@@ -33,11 +34,11 @@ public struct SafeTensorsCheckpoint: Checkpoint {
             kind: .missingInput, subject: index.file.relativePath, problem: "the shard \"\(name)\" that it lists is missing",
             remedy: "fetch that file too")
         }
-        shards.append(try SafeTensorsFile(directory.file(name)))
+        shards.append(try SafeTensorsFile(directory.file(name), extent: extent))
       }
       try self.init(shards: shards, index: index)
     } else {
-      try self.init(shards: [SafeTensorsFile(directory.onlyFile())], index: nil)
+      try self.init(shards: [SafeTensorsFile(directory.onlyFile(), extent: extent)], index: nil)
     }
   }
 
@@ -63,6 +64,8 @@ public struct SafeTensorsCheckpoint: Checkpoint {
         file: index.file, tensor: entry.name, "it is not in \(index.fileNames[entry.value]) as the index says: \(found)",
         remedy: "fetch index and shards of the same revision")
     }
+    // Every name of the index is a tensor: with as many of them there is nothing beside.
+    if index.holders.entries.count == holders.entries.count { return }
     let extra = holders.entries.filter { index.holders[$0.name] == nil }
     guard let first = extra.first else { return }
     let names = extra.prefix(3).map { CheckpointError.shortened($0.name) }.joined(separator: ", ")
@@ -73,6 +76,7 @@ public struct SafeTensorsCheckpoint: Checkpoint {
 
   public var descriptors: [TensorDescriptor] { holders.entries.map(\.value.descriptor) }
   public var files: [URL] { shards.map(\.file) }
+  public var holdsValues: Bool { shards.allSatisfy(\.holdsValues) }
   /// `__metadata__` of all shards; where they disagree on a key, the first shard counts.
   public var metadata: [String: String] {
     shards.reduce(into: [:]) { all, shard in all.merge(shard.metadata) { first, _ in first } }

@@ -36,10 +36,7 @@ struct SafeTensorsIndex: Sendable {
       try Self.check(fileName: name, of: member.key, in: file)
       pairs.append((member.key, name))
     }
-    var names: [String] = []
-    for entry in NameTable(pairs.map { ($0.1, 0) }).entries where names.last.map({ compareBytes($0, entry.name) != 0 }) ?? true {
-      names.append(entry.name)
-    }
+    let names = Set(pairs.map { TensorName($0.1) }).map(\.text).sorted { compareBytes($0, $1) < 0 }
     fileNames = names
     let positions = NameTable(names.enumerated().map { ($0.element, $0.offset) })
     holders = NameTable(pairs.map { ($0.0, positions[$0.1] ?? 0) })
