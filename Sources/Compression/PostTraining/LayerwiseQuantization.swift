@@ -65,6 +65,7 @@ private struct LayerwiseWorker<Pass: LayerwiseQuantization>: BlockPass {
   var record = PassRecord(pass: Pass.identifier)
 
   var plan: [ParameterID: WeightStorage] { schemes.mapValues(WeightStorage.quantized) }
+  var treatsLayersAlone: Bool { true }
 
   mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws {
     for (node, id) in graph.linears(of: block) {
