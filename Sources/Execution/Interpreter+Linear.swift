@@ -14,6 +14,11 @@ extension Interpreter {
     return output
   }
 
+  /// `x · Wᵀ` for a weight of no graph: to find out how fast products are.
+  package func product(_ x: Matrix, _ weight: Weight) throws -> Matrix {
+    linear(x, try LoadedParameter(weight, named: "weight"), bias: nil, quantization: .none)
+  }
+
   /// The same for some rows of x, into the first rows of `output`.
   func linear(
     _ x: Matrix, rows: Range<Int>, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization,
