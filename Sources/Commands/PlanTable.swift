@@ -75,10 +75,18 @@ struct PlanTable {
 
   /// A name around the number of an expert.
   private static func split(_ name: String) -> (before: Substring, number: Int, after: Substring)? {
-    guard let mark = name.range(of: ".experts.") else { return nil }
-    let digits = name[mark.upperBound...].prefix { $0.isASCII && $0.isNumber }
-    guard let number = Int(digits) else { return nil }
-    return (name[..<mark.upperBound], number, name[digits.endIndex...])
+    // By bytes: a hundred thousand names are looked through.
+    let bytes = name.utf8
+    var end = bytes.startIndex
+    while let dot = bytes[end...].firstIndex(of: UInt8(ascii: ".")) {
+      end = bytes.index(after: dot)
+      guard bytes[end...].starts(with: "experts.".utf8) else { continue }
+      let start = bytes.index(end, offsetBy: 8)
+      let digits = bytes[start...].prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      guard let number = Int(Substring(digits)) else { return nil }
+      return (name[..<start], number, name[digits.endIndex...])
+    }
+    return nil
   }
 
   /// `0…255`, `0…3, 7`.
@@ -106,7 +114,7 @@ struct PlanTable {
     for phase in memory.phases {
       lines.append("  \(phase.name): \(phase.weights) of weights, \(phase.activations) of activations (\(phase.place))")
     }
-    lines.append("  \(memory.base) are taken already, \(memory.allowance) are allowed for what is not counted one by one")
+    lines.append("  \(memory.base) for both models' names and graphs, \(memory.allowance) allowed for what is not counted one by one")
     if !memory.unknown.isEmpty { lines.append("  what \(memory.unknown.joined(separator: ", ")) holds beside is not estimated") }
     if let limit = plan.maximumMemory, memory.peak > limit {
       lines.append("  more than --max-memory \(limit): activations give way to it, weights do not")

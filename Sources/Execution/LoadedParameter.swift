@@ -124,8 +124,11 @@ public final class LoadedBlock: @unchecked Sendable {
   public enum ExpertPolicy: Sendable {
     /// They stay loaded as the rest of the block does: for runs over few rows at a time.
     case kept
-    /// Where they take more than ``largestExperts`` bytes, each is read when rows come to it, and let go behind it.
-    case passing
+    /// Where they take more than so many bytes, each is read when rows come to it, and let go behind it.
+    case readOnUse(beyond: Int)
+
+    /// Read on use where they take more than ``LoadedBlock/largestExperts`` bytes.
+    public static let passing = ExpertPolicy.readOnUse(beyond: LoadedBlock.largestExperts)
   }
 
   /// Bytes of a block's routed experts that are loaded together even where they may be read one by one.
@@ -135,7 +138,8 @@ public final class LoadedBlock: @unchecked Sendable {
   public init(_ block: Block, of graph: ModelGraph, experts: ExpertPolicy = .kept) throws {
     var loaded: [ParameterID: LoadedParameter] = [:]
     var passing: [ParameterID: Parameter] = [:]
-    let isPassing = experts == .passing && graph.passesExperts(of: block)
+    var isPassing = false
+    if case .readOnUse(let limit) = experts { isPassing = graph.passesExperts(of: block, beyond: limit) }
     for index in block.nodes {
       for id in graph.nodes[index].parameters where loaded[id] == nil && passing[id] == nil {
         if isPassing, graph[id].role.isRoutedExpert { passing[id] = graph[id] } else { loaded[id] = try LoadedParameter(graph[id]) }
@@ -179,11 +183,11 @@ public final class LoadedBlock: @unchecked Sendable {
 
 extension ModelGraph {
   /// Whether a block's experts are read one by one where they may be: together they would take too much.
-  package func passesExperts(of block: Block) -> Bool {
+  package func passesExperts(of block: Block, beyond limit: Int = LoadedBlock.largestExperts) -> Bool {
     var bytes = 0
     for index in block.nodes {
       for id in nodes[index].parameters where self[id].role.isRoutedExpert { bytes += self[id].loadedByteCount }
-      if bytes > LoadedBlock.largestExperts { return true }
+      if bytes > limit { return true }
     }
     return false
   }

@@ -60,8 +60,9 @@ extension ModelGraph {
 
   private func verifyNames() throws(GraphError) {
     var names = Set<TensorName>()
-    for parameter in parameters where !names.insert(TensorName(parameter.name)).inserted {
-      throw GraphError(tensor: parameter.name, "stands twice in the graph")
+    names.reserveCapacity(parameters.count)
+    for index in parameters.indices where !names.insert(TensorName(parameters[index].name)).inserted {
+      throw GraphError(tensor: parameters[index].name, "stands twice in the graph")
     }
   }
 

@@ -37,20 +37,27 @@ public struct FP8BlockSource: WeightSource {
     }
     block = (sizes[0], sizes[1])
     var entries: [(String, Content)] = []
-    for descriptor in checkpoint.descriptors where !descriptor.name.hasSuffix(Self.scaleEnding) {
+    let descriptors = checkpoint.descriptors
+    // Every code has scales of its own: as many of one as of the other leave none over.
+    var (coded, scales) = (0, 0)
+    for descriptor in descriptors {
+      guard !descriptor.name.hasSuffix(Self.scaleEnding) else {
+        scales += 1
+        continue
+      }
       let isCoded = descriptor.dataType == .float8E4M3
-      let scales = isCoded ? try Self.check(descriptor, in: checkpoint, block).byteCount ?? 0 : 0
-      entries.append((descriptor.name, Content(descriptor: descriptor, byteCount: (descriptor.byteCount ?? 0) + scales)))
+      if isCoded { coded += 1 }
+      let scaleBytes = isCoded ? try Self.check(descriptor, in: checkpoint, block).byteCount ?? 0 : 0
+      entries.append((descriptor.name, Content(descriptor: descriptor, byteCount: (descriptor.byteCount ?? 0) + scaleBytes)))
     }
-    let known = Set(entries.map { TensorName($0.0) })
-    for descriptor in checkpoint.descriptors where descriptor.name.hasSuffix(Self.scaleEnding) {
-      guard known.contains(TensorName(String(descriptor.name.dropLast(Self.scaleEnding.count)))) else {
+    contents = NameTable(entries)
+    for descriptor in descriptors where coded < scales && descriptor.name.hasSuffix(Self.scaleEnding) {
+      guard contents[String(descriptor.name.dropLast(Self.scaleEnding.count))] != nil else {
         throw CheckpointError.malformed(
           file: checkpoint.file(of: descriptor.name), tensor: descriptor.name, "the codes that it belongs to are missing",
           remedy: "fetch the whole checkpoint again")
       }
     }
-    contents = NameTable(entries)
     (self.checkpoint, self.type) = (checkpoint, type)
   }
 

@@ -30,7 +30,8 @@ package struct NameTable<Value: Sendable>: Sendable {
 
   /// The first name that occurs more than once.
   package var duplicate: String? {
-    zip(entries, entries.dropFirst()).first { compareBytes($0.name, $1.name) == 0 }?.0.name
+    if positions.count == entries.count { return nil }
+    return zip(entries, entries.dropFirst()).first { compareBytes($0.name, $1.name) == 0 }?.0.name
   }
 
   package subscript(name: String) -> Value? { position(of: name).map { entries[$0].value } }

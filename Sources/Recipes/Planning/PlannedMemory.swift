@@ -21,7 +21,8 @@ public struct PlannedMemory: Sendable {
   }
 
   public let phases: [Phase]
-  /// Bytes that the process holds before it reads any weight: measured, when the plan was made.
+  /// Bytes that the process holds before it reads any weight, names, headers and graph: measured when the plan was made, and counted twice,
+  /// for the output is opened beside the source.
   public let base: Int
   /// Bytes for what the allocator keeps and what is not counted one by one.
   public let allowance: Int
@@ -37,10 +38,11 @@ public struct PlannedMemory: Sendable {
   private static let share = 0.05
 
   init(_ work: PlannedWork) {
-    base = ResourceMeter.peakMemory() ?? 0
+    base = 2 * (ResourceMeter.peakMemory() ?? 0)
     unknown = work.unknownPasses
     var phases = [Self.quantizing(work)]
     if work.run.recipe.isCalibrated { phases.append(Self.calibrating(work)) }
+    if let comparing = Self.comparing(work) { phases.append(comparing) }
     phases += Self.measuring(work)
     self.phases = phases
     allowance = (16 << 20) + Int(Self.share * Double(phases.map(\.bytes).max() ?? 0))
@@ -63,9 +65,13 @@ public struct PlannedMemory: Sendable {
           guard case .quantized? = work.layout.parameters[id]?.storage else { return sum }
           return sum + (work.layout.parameters[id]?.byteCount ?? 0)
         }
-      let layers = parameters.map { (work.graph[$0].name, layerBytes($0, work)) }
-      guard let largest = layers.max(by: { $0.1 < $1.1 }), waiting + largest.1 > most.weights else { continue }
-      most = (alone ? largest.0 : block.name, waiting + largest.1, 0)
+      var largest: (id: ParameterID, bytes: Int)?
+      for id in parameters {
+        let bytes = layerBytes(id, work)
+        if bytes > largest?.bytes ?? -1 { largest = (id, bytes) }
+      }
+      guard let largest, waiting + largest.bytes > most.weights else { continue }
+      most = (alone ? work.graph[largest.id].name : block.name, waiting + largest.bytes, 0)
     }
     for extra in work.layers where extra.reason == .notRun {
       // Passed on one by one; what is decoded is read and held beside its codes.
@@ -85,6 +91,17 @@ public struct PlannedMemory: Sendable {
     let grid = shape.rank == 2 ? shape[0] * max(1, shape[1] / 32) * 8 : 0
     let codes = work.feedback == nil ? 0 : shape.elementCount
     return max(reading, held + 2 * entry.byteCount + min(grid, shape.elementCount) + codes)
+  }
+
+  /// A layer as it was, decoded, beside what became of it.
+  private static func comparing(_ work: PlannedWork) -> Phase? {
+    var most: Phase?
+    for id in work.layout.blocks.joined() {
+      guard let entry = work.layout.parameters[id], case .quantized = entry.storage else { continue }
+      let bytes = work.sourceBytes(of: id).reading + entry.byteCount
+      if bytes > most?.bytes ?? 0 { most = Phase(name: "comparing", place: entry.name, weights: bytes, activations: 0) }
+    }
+    return most
   }
 
   /// The text on its way through the largest block, with what is gathered of its layers' inputs.

@@ -50,12 +50,8 @@ public struct PlannedTime: Sendable {
   }
 
   private mutating func quantizing(_ work: PlannedWork, _ rates: PlannedRates) {
-    let weights = work.quantized.reduce(0.0) { $0 + Double($1.shape.elementCount) }
-    if let rate = rates.quantizing { add("quantize", weights, "weights", rate: rate) }
-    if let rate = rates.decoding {
-      let coded = work.layers.reduce(0.0) { $0 + ($1.sourceType == DataType.float8E4M3.rawValue ? Double($1.shape.elementCount) : 0) }
-      add("decode the source", coded, "FP8 weights", rate: rate)
-    }
+    if let rate = rates.quantizing { add("quantize", work.quantized.weights, "weights", rate: rate) }
+    if let rate = rates.decoding { add("decode the source", work.coded.all, "FP8 weights", rate: rate) }
   }
 
   private mutating func calibrating(_ work: PlannedWork, _ rates: PlannedRates) {
@@ -96,14 +92,8 @@ public struct PlannedTime: Sendable {
     // Each weight as it is written and as it is read back, and every file for the report.
     add("digests", source + 3 * output, "bytes", rate: rates.digest)
     guard let rate = rates.comparing else { return }
-    let weights = work.quantized.reduce(0.0) { $0 + Double($1.shape.elementCount) }
-    add("compare weights", weights, "weights", rate: rate)
-    if let decoding = rates.decoding {
-      let coded = work.quantized.reduce(0.0) { sum, layer in
-        sum + (layer.sourceType == DataType.float8E4M3.rawValue ? Double(layer.shape.elementCount) : 0)
-      }
-      add("decode to compare", coded, "FP8 weights", rate: decoding)
-    }
+    add("compare weights", work.quantized.weights, "weights", rate: rate)
+    if let decoding = rates.decoding { add("decode to compare", work.coded.quantized, "FP8 weights", rate: decoding) }
   }
 
   private mutating func measuring(_ work: PlannedWork, _ rates: PlannedRates) {
@@ -156,14 +146,14 @@ extension PlannedWork {
   /// FP8 weights of what the graph runs beside experts that are read one by one.
   var codedBodyWeights: (kept: Double, all: Double) {
     let all = layers.reduce(0.0) { sum, layer in
-      sum + (layer.reason != .notRun && layer.sourceType == DataType.float8E4M3.rawValue ? Double(layer.shape.elementCount) : 0)
+      sum + (layer.reason != .notRun && layer.isCoded ? Double(layer.shape.elementCount) : 0)
     }
     return (all - passingExpertWeights, all)
   }
 
   /// FP8 weights of routed experts that are read again for every batch.
   var passingExpertWeights: Double {
-    guard layers.contains(where: { $0.sourceType == DataType.float8E4M3.rawValue }) else { return 0 }
+    guard coded.all > 0 else { return 0 }
     return graph.blocks.filter { graph.passesExperts(of: $0) }.reduce(0.0) { sum, block in
       graph.linears(of: block).reduce(sum) { sum, layer in
         sum + (graph[layer.weight].role.isRoutedExpert ? Double(graph[layer.weight].shape.elementCount) : 0)

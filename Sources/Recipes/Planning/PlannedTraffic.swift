@@ -14,10 +14,7 @@ public struct PlannedTraffic: Sendable {
 
   init(_ work: PlannedWork) {
     let (source, output) = (work.sourceBytes, work.outputBytes)
-    let quantized = work.quantized.reduce(into: (source: 0, output: 0)) { sum, layer in
-      sum.source += layer.sourceBytes
-      sum.output += layer.outputBytes
-    }
+    let quantized = work.quantized
     var steps: [Step] = []
     if work.run.recipe.isCalibrated {
       // Once for statistics; what comes behind a block is computed from what is in memory.

@@ -10,21 +10,50 @@ struct PlannedWork {
   let prepared: CompressionRun.Preparation
   let layers: [CompressionRun.Plan.Layer]
   let evaluation: EvaluationPlan?
+  let sourceBytes: Int
+  let outputBytes: Int
+  /// By parameter.
+  private let sizes: [(reading: Int, held: Int)]
+  /// What of the layers is quantized.
+  let quantized: Sum
+  /// What of them is stored as FP8 codes, and what of that is quantized.
+  let coded: (all: Double, quantized: Double)
+
+  /// Weights and bytes of some layers.
+  struct Sum {
+    var weights = 0.0
+    var source = 0
+    var output = 0
+  }
+
+  init(
+    run: CompressionRun, prepared: CompressionRun.Preparation, layers: [CompressionRun.Plan.Layer], evaluation: EvaluationPlan?
+  ) {
+    (self.run, self.prepared, self.layers, self.evaluation) = (run, prepared, layers, evaluation)
+    var (source, output, quantized, coded) = (0, 0, Sum(), (all: 0.0, quantized: 0.0))
+    for index in layers.indices {
+      let weights = Double(layers[index].shape.elementCount)
+      source += layers[index].sourceBytes
+      output += layers[index].outputBytes
+      let isCoded = layers[index].isCoded
+      if isCoded { coded.all += weights }
+      guard layers[index].isQuantized else { continue }
+      quantized.weights += weights
+      quantized.source += layers[index].sourceBytes
+      quantized.output += layers[index].outputBytes
+      if isCoded { coded.quantized += weights }
+    }
+    (sourceBytes, outputBytes, self.quantized, self.coded) = (source, output, quantized, coded)
+    sizes = prepared.graph.parameters.map { parameter in
+      let (stored, loaded) = (run.model.storedBytes(of: parameter.name), parameter.loadedByteCount)
+      // What a pass rewrites is computed in float32 each time that it is read.
+      if prepared.graph.isRewritten { return (stored + 8 * parameter.shape.elementCount, 4 * parameter.shape.elementCount) }
+      return stored == loaded ? (stored, stored) : (stored + loaded, loaded)
+    }
+  }
 
   var graph: ModelGraph { prepared.graph }
   var layout: OutputLayout { prepared.layout }
-  var sourceBytes: Int { layers.reduce(0) { $0 + $1.sourceBytes } }
-  var outputBytes: Int { layers.reduce(0) { $0 + $1.outputBytes } }
-
-  /// Whether the weight is quantized in the output.
-  func isQuantized(_ layer: CompressionRun.Plan.Layer) -> Bool {
-    if layer.reason == .decoded { return true }
-    if case .quantized = layer.storage { return true }
-    return false
-  }
-
-  /// The layers that are quantized, and how many weights they have.
-  var quantized: [CompressionRun.Plan.Layer] { layers.filter(isQuantized) }
 
   /// Passes whose work is understood well enough to say what it takes.
   var unknownPasses: [String] {
@@ -84,11 +113,17 @@ struct PlannedWork {
   var width: Int { graph.body.compactMap { graph[graph.boundary(of: $0).output].width }.max() ?? 0 }
 
   /// Bytes that reading one parameter of the source takes while it is decoded, and from then on: a view of the file where it need not be.
-  func sourceBytes(of id: ParameterID) -> (reading: Int, held: Int) {
-    let parameter = graph[id]
-    let (stored, loaded) = (run.model.storedBytes(of: parameter.name), parameter.loadedByteCount)
-    // What a pass rewrites is computed in float32 each time that it is read.
-    if graph.isRewritten { return (stored + 8 * parameter.shape.elementCount, 4 * parameter.shape.elementCount) }
-    return stored == loaded ? (stored, stored) : (stored + loaded, loaded)
+  func sourceBytes(of id: ParameterID) -> (reading: Int, held: Int) { sizes[id.index] }
+}
+
+extension CompressionRun.Plan.Layer {
+  /// Whether a pass quantizes the weight, whatever the output can hold.
+  var isQuantized: Bool {
+    if reason == .decoded { return true }
+    if case .quantized = storage { return true }
+    return false
   }
+
+  /// Whether the source keeps it as FP8 codes, which are decoded whenever it is read.
+  var isCoded: Bool { sourceType == DataType.float8E4M3.rawValue }
 }
