@@ -106,9 +106,9 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     }
     for block in graph.blocks {
       for (node, weight) in graph.linears(of: block) {
-        let ignoring = ignored.filter { $0.matches(node.scope) }.map(\.pattern)
-        let applying = matchers.filter { $0.matches(node.scope) }.map(\.override)
-        used.formUnion(ignoring + applying.map(\.pattern))
+        let ignoring = ignored.isEmpty ? [] : ignored.filter { $0.matches(node.scope) }.map(\.pattern)
+        let applying = matchers.isEmpty ? [] : matchers.filter { $0.matches(node.scope) }.map(\.override)
+        if !ignoring.isEmpty || !applying.isEmpty { used.formUnion(ignoring + applying.map(\.pattern)) }
         if let pattern = ignoring.last {
           decisions[weight] = Decision(scheme: nil, reason: .ignored(by: pattern.text))
           continue

@@ -122,12 +122,20 @@ import Testing
     #expect(unknown.memory.unknown == ["gptq"] && !unknown.time.isComplete)
   }
 
-  /// A layer at a time holds less than a limit that no block fits into.
+  /// A limit is held against a layer where one is worked on at a time.
   @Test func limitsAreHeldAgainstWhatIsWorkedOn() throws {
-    var limited = settings()
-    limited.maximumMemory = 33 << 20
     let model = try ModelBundle(opening: location.path)
-    #expect(throws: Never.self) { try CompressionRun(model: model, recipe: Recipe(passes: [targets()]), settings: limited).execute() }
+    func run(limit: Int?) -> CompressionRun {
+      var limited = settings()
+      limited.maximumMemory = limit
+      return CompressionRun(model: model, recipe: Recipe(passes: [targets()]), settings: limited)
+    }
+    let free = run(limit: nil)
+    let layer = try free.largestUnitBytes(free.prepare(), layersAlone: true)
+    #expect(try layer > 0 && layer <= free.largestUnitBytes(free.prepare(), layersAlone: false))
+    let error = #expect(throws: RecipeError.self) { try run(limit: layer + (32 << 20) - 1).execute() }
+    #expect(error?.kind == .usage && error?.description.contains("largest layer") == true)
+    #expect(throws: Never.self) { try run(limit: layer + (32 << 20)).execute() }
   }
 
   /// Twenty thousand tensors of experts, from headers alone.
