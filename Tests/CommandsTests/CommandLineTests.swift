@@ -350,7 +350,7 @@ import Testing
     #expect(document["canRun"]?.bool == false && document["tensors"]?.array?.count == 39)
     #expect(document["tensors"]?.array?.allSatisfy { $0["reason"]?.string != nil && $0["source"]?.string != nil } == true)
     #expect(document["memory"]?["peakBytes"]?.integer ?? 0 > 0 && document["time"]?["assumptions"]?.array?.isEmpty == false)
-    for arguments in [["quant", "--bits", "4"], ["eval"], ["inspect"], ["convert", "--output", "out"]] {
+    for arguments in [["quant", "--bits", "4"], ["eval"], ["inspect"], ["convert", "--format", "safetensors", "--output", "out"]] {
       expectRefusal(try runList(["deepseek-optimize"] + arguments + ["--model", "model"]), 65, leaving: ["model"], "truncated")
     }
   }

@@ -65,7 +65,9 @@ import Testing
     for block in graph.body.dropFirst() {
       let one = graph.activationBytes(of: block, rows: 64)
       let widest = graph.nodes[block.nodes].compactMap { graph[$0.output].width }.max() ?? 0
-      #expect(one >= 64 * (widest + fixture.hidden) * 4 && graph.activationBytes(of: block, rows: 128) == 2 * one)
+      // Rows that experts share are counted up to whole ones.
+      let two = graph.activationBytes(of: block, rows: 128)
+      #expect(one >= 64 * (widest + fixture.hidden) * 4 && two > one && two <= 2 * one)
       let all = graph.nodes[block.nodes].reduce(0) { $0 + 64 * (graph[$1.output].width ?? 0) * 4 }
       #expect(one < all)
     }
