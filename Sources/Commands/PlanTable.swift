@@ -6,42 +6,189 @@ struct PlanTable {
   let plan: CompressionRun.Plan
   let output: URL
 
-  private func storageName(_ storage: WeightStorage) -> String {
-    switch storage {
-    case .dense(let type): type.rawValue
-    case .quantized(let scheme): scheme.name
-    }
+  /// A line of the table: one weight, or the weights of experts that are alike.
+  private struct Row {
+    var name: String
+    let layer: CompressionRun.Plan.Layer
+    var count = 1
   }
 
   var text: String {
-    let width = plan.layers.map(\.name.count).max() ?? 0
-    func cell(_ text: String, _ width: Int) -> String { text.padding(toLength: max(width, text.count), withPad: " ", startingAt: 0) + "  " }
-    var lines = [cell("tensor", width) + cell("shape", 14) + cell("stored as", 16) + "bytes".leftPadded(to: 12)]
-    for layer in plan.layers {
-      lines.append(
-        cell(layer.name, width) + cell(layer.shape.description, 14) + cell(storageName(layer.storage), 16)
-          + String(layer.outputBytes).leftPadded(to: 12))
+    let rows = rows
+    let cells = rows.map { row -> [String] in
+      let bytes = row.count == 1 ? "\(row.layer.outputBytes)" : "\(row.count) × \(row.layer.outputBytes)"
+      return [row.name, row.layer.shape.description, row.layer.sourceType, row.layer.storage.text, bytes, row.layer.reason.description]
     }
+    let head = ["tensor", "shape", "source", "stored as", "bytes", "why"]
+    var widths = head.map(\.count)
+    for row in cells { for (column, cell) in row.enumerated() { widths[column] = max(widths[column], cell.count) } }
+    var text = ""
+    for row in [head] + cells {
+      for (column, cell) in row.enumerated() {
+        let space = String(repeating: " ", count: widths[column] - cell.count)
+        if column == 4 {
+          text += space + cell + "  "
+        } else if column == 5 {
+          text += cell + "\n"
+        } else {
+          text += cell + space + "  "
+        }
+      }
+    }
+    return text + "\n" + summary.joined(separator: "\n")
+  }
+
+  /// Weights of experts that differ by nothing but their number are one row, where the first of them stands.
+  private var rows: [Row] {
+    struct Key: Hashable {
+      let before: Substring, after: Substring
+      let shape: Shape
+      let storage: WeightStorage
+      let reason: StorageReason
+    }
+    var rows: [Row] = []
+    var places: [Key: Int] = [:]
+    var numbers: [Int: [Int]] = [:]
+    var keys: [Int: Key] = [:]
+    for layer in plan.layers {
+      guard let (before, number, after) = Self.split(layer.name) else {
+        rows.append(Row(name: layer.name, layer: layer))
+        continue
+      }
+      let key = Key(before: before, after: after, shape: layer.shape, storage: layer.storage, reason: layer.reason)
+      if let place = places[key] {
+        rows[place].count += 1
+        numbers[place, default: []].append(number)
+      } else {
+        places[key] = rows.count
+        numbers[rows.count] = [number]
+        keys[rows.count] = key
+        rows.append(Row(name: layer.name, layer: layer))
+      }
+    }
+    for (place, found) in numbers where found.count > 1 {
+      guard let key = keys[place] else { continue }
+      rows[place].name = "\(key.before){\(Self.ranges(found.sorted()))}\(key.after)"
+    }
+    return rows
+  }
+
+  /// A name around the number of an expert.
+  private static func split(_ name: String) -> (before: Substring, number: Int, after: Substring)? {
+    // By bytes: a hundred thousand names are looked through.
+    let bytes = name.utf8
+    var end = bytes.startIndex
+    while let dot = bytes[end...].firstIndex(of: UInt8(ascii: ".")) {
+      end = bytes.index(after: dot)
+      guard bytes[end...].starts(with: "experts.".utf8) else { continue }
+      let start = bytes.index(end, offsetBy: 8)
+      let digits = bytes[start...].prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      guard let number = Int(Substring(digits)) else { return nil }
+      return (name[..<start], number, name[digits.endIndex...])
+    }
+    return nil
+  }
+
+  /// `0…255`, `0…3, 7`.
+  private static func ranges(_ numbers: [Int]) -> String {
+    var ranges: [ClosedRange<Int>] = []
+    for number in numbers {
+      if let last = ranges.last, number == last.upperBound + 1 {
+        ranges[ranges.count - 1] = last.lowerBound...number
+      } else {
+        ranges.append(number...number)
+      }
+    }
+    return ranges.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)…\($0.upperBound)" }.joined(separator: ", ")
+  }
+
+  private var summary: [String] {
     let ratio = String(format: "%.3f", Double(plan.outputBytes) / Double(max(1, plan.sourceBytes)))
-    lines.append("")
-    lines.append("tensors        \(plan.sourceBytes) → \(plan.outputBytes) bytes (\(ratio)x)")
-    lines.append("largest block  \(plan.largestBlockBytes) bytes before and after together")
+    let (memory, traffic, time) = (plan.memory, plan.traffic, plan.time)
+    var lines = [
+      "tensors        \(plan.sourceBytes) → \(plan.outputBytes) bytes (\(ratio)x), \(String(format: "%.4f", plan.bitsPerWeight)) bits per weight",
+      "largest block  \(plan.largestBlockBytes) bytes before and after together",
+    ]
+    let phase = memory.largest.map { " while \($0.name) \($0.place)" } ?? ""
+    lines.append("peak memory    \(memory.peak) bytes\(phase)\(memory.unknown.isEmpty ? "" : ", or more")")
+    for phase in memory.phases {
+      lines.append("  \(phase.name): \(phase.weights) of weights, \(phase.activations) of activations (\(phase.place))")
+    }
+    lines.append("  \(memory.base) for both models' names and graphs, \(memory.allowance) allowed for what is not counted one by one")
+    if !memory.unknown.isEmpty { lines.append("  what \(memory.unknown.joined(separator: ", ")) holds beside is not estimated") }
+    if let limit = plan.maximumMemory, memory.peak > limit {
+      lines.append("  more than --max-memory \(limit): activations give way to it, weights do not")
+    }
+    lines.append("bytes to move  \(traffic.read) read, \(traffic.written) written")
+    for step in traffic.steps { lines.append("  \(step.name): \(step.read) read, \(step.written) written") }
+    lines.append("time           \(time.isComplete ? "about" : "at least") \(Self.duration(time.seconds))")
+    for step in time.steps { lines.append("  \(step.name): \(Self.duration(step.seconds)) (\(step.basis))") }
+    lines += time.assumptions.map { "  assumed: \($0)" }
+    if !plan.canRun { lines.append("the source's files hold headers only: this can be planned, and not be run") }
     lines.append("output         \(output.path) (nothing was written)")
-    return lines.joined(separator: "\n")
+    return lines
+  }
+
+  private static func duration(_ seconds: Double) -> String {
+    if seconds < 100 { return String(format: "%.2g s", seconds) }
+    if seconds < 6000 { return String(format: "%.0f min", seconds / 60) }
+    return String(format: "%.1f h", seconds / 3600)
   }
 
   var json: JSONValue {
     [
-      "output": .string(output.path), "sourceBytes": .integer(Int64(plan.sourceBytes)), "outputBytes": .integer(Int64(plan.outputBytes)),
-      "largestBlockBytes": .integer(Int64(plan.largestBlockBytes)),
+      "output": .string(output.path), "canRun": .bool(plan.canRun), "sourceBytes": Self.number(plan.sourceBytes),
+      "outputBytes": Self.number(plan.outputBytes), "bitsPerWeight": .number(plan.bitsPerWeight),
+      "largestBlockBytes": Self.number(plan.largestBlockBytes), "memory": memory, "traffic": traffic, "time": time,
       "tensors": .array(
         plan.layers.map { layer in
           [
-            "name": .string(layer.name), "shape": .array(layer.shape.dimensions.map { .integer(Int64($0)) }),
-            "storedAs": .string(storageName(layer.storage)), "sourceBytes": .integer(Int64(layer.sourceBytes)),
-            "outputBytes": .integer(Int64(layer.outputBytes)),
+            "name": .string(layer.name), "shape": .array(layer.shape.dimensions.map { Self.number($0) }),
+            "source": .string(layer.sourceType), "storedAs": .string(layer.storage.text), "reason": .string(layer.reason.code),
+            "why": .string(layer.reason.description), "sourceBytes": Self.number(layer.sourceBytes),
+            "outputBytes": Self.number(layer.outputBytes),
           ]
         }),
+    ]
+  }
+
+  private static func number(_ value: Int) -> JSONValue { .integer(Int64(value)) }
+
+  private var memory: JSONValue {
+    var object: JSONObject = [
+      "peakBytes": Self.number(plan.memory.peak), "baseBytes": Self.number(plan.memory.base),
+      "allowanceBytes": Self.number(plan.memory.allowance), "isLowerBound": .bool(!plan.memory.unknown.isEmpty),
+      "phases": .array(
+        plan.memory.phases.map { phase in
+          [
+            "name": .string(phase.name), "place": .string(phase.place), "weightBytes": Self.number(phase.weights),
+            "activationBytes": Self.number(phase.activations),
+          ]
+        }),
+    ]
+    if let largest = plan.memory.largest { object["largestPhase"] = .string(largest.name) }
+    if let limit = plan.maximumMemory { object["limitBytes"] = Self.number(limit) }
+    return .object(object)
+  }
+
+  private var traffic: JSONValue {
+    [
+      "readBytes": Self.number(plan.traffic.read), "writtenBytes": Self.number(plan.traffic.written),
+      "steps": .array(
+        plan.traffic.steps.map { step in
+          ["name": .string(step.name), "readBytes": Self.number(step.read), "writtenBytes": Self.number(step.written)]
+        }),
+    ]
+  }
+
+  private var time: JSONValue {
+    [
+      "seconds": .number(plan.time.seconds), "isComplete": .bool(plan.time.isComplete),
+      "steps": .array(
+        plan.time.steps.map { step in
+          ["name": .string(step.name), "seconds": .number(step.seconds), "basis": .string(step.basis)]
+        }),
+      "assumptions": .array(plan.time.assumptions.map(JSONValue.string)),
     ]
   }
 }

@@ -59,7 +59,8 @@ public struct QuantCommand: ParsableCommand {
       Terminal.print(recipe.yaml().trimmingCharacters(in: .newlines))
       return
     }
-    let bundle = try ModelBundle(opening: model.model)
+    // A plan reads no weight: headers are enough for it.
+    let bundle = try ModelBundle(opening: model.model, extent: dryRun ? .headers : .complete)
     if isTried, bundle.graph.purpose == .encoder {
       // There are no predictions to try algorithms on.
       recipe.passes = quantization.passes(.gptq, isCalibrated: true)

@@ -44,10 +44,17 @@ public struct PassResources: Sendable {
 public protocol BlockPass {
   /// What the parameters that the pass replaces will be stored as; known before the first block, so that the output can be laid out.
   var plan: [ParameterID: WeightStorage] { get }
+  /// Whether each layer is treated by itself, with nothing but its own weight. A run whose passes all do so gives them a block's layers one by
+  /// one, and lets each go before the next: a block of many experts is never in memory as a whole.
+  var treatsLayersAlone: Bool { get }
   /// Replaces parameters of one block in the graph.
   mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws
   /// What was done, for the report. A run that resumes sets it to what the earlier run had recorded, before the first block that is left.
   var record: PassRecord { get set }
+}
+
+extension BlockPass {
+  public var treatsLayersAlone: Bool { false }
 }
 
 /// What a pass may use while it runs.

@@ -83,7 +83,13 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
   /// Throws when a pattern matches nothing, a width is out of range, a group size does not divide a layer's inputs,
   /// or a named weight cannot be quantized.
   public func schemes(for graph: ModelGraph) throws(CompressionError) -> [ParameterID: QuantizationScheme] {
-    var schemes: [ParameterID: QuantizationScheme] = [:]
+    try decisions(for: graph).compactMapValues(\.scheme)
+  }
+
+  /// What becomes of the weight of every linear layer, and why. Throws as `schemes` does.
+  public func decisions(for graph: ModelGraph) throws(CompressionError) -> [ParameterID: Decision] {
+    var decisions: [ParameterID: Decision] = [:]
+    var isLeft = true
     var matchers: [(override: Override, matches: (String) -> Bool)] = []
     for override in overrides { matchers.append((override, try override.pattern.matcher())) }
     var ignored: [(pattern: ModulePattern, matches: (String) -> Bool)] = []
@@ -100,21 +106,33 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     }
     for block in graph.blocks {
       for (node, weight) in graph.linears(of: block) {
-        let ignoring = ignored.filter { $0.matches(node.scope) }.map(\.pattern)
-        let applying = matchers.filter { $0.matches(node.scope) }.map(\.override)
-        used.formUnion(ignoring + applying.map(\.pattern))
-        if !ignoring.isEmpty { continue }
+        let ignoring = ignored.isEmpty ? [] : ignored.filter { $0.matches(node.scope) }.map(\.pattern)
+        let applying = matchers.isEmpty ? [] : matchers.filter { $0.matches(node.scope) }.map(\.override)
+        if !ignoring.isEmpty || !applying.isEmpty { used.formUnion(ignoring + applying.map(\.pattern)) }
+        if let pattern = ignoring.last {
+          decisions[weight] = Decision(scheme: nil, reason: .ignored(by: pattern.text))
+          continue
+        }
         let role = graph[weight].role
         // The head and routers decide between things that lie close together, and are small.
-        let isKept = block.kind == .head || role == .router
-        if applying.isEmpty, isKept || (mixedPrecision == .attentionFP16 && role.isAttention) { continue }
+        let kept: StorageReason? =
+          block.kind == .head
+          ? .keptHead : role == .router ? .keptRouter : mixedPrecision == .attentionFP16 && role.isAttention ? .keptAttention : nil
+        if applying.isEmpty, let kept {
+          // A head that is tied is decided on where the embedding is.
+          if decisions[weight] == nil { decisions[weight] = Decision(scheme: nil, reason: shared.contains(weight) ? .notLinear : kept) }
+          continue
+        }
         if shared.contains(weight) {
           throw CompressionError(
             node.scope, "shares its weight with the embedding, which stays as it is", remedy: "leave it out of --override", kind: .usage)
         }
         let isWidened = mixedPrecision == .roles && !role.isRoutedExpert
-        schemes[weight] = try scheme(
-          for: node.scope, inputs: graph[weight].shape[1], applying, bits: isWidened ? MixedPrecision.widened(bits) : bits)
+        decisions[weight] = Decision(
+          scheme: try scheme(
+            for: node.scope, inputs: graph[weight].shape[1], applying, bits: isWidened ? MixedPrecision.widened(bits) : bits),
+          reason: applying.last.map { .overridden(by: $0.pattern.text) } ?? (isWidened ? .usedByEveryToken : .setting))
+        isLeft = false
       }
     }
     for pattern in overrides.map(\.pattern) + ignore where !used.contains(pattern) {
@@ -122,10 +140,10 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
         pattern.text, "matches no layer of the model", remedy: "`inspect` lists the layers; a regular expression starts with re:",
         kind: .usage)
     }
-    guard !schemes.isEmpty else {
+    guard !isLeft else {
       throw CompressionError("recipe", "leaves no layer to quantize", remedy: "ignore fewer layers", kind: .usage)
     }
-    return schemes
+    return decisions
   }
 
   private func scheme(

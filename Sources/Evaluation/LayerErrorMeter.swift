@@ -50,7 +50,7 @@ public final class LayerErrorMeter {
       guard let original = names[model[id].name], case .quantized(let tensor) = try model[id].load(),
         case .dense(let dense) = try reference[original].load()
       else { continue }
-      let (signal, noise) = squaredError(of: tensor, against: dense, pool: pool)
+      let (signal, noise) = Self.squaredError(of: tensor, against: dense, pool: pool)
       layers[scope] = LayerError(name: scope, scheme: tensor.scheme, weightSQNR: decibels(signal, noise), outputSQNR: nil)
       model[id].releasePages()
       reference[original].releasePages()
@@ -68,7 +68,8 @@ public final class LayerErrorMeter {
     layers[node.scope]?.outputSQNR = decibels(signal[node.scope] ?? 0, noise[node.scope] ?? 0)
   }
 
-  private func squaredError(of tensor: QuantizedTensor, against dense: Tensor, pool: ThreadPool) -> (Double, Double) {
+  /// Σw² and Σ(w−ŵ)² over all weights.
+  package static func squaredError(of tensor: QuantizedTensor, against dense: Tensor, pool: ThreadPool) -> (Double, Double) {
     let (rows, columns) = (tensor.outputs, tensor.inputs)
     var sums = [(signal: Double, noise: Double)](repeating: (0, 0), count: rows)
     sums.withUnsafeMutableBufferPointer { sums in

@@ -28,7 +28,7 @@ public struct ForwardStream: Sendable {
     let batches = batches(of: windows)
     var states: [Matrix] = []
     for (blockIndex, block) in graph.body.enumerated() {
-      let weights = try LoadedBlock(block, of: graph)
+      let weights = try LoadedBlock(block, of: graph, experts: .passing)
       for (index, batch) in batches.enumerated() {
         try Interruption.check()
         if blockIndex == 0 {

@@ -14,6 +14,11 @@ extension Interpreter {
     return output
   }
 
+  /// `x · Wᵀ` for a weight of no graph: to find out how fast products are.
+  package func product(_ x: Matrix, _ weight: Weight) throws -> Matrix {
+    linear(x, try LoadedParameter(weight, named: "weight"), bias: nil, quantization: .none)
+  }
+
   /// The same for some rows of x, into the first rows of `output`.
   func linear(
     _ x: Matrix, rows: Range<Int>, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization,
@@ -143,10 +148,11 @@ extension Optional<[Float]> {
 }
 
 extension Interpreter {
-  /// Runs one linear layer of a graph by itself: its weight, its bias, and the input quantization it asks for.
+  /// Runs one linear layer of a graph by itself: its weight, its bias, and the input quantization it asks for. The pages of the weight are let
+  /// go behind it: who compares a model layer by layer would otherwise hold all of it in the end.
   public func linear(_ x: Matrix, weight: ParameterID, bias: ParameterID?, of graph: ModelGraph) throws -> Matrix {
     linear(
-      x, try LoadedParameter(graph[weight]), bias: try bias.map { try LoadedParameter(graph[$0]).vector },
+      x, try LoadedParameter(graph[weight], isPassing: true), bias: try bias.map { try LoadedParameter(graph[$0]).vector },
       quantization: graph.inputQuantization[weight] ?? .none)
   }
 }

@@ -109,14 +109,19 @@ public struct Interpreter: Sendable {
       let inputs = node.inputs.compactMap { values[$0] }
       // What no later node reads may be overwritten, except the caller's own input.
       let spent = node.inputs.map { lastUse[$0] == index && given[$0] == nil && !kept.contains($0) }
-      let parameters = node.parameters.compactMap { weights.parameters[$0] }
+      // An expert that no row came to is not even read.
+      let isIdle = node.operation == .linear && inputs.first?.rows == 0
+      let parameters = isIdle ? [] : try node.parameters.compactMap { try weights.parameter($0) }
       let output: Matrix
       switch node.operation {
       case .embedding: output = embed(tokens, parameters[0], width: graph[node.output].width ?? 0)
       case .linear:
-        output = linear(
-          inputs[0], parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
-          quantization: graph.inputQuantization[node.parameters[0]] ?? .none)
+        output =
+          isIdle
+          ? Matrix(rows: 0, columns: graph[node.output].width ?? 0)
+          : linear(
+            inputs[0], parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
+            quantization: graph.inputQuantization[node.parameters[0]] ?? .none)
         try observer?(
           LinearRun(
             node: node, input: inputs[0], output: output, routed: graph[node.output].route.flatMap { routes[$0.routing] },

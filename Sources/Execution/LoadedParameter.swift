@@ -14,6 +14,9 @@ final class LoadedParameter: @unchecked Sendable {
   private(set) var view = dso_weights()
   /// The scale of the inputs, where calibration has fixed one.
   let inputScale: Float?
+  private let releasing: Parameter?
+
+  deinit { releasing?.releasePages() }
 
   /// The float32 values of a vector (a gain, a bias); empty for matrices.
   var vector: [Float] {
@@ -24,6 +27,7 @@ final class LoadedParameter: @unchecked Sendable {
   /// Reads values where the caller keeps them, also those that it puts there later.
   init(_ parameter: Parameter, overriddenBy matrix: Matrix, inputScale: Float? = nil) throws {
     self.inputScale = inputScale
+    releasing = nil
     let dimensions = parameter.shape.dimensions
     let fits = dimensions.count == 2 ? dimensions == [matrix.rows, matrix.columns] : parameter.shape.elementCount == matrix.values
     guard fits,
@@ -39,9 +43,15 @@ final class LoadedParameter: @unchecked Sendable {
     view = dso_weights(matrix)
   }
 
-  init(_ parameter: Parameter) throws {
+  /// - Parameter isPassing: whether the pages that were read are let go with this object.
+  convenience init(_ parameter: Parameter, isPassing: Bool = false) throws {
+    try self.init(parameter.load(), named: parameter.name, releasing: isPassing ? parameter : nil)
+  }
+
+  init(_ values: Weight, named name: String, releasing: Parameter? = nil) throws {
     override = nil
-    var loaded = try parameter.load()
+    self.releasing = releasing
+    var loaded = values
     // No kernel computes in float64: such weights are rounded once.
     if case .dense(let tensor) = loaded, tensor.dataType == .float64, let narrow = tensor.asFloat32() { loaded = .dense(narrow) }
     weight = loaded
@@ -50,7 +60,7 @@ final class LoadedParameter: @unchecked Sendable {
     case .dense(let tensor):
       scales = nil
       guard tensor.shape.rank == 2 else {
-        guard let values = tensor.float32Values() else { throw ExecutionError.notNumeric(parameter.name) }
+        guard let values = tensor.float32Values() else { throw ExecutionError.notNumeric(name) }
         storedVector = values
         return
       }
@@ -59,7 +69,7 @@ final class LoadedParameter: @unchecked Sendable {
       case .float32: view.storage = DSO_STORAGE_F32
       case .bfloat16: view.storage = DSO_STORAGE_BF16
       case .float16: view.storage = DSO_STORAGE_F16
-      default: throw ExecutionError.notNumeric(parameter.name)
+      default: throw ExecutionError.notNumeric(name)
       }
       view.n = Int64(tensor.shape[0])
       view.k = Int64(tensor.shape[1])
@@ -103,26 +113,55 @@ private final class MatrixStorage: TensorStorage, @unchecked Sendable {
 
 /// A block's parameters, loaded together and released together.
 public final class LoadedBlock: @unchecked Sendable {
-  let parameters: [ParameterID: LoadedParameter]
+  private let parameters: [ParameterID: LoadedParameter]
+  /// What is read each time that it is used, and let go at once.
+  private let passing: [ParameterID: Parameter]
   private let sources: [Parameter]
   /// Keeps mapped pages in use.
   private let base: LoadedBlock?
 
+  /// What becomes of a block's routed experts.
+  public enum ExpertPolicy: Sendable {
+    /// They stay loaded as the rest of the block does: for runs over few rows at a time.
+    case kept
+    /// Where they take more than so many bytes, each is read when rows come to it, and let go behind it.
+    case readOnUse(beyond: Int)
+
+    /// Read on use where they take more than ``LoadedBlock/largestExperts`` bytes.
+    public static let passing = ExpertPolicy.readOnUse(beyond: LoadedBlock.largestExperts)
+  }
+
+  /// Bytes of a block's routed experts that are loaded together even where they may be read one by one.
+  public static let largestExperts = 1 << 30
+
   /// Maps or reads what the nodes of `block` use.
-  public init(_ block: Block, of graph: ModelGraph) throws {
+  public init(_ block: Block, of graph: ModelGraph, experts: ExpertPolicy = .kept) throws {
     var loaded: [ParameterID: LoadedParameter] = [:]
-    for node in graph.nodes[block.nodes] {
-      for id in node.parameters where loaded[id] == nil { loaded[id] = try LoadedParameter(graph[id]) }
+    var passing: [ParameterID: Parameter] = [:]
+    var isPassing = false
+    if case .readOnUse(let limit) = experts { isPassing = graph.passesExperts(of: block, beyond: limit) }
+    for index in block.nodes {
+      for id in graph.nodes[index].parameters where loaded[id] == nil && passing[id] == nil {
+        if isPassing, graph[id].role.isRoutedExpert { passing[id] = graph[id] } else { loaded[id] = try LoadedParameter(graph[id]) }
+      }
     }
     parameters = loaded
+    self.passing = passing
     base = nil
     sources = loaded.keys.map { graph[$0] }
   }
 
   private init(_ parameters: [ParameterID: LoadedParameter], over base: LoadedBlock) {
     self.parameters = parameters
+    passing = base.passing.filter { parameters[$0.key] == nil }
     self.base = base
     sources = []
+  }
+
+  /// A parameter of the block; nil for another's.
+  func parameter(_ id: ParameterID) throws -> LoadedParameter? {
+    if let parameter = parameters[id] { return parameter }
+    return try passing[id].map { try LoadedParameter($0, isPassing: true) }
   }
 
   /// The same block with other values for some of its parameters, not copied: what the caller writes into the matrices later is what later
@@ -132,7 +171,7 @@ public final class LoadedBlock: @unchecked Sendable {
   public func overriding(_ values: [ParameterID: Matrix], of graph: ModelGraph) throws -> LoadedBlock {
     var replaced = parameters
     for (id, matrix) in values {
-      guard let base = replaced[id] else { continue }
+      guard let base = try parameter(id) else { continue }
       replaced[id] = try LoadedParameter(graph[id], overriddenBy: matrix, inputScale: base.inputScale)
     }
     return LoadedBlock(replaced, over: self)
@@ -140,6 +179,34 @@ public final class LoadedBlock: @unchecked Sendable {
 
   // What was mapped would otherwise stay resident, block after block, until the whole model is.
   deinit { for parameter in sources { parameter.releasePages() } }
+}
+
+extension ModelGraph {
+  /// Whether a block's experts are read one by one where they may be: together they would take too much.
+  package func passesExperts(of block: Block, beyond limit: Int = LoadedBlock.largestExperts) -> Bool {
+    var bytes = 0
+    for index in block.nodes {
+      for id in nodes[index].parameters where self[id].role.isRoutedExpert { bytes += self[id].loadedByteCount }
+      if bytes > limit { return true }
+    }
+    return false
+  }
+}
+
+extension Parameter {
+  /// Bytes that the values take while kernels use them.
+  package var loadedByteCount: Int {
+    switch weightStorage {
+    case .dense(let type): shape.elementCount * (type == .float64 ? 4 : type.bitWidth / 8)
+    case .quantized(let scheme):
+      shape.rank == 2
+        ? shape[0]
+          * (QuantizedTensor.wordsPerRow(inputs: shape[1], bits: scheme.bits) * 4
+            + QuantizedTensor.groupCount(inputs: shape[1], scheme.granularity) * 6)
+        : 0
+    case nil: 0
+    }
+  }
 }
 
 /// What can go wrong while a graph runs.

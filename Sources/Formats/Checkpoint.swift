@@ -15,12 +15,23 @@ public protocol Checkpoint: Sendable {
   func release(_ name: String)
   /// Every file it was read from, in order.
   var files: [URL] { get }
+  /// Whether every value can be read; false where some files were opened that hold their header alone.
+  var holdsValues: Bool { get }
   /// String metadata of the container: `__metadata__` of safetensors, the string attributes of the root of HDF5.
   var metadata: [String: String] { get }
 }
 
 extension Checkpoint {
   public func release(_ name: String) {}
+  public var holdsValues: Bool { true }
+}
+
+/// What must be there of a checkpoint that is opened.
+public enum CheckpointExtent: Sendable {
+  /// Headers and every byte of the data.
+  case complete
+  /// Headers: a file may end where its data would begin. Names, types and shapes are all that is known then, which a plan needs no more than.
+  case headers
 }
 
 /// Writes tensors whose names, types and shapes were announced, in any order; nothing is visible under the final name until `finish()`.

@@ -109,13 +109,26 @@ public struct ModelGraph: Sendable {
 
   /// The parameters first used in this block: a tied head belongs to the embedding's block.
   public func parameters(of block: Block) -> [ParameterID] {
-    var earlier = Set<ParameterID>()
-    for node in nodes[..<block.nodes.lowerBound] { earlier.formUnion(node.parameters) }
-    var seen: [ParameterID] = []
-    for node in nodes[block.nodes] {
-      for id in node.parameters where !earlier.contains(id) && !seen.contains(id) { seen.append(id) }
+    var isSeen = [Bool](repeating: false, count: parameters.count)
+    for index in 0..<block.nodes.lowerBound { for id in nodes[index].parameters { isSeen[id.index] = true } }
+    return firstUses(in: block, isSeen: &isSeen)
+  }
+
+  /// The same for every block, in one walk over the nodes.
+  public var parametersByBlock: [[ParameterID]] {
+    var isSeen = [Bool](repeating: false, count: parameters.count)
+    return blocks.map { firstUses(in: $0, isSeen: &isSeen) }
+  }
+
+  private func firstUses(in block: Block, isSeen: inout [Bool]) -> [ParameterID] {
+    var found: [ParameterID] = []
+    for index in block.nodes {
+      for id in nodes[index].parameters where !isSeen[id.index] {
+        isSeen[id.index] = true
+        found.append(id)
+      }
     }
-    return seen
+    return found
   }
 
   /// The value a block starts from and the one it ends in (`verify` holds it to one each).
@@ -134,9 +147,14 @@ public struct ModelGraph: Sendable {
 
   /// The parameters that several nodes use: a tied embedding.
   public var sharedParameters: Set<ParameterID> {
-    var seen = Set<ParameterID>()
+    var isSeen = [Bool](repeating: false, count: parameters.count)
     var shared = Set<ParameterID>()
-    for id in nodes.flatMap(\.parameters) where !seen.insert(id).inserted { shared.insert(id) }
+    for index in nodes.indices {
+      for id in nodes[index].parameters {
+        if isSeen[id.index] { shared.insert(id) }
+        isSeen[id.index] = true
+      }
+    }
     return shared
   }
 }

@@ -6,22 +6,24 @@ extension ModelGraph {
   public func verify() throws(GraphError) {
     try verifyBlocks()
     try verifyNames()
-    var defined: Set<ValueID> = [input]
+    var isDefined = [Bool](repeating: false, count: valueTypes.count)
+    isDefined[input.index] = true
     var routings: [ValueID: Routing] = [:]
     for node in nodes {
-      for value in node.inputs where !defined.contains(value) {
+      for value in node.inputs where !isDefined[value.index] {
         throw GraphError(tensor: node.scope, "uses %\(value.index) before it is computed")
       }
-      guard defined.insert(node.output).inserted else {
+      guard !isDefined[node.output.index] else {
         throw GraphError(tensor: node.scope, "computes %\(node.output.index) a second time")
       }
+      isDefined[node.output.index] = true
       for parameter in node.parameters where !parameters.indices.contains(parameter.index) {
         throw GraphError(tensor: node.scope, "uses a parameter that does not exist")
       }
       if case .route(let routing) = node.operation { routings[node.output] = routing }
       try verify(node, routings)
     }
-    guard defined.contains(output), purpose == .encoder || self[output].width == vocabularySize else {
+    guard isDefined[output.index], purpose == .encoder || self[output].width == vocabularySize else {
       throw GraphError(tensor: "output", "is not \(vocabularySize) wide")
     }
   }
@@ -35,11 +37,22 @@ extension ModelGraph {
       next = block.nodes.upperBound
     }
     guard next == nodes.count else { throw GraphError(tensor: "graph", "has nodes outside its blocks") }
-    for block in blocks.dropFirst() {
+    // Where each value is computed.
+    var home = [Int](repeating: -1, count: valueTypes.count)
+    for (index, block) in blocks.enumerated() { for node in block.nodes { home[nodes[node].output.index] = index } }
+    for (index, block) in blocks.enumerated().dropFirst() {
       // One value crosses each boundary, so that a block can be run with nothing but its input at hand.
-      let computed = Set(nodes[block.nodes].map(\.output))
-      let entering = Set(nodes[block.nodes].flatMap(\.inputs)).subtracting(computed)
-      guard entering == [nodes[block.nodes.lowerBound - 1].output] else {
+      let start = nodes[block.nodes.lowerBound - 1].output
+      var isStarted = false
+      for node in block.nodes {
+        for value in nodes[node].inputs where home[value.index] != index {
+          guard value == start else {
+            throw GraphError(tensor: block.name, "does not start from the one value that the block before it ends in")
+          }
+          isStarted = true
+        }
+      }
+      guard isStarted else {
         throw GraphError(tensor: block.name, "does not start from the one value that the block before it ends in")
       }
     }
@@ -47,8 +60,9 @@ extension ModelGraph {
 
   private func verifyNames() throws(GraphError) {
     var names = Set<TensorName>()
-    for parameter in parameters where !names.insert(TensorName(parameter.name)).inserted {
-      throw GraphError(tensor: parameter.name, "stands twice in the graph")
+    names.reserveCapacity(parameters.count)
+    for index in parameters.indices where !names.insert(TensorName(parameters[index].name)).inserted {
+      throw GraphError(tensor: parameters[index].name, "stands twice in the graph")
     }
   }
 

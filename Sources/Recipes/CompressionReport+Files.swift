@@ -26,7 +26,7 @@ extension CompressionReport.Size {
       }
     }
     let (before, after) = (bytes(source), bytes(written))
-    return ["attention", "mlp", "embedding", "head", "norm", "bias"].compactMap { kind in
+    return ["attention", "mlp", "experts", "shared experts", "router", "embedding", "head", "norm", "bias"].compactMap { kind in
       before[kind].map { .init(kind: kind, sourceBytes: $0, outputBytes: after[kind] ?? 0) }
     }
   }

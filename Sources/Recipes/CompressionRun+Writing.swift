@@ -30,18 +30,25 @@ extension CompressionRun {
       at: journal.blocks, restoring: journal.isResuming ? output.file(RunJournal.activationFile(blocks: journal.blocks)) : nil)
     var weights = WeightOutput(layout, to: writer, digests: journal.digests)
     let stage = workers.isEmpty ? "Converting" : "Quantizing"
+    let layersAlone = calibration == nil && trained == nil && workers.allSatisfy(\.treatsLayersAlone)
     do {
       for (index, block) in graph.blocks.enumerated() where index >= journal.blocks {
         try Interruption.check()
         progress?(StageProgress(stage: stage, completed: index, total: graph.blocks.count))
         let context = context.with(calibration?.calibration(for: block, at: index))
-        for pass in workers.indices { try workers[pass].apply(to: block, of: &graph, in: context) }
-        try calibration?.advance(past: block, in: graph)
-        for id in graph.parameters(of: block) {
-          guard let entry = layout.parameters[id] else { continue }
-          try weights.write(try graph[id].load(), entry)
-          model.weights.release(entry.name)
-          graph.release(id)
+        for part in layersAlone
+          ? source.layers(of: block, parameters: layout.blocks[index]) : [(nodes: block, parameters: layout.blocks[index])]
+        {
+          // Activations would be left ahead of the weights that a resumed run goes on from; without any, a stop need not wait for the block.
+          if layersAlone { try Interruption.check() }
+          for pass in workers.indices { try workers[pass].apply(to: part.nodes, of: &graph, in: context) }
+          try calibration?.advance(past: block, in: graph)
+          for id in part.parameters {
+            guard let entry = layout.parameters[id] else { continue }
+            try weights.write(try graph[id].load(), entry)
+            model.weights.release(entry.name)
+            graph.release(id)
+          }
         }
         try journal.finish(
           block: index, digests: weights.digests, records: workers.map(\.record), flush: flush, saveActivations: saveActivations)
@@ -77,6 +84,19 @@ extension CompressionRun {
     case .keras:
       guard let preset = configuration.keras else { throw RecipeError("--format keras", "has no preset to write", kind: .usage) }
       return try KerasWriter(creating: output.file("model.weights.h5"), preset: preset, tensors: layout.tensors)
+    }
+  }
+}
+
+extension ModelGraph {
+  /// A block as the nodes that have parameters, each with those that it uses first.
+  /// - Parameter parameters: those that the block uses first.
+  fileprivate func layers(of block: Block, parameters: [ParameterID]) -> [(nodes: Block, parameters: [ParameterID])] {
+    var pending = Set(parameters)
+    return block.nodes.compactMap { index in
+      let used = nodes[index].parameters
+      guard !used.isEmpty else { return nil }
+      return (Block(kind: block.kind, name: block.name, nodes: index..<index + 1), used.filter { pending.remove($0) != nil })
     }
   }
 }

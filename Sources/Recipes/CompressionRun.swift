@@ -31,38 +31,6 @@ public struct CompressionRun {
     interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
   }
 
-  /// What a run would do, found without reading a weight.
-  public struct Plan: Sendable {
-    public struct Layer: Sendable {
-      public let name: String
-      public let shape: Shape
-      public let storage: WeightStorage
-      public let sourceBytes: Int
-      public let outputBytes: Int
-    }
-    public let layers: [Layer]
-    public let sourceBytes: Int
-    public let outputBytes: Int
-    /// The largest block's weights before and after, the most that quantizing holds at once.
-    public let largestBlockBytes: Int
-  }
-
-  /// Checks everything that can be checked without weights, text and output included, and lays the output out.
-  public func plan() throws -> Plan {
-    let layout = try prepare().layout
-    if let calibration = recipe.calibration { _ = try CalibrationText(contentsOf: calibration.file) }
-    _ = try settings.evaluation.map { try EvaluationPlan($0, model: model) }
-    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
-    let layers = layout.entries.map { entry in
-      Plan.Layer(
-        name: entry.name, shape: entry.shape, storage: entry.storage, sourceBytes: model.storedBytes(of: entry.name),
-        outputBytes: entry.byteCount)
-    }
-    return Plan(
-      layers: layers, sourceBytes: layers.reduce(0) { $0 + $1.sourceBytes },
-      outputBytes: layers.reduce(0) { $0 + $1.outputBytes }, largestBlockBytes: largestBlockBytes(layout))
-  }
-
   /// A run that was checked as far as it can be without weights.
   struct Preparation {
     let layout: OutputLayout
@@ -86,7 +54,7 @@ public struct CompressionRun {
     return try model.adapted(by: URL(fileURLWithPath: merging.adapter), pool: interpreter.pool).graph
   }
 
-  private func prepare() throws -> Preparation {
+  func prepare() throws -> Preparation {
     if settings.gates.maximumPerplexityIncrease != nil || settings.gates.maximumKLDivergence != nil {
       try model.requirePredictions(for: "a gate on them")
     }
@@ -111,6 +79,7 @@ public struct CompressionRun {
   ///   one with `resume` continues and any other clears away. A missed gate does not throw: the report says so.
   public func execute() throws -> CompressionReport {
     let start = ContinuousClock.now
+    try model.requireValues()
     let evaluation = try settings.evaluation.map { try EvaluationPlan($0, model: model) }
     let prepared = try prepareWithinMemory()
     return try reserving { output in
@@ -211,32 +180,33 @@ public struct CompressionRun {
 
   func prepareWithinMemory() throws -> Preparation {
     let prepared = try prepare()
-    try checkMemory(prepared.layout)
+    try checkMemory(prepared)
     return prepared
   }
 
-  /// A limit that the largest block alone exceeds cannot be kept, and is refused before any work.
-  private func checkMemory(_ layout: OutputLayout) throws {
+  /// A limit that the largest block, or the largest layer where those are worked on by themselves, exceeds cannot be kept, and is refused
+  /// before any work.
+  private func checkMemory(_ prepared: Preparation) throws {
     guard let limit = settings.maximumMemory else { return }
-    let needed = largestBlockBytes(layout) + (32 << 20)
+    let alone = PlannedMemory.worksLayerByLayer(self, prepared)
+    let needed = largestUnitBytes(prepared, layersAlone: alone) + (32 << 20)
     guard needed <= limit else {
       throw RecipeError(
-        "--max-memory", "of \(limit) bytes is less than the largest block needs, \(needed)", remedy: "allow \(needed) bytes or more",
-        kind: .usage)
+        "--max-memory", "of \(limit) bytes is less than the largest \(alone ? "layer" : "block") needs, \(needed)",
+        remedy: "allow \(needed) bytes or more", kind: .usage)
     }
   }
 
-  /// The largest block's weights before and after.
-  private func largestBlockBytes(_ layout: OutputLayout) -> Int {
-    model.graph.blocks.map { block in
-      model.graph.parameters(of: block).reduce(0) { sum, id in
-        sum + model.storedBytes(of: model.graph[id].name) + (layout.parameters[id]?.byteCount ?? 0)
-      }
+  /// The weights before and after of the largest block, or of the largest layer.
+  func largestUnitBytes(_ prepared: Preparation, layersAlone: Bool) -> Int {
+    prepared.layout.blocks.flatMap { block in
+      let sizes = block.map { model.storedBytes(of: prepared.graph[$0].name) + (prepared.layout.parameters[$0]?.byteCount ?? 0) }
+      return layersAlone ? sizes : [sizes.reduce(0, +)]
     }.max() ?? 0
   }
 
   /// What the output must not replace.
-  private var inputs: [URL] {
+  var inputs: [URL] {
     [model.directory] + model.checkpoint.files + recipe.adapterFiles + (settings.evaluation.map { [$0.text] } ?? [])
       + (recipe.calibration.map { [$0.file] } ?? [])
   }

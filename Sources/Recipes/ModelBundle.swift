@@ -24,7 +24,11 @@ public struct ModelBundle: Sendable {
 
   /// Opens a MODEL: `demo`, a Hugging Face directory, one `.safetensors` file beside its config.json, an HDF5 file, or a model of
   /// Keras: a KerasHub preset, a `.weights.h5` file beside its config.json, a `.keras` archive, or a legacy `.h5` file.
-  public init(opening path: String) throws {
+  public init(opening path: String) throws { try self.init(opening: path, extent: .complete) }
+
+  /// Opens a MODEL of which nothing but the headers of its files may be there: a run can be planned from that, and nothing else.
+  /// - Parameter extent: what of its files must be there.
+  public init(opening path: String, extent: CheckpointExtent) throws {
     let location = path == DemoModel.name ? DemoModel.directory : URL(fileURLWithPath: path)
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: location.path, isDirectory: &isDirectory) else {
@@ -33,7 +37,7 @@ public struct ModelBundle: Sendable {
     }
     directory = isDirectory.boolValue ? location : location.deletingLastPathComponent()
     name = path == DemoModel.name ? path : Self.name(of: location)
-    let found = try Self.checkpoint(at: location, isDirectory: isDirectory.boolValue)
+    let found = try Self.checkpoint(at: location, isDirectory: isDirectory.boolValue, extent)
     checkpoint = found
     configuration = try Self.configuration(directory, found)
     weights = try openWeights(checkpoint: found, configuration: configuration)
@@ -58,16 +62,19 @@ public struct ModelBundle: Sendable {
 
   private static let hdf5Endings = ["h5", "hdf5"]
 
-  private static func checkpoint(at location: URL, isDirectory: Bool) throws -> any Checkpoint {
+  private static func checkpoint(
+    at location: URL, isDirectory: Bool, _ extent: CheckpointExtent = .complete
+  ) throws -> any Checkpoint {
     if let keras = try KerasCheckpoint.open(location, isDirectory: isDirectory) { return keras }
     guard isDirectory else {
-      return hdf5Endings.contains(location.pathExtension) ? try HDF5Checkpoint(opening: location) : try SafeTensorsCheckpoint(location)
+      return hdf5Endings.contains(location.pathExtension)
+        ? try HDF5Checkpoint(opening: location) : try SafeTensorsCheckpoint(location, extent: extent)
     }
     let files = (try? FileManager.default.contentsOfDirectory(at: location, includingPropertiesForKeys: nil)) ?? []
     let containers = files.filter { hdf5Endings.contains($0.pathExtension) }
     let hasSafeTensors = files.contains { $0.pathExtension == "safetensors" || $0.lastPathComponent.hasSuffix(".safetensors.index.json") }
     if !hasSafeTensors, containers.count == 1 { return try HDF5Checkpoint(opening: containers[0]) }
-    return try SafeTensorsCheckpoint(location)
+    return try SafeTensorsCheckpoint(location, extent: extent)
   }
 
   private static func configuration(_ directory: URL, _ checkpoint: any Checkpoint) throws -> JSONValue {
@@ -127,11 +134,14 @@ public struct ModelBundle: Sendable {
   }
 
   /// Bytes of the tensors that hold one parameter.
-  func storedBytes(of name: String) -> Int {
-    if let descriptor = checkpoint.descriptor(name), weights.describe(name)?.storage == .dense(descriptor.dataType) {
-      return descriptor.byteCount ?? 0
-    }
-    return CompressedTensorsEncoding.partNames(ofParameter: name).reduce(0) { $0 + (checkpoint.descriptor($1)?.byteCount ?? 0) }
+  func storedBytes(of name: String) -> Int { weights.storedByteCount(name) ?? 0 }
+
+  /// - Throws: where files were accepted that hold their header alone.
+  func requireValues() throws(RecipeError) {
+    guard !checkpoint.holdsValues else { return }
+    throw RecipeError(
+      name, "has files of weights that hold their header alone", remedy: "fetch them whole; headers are enough for --dry-run only",
+      kind: .badData)
   }
 
   /// Every file of weights with its size.

@@ -22,7 +22,8 @@ struct OutputLayout {
   let parameters: [ParameterID: Entry]
   /// What the checkpoint holds beside the graph's parameters; it is passed on as it is.
   let extras: [Entry]
-  private let order: [ParameterID]
+  /// The parameters by the block that uses them first.
+  let blocks: [[ParameterID]]
 
   /// - Parameter plan: what passes will store parameters as; the others stay as they are.
   /// - Throws: `CheckpointError` when the format cannot hold a scheme.
@@ -35,14 +36,14 @@ struct OutputLayout {
     self.format = format
     var parameters: [ParameterID: Entry] = [:]
     var known = Set<TensorName>()
-    order = graph.blocks.flatMap { graph.parameters(of: $0) }
-    for id in order {
+    blocks = graph.parametersByBlock
+    for id in blocks.joined() {
       let parameter = graph[id]
       guard let stored = parameter.weightStorage else { continue }
       known.insert(TensorName(parameter.name))
       parameters[id] = try Self.entry(
         parameter.name, parameter.shape, plan[id] ?? stored,
-        scaleType: parameter.scaleType ?? Self.scaleType(of: parameter.name, model), format)
+        scaleType: parameter.scaleType(of: stored) ?? Self.scaleType(of: parameter.name, model), format)
     }
     var extras: [Entry] = []
     // A parameter that the graph no longer has is none that is passed on.
@@ -60,7 +61,7 @@ struct OutputLayout {
   var tensors: [TensorDescriptor] { entries.flatMap(\.tensors) }
 
   /// Every weight of the output, in model order.
-  var entries: [Entry] { order.compactMap { parameters[$0] } + extras }
+  var entries: [Entry] { blocks.joined().compactMap { parameters[$0] } + extras }
 
   private static func entry(
     _ name: String, _ shape: Shape, _ storage: WeightStorage, scaleType: DataType, _ format: OutputFormat

@@ -108,8 +108,8 @@ struct JSONParser {
       guard peek() == UInt8(ascii: ":") else { throw JSONError("expected ':'", at: position) }
       position += 1
       skipSpace()
-      guard object[key] == nil else { throw JSONError("the key \"\(key.prefix(120))\" appears twice", at: start) }
-      object[key] = try value(depth: depth + 1)
+      guard !object.contains(key) else { throw JSONError("the key \"\(key.prefix(120))\" appears twice", at: start) }
+      object.append(key, try value(depth: depth + 1))
       skipSpace()
       switch peek() {
       case UInt8(ascii: ","): position += 1

@@ -15,7 +15,9 @@ public enum JSONValue: Sendable, Hashable {
 public struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
   /// The members in order.
   public private(set) var members: [Member] = []
+  /// Where a key stands; empty as long as there are so few members that looking through them is faster.
   private var positions: [ByteKey: Int] = [:]
+  private static let fewMembers = 8
 
   public struct Member: Sendable, Hashable {
     public let key: String
@@ -24,9 +26,22 @@ public struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
 
   private struct ByteKey: Hashable {
     var text: String
-    static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
-    func hash(into hasher: inout Hasher) { for byte in text.utf8 { hasher.combine(byte) } }
+    static func == (left: Self, right: Self) -> Bool {
+      let (first, second) = (left.text.utf8, right.text.utf8)
+      guard first.count == second.count else { return false }
+      let isEqual = first.withContiguousStorageIfAvailable { left in
+        second.withContiguousStorageIfAvailable { right in UnsafeRawBufferPointer(left).elementsEqual(UnsafeRawBufferPointer(right)) }
+      }
+      return (isEqual ?? nil) ?? first.elementsEqual(second)
+    }
+    func hash(into hasher: inout Hasher) {
+      let isHashed: Void? = text.utf8.withContiguousStorageIfAvailable { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+      if isHashed == nil { Array(text.utf8).withUnsafeBytes { hasher.combine(bytes: $0) } }
+    }
   }
+
+  public static func == (left: Self, right: Self) -> Bool { left.members == right.members }
+  public func hash(into hasher: inout Hasher) { hasher.combine(members) }
 
   public init() {}
 
@@ -40,21 +55,41 @@ public struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
 
   /// The member of that key; setting nil removes it, setting a new key appends it.
   public subscript(key: String) -> JSONValue? {
-    get { positions[ByteKey(text: key)].map { members[$0].value } }
+    get { position(of: key).map { members[$0].value } }
     set {
-      let byteKey = ByteKey(text: key)
-      switch (positions[byteKey], newValue) {
+      switch (position(of: key), newValue) {
       case (let position?, let value?): members[position].value = value
-      case (nil, let value?):
-        positions[byteKey] = members.count
-        members.append(Member(key: key, value: value))
+      case (nil, let value?): append(key, value)
       case (let position?, nil):
         members.remove(at: position)
-        positions[byteKey] = nil
-        for index in position..<members.count { positions[ByteKey(text: members[index].key)] = index }
+        positions = [:]
+        if members.count > Self.fewMembers { index() }
       case (nil, nil): break
       }
     }
+  }
+
+  /// Whether there is such a member.
+  func contains(_ key: String) -> Bool { position(of: key) != nil }
+
+  /// Adds a member whose key is known to be new.
+  mutating func append(_ key: String, _ value: JSONValue) {
+    members.append(Member(key: key, value: value))
+    if !positions.isEmpty {
+      positions[ByteKey(text: key)] = members.count - 1
+    } else if members.count > Self.fewMembers {
+      index()
+    }
+  }
+
+  private func position(of key: String) -> Int? {
+    let key = ByteKey(text: key)
+    if !positions.isEmpty { return positions[key] }
+    return members.firstIndex { ByteKey(text: $0.key) == key }
+  }
+
+  private mutating func index() {
+    for (place, member) in members.enumerated() { positions[ByteKey(text: member.key)] = place }
   }
 }
 

@@ -55,6 +55,12 @@ extension JSONValue {
 
   private static func quote(_ text: String, to output: inout String) {
     output += "\""
+    defer { output += "\"" }
+    // Most strings need no escape.
+    guard text.utf8.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else {
+      output += text
+      return
+    }
     for scalar in text.unicodeScalars {
       switch scalar {
       case "\"": output += "\\\""
@@ -71,6 +77,5 @@ extension JSONValue {
         }
       }
     }
-    output += "\""
   }
 }

@@ -49,6 +49,8 @@ public protocol WeightSource: Sendable {
   var names: [String] { get }
   /// Logical shape and storage; nil when there is no such parameter.
   func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)?
+  /// Bytes of the tensors that hold one parameter, scales and all; nil when there is no such parameter.
+  func storedByteCount(_ name: String) -> Int?
   /// Reads one parameter. Throws a `Failure` that names the file and the tensor.
   func load(_ name: String) throws -> Weight
   /// Lets the memory go that reading one parameter took, where it can be read again; tensors in use stay valid.
@@ -57,4 +59,10 @@ public protocol WeightSource: Sendable {
 
 extension WeightSource {
   public func release(_ name: String) {}
+
+  /// Of a parameter that is one dense tensor; sources that keep any other way say so themselves.
+  public func storedByteCount(_ name: String) -> Int? {
+    guard let (shape, storage) = describe(name), case .dense(let type) = storage else { return nil }
+    return shape.checkedElementCount.flatMap(type.byteCount(ofElements:))
+  }
 }

@@ -334,6 +334,27 @@ import Testing
     #expect(contents.isEmpty)
   }
 
+  @Test func aDryRunIsContentWithHeaders() throws {
+    let model = try copyDemo(to: "model")
+    let name = try #require(try FileManager.default.contentsOfDirectory(atPath: model.path).first { $0.hasSuffix(".safetensors") })
+    let file = model.appendingPathComponent(name)
+    let data = try Data(contentsOf: file)
+    let length = data.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
+    try data.prefix(8 + length).write(to: file)
+    let plan = try run("deepseek-quant", "--model", "model", "--bits", "4", "--dry-run")
+    #expect(plan.status == 0 && plan.output.contains("headers only"), "\(plan.error)")
+    for word in ["peak memory", "bytes to move", "time  ", "bits per weight", "head: kept by default", "not a linear layer"] {
+      #expect(plan.output.contains(word), "\(word)")
+    }
+    let document = try JSONValue(parsing: run("deepseek-quant", "--model", "model", "--bits", "4", "--dry-run", "--json").output)
+    #expect(document["canRun"]?.bool == false && document["tensors"]?.array?.count == 39)
+    #expect(document["tensors"]?.array?.allSatisfy { $0["reason"]?.string != nil && $0["source"]?.string != nil } == true)
+    #expect(document["memory"]?["peakBytes"]?.integer ?? 0 > 0 && document["time"]?["assumptions"]?.array?.isEmpty == false)
+    for arguments in [["quant", "--bits", "4"], ["eval"], ["inspect"], ["convert", "--format", "safetensors", "--output", "out"]] {
+      expectRefusal(try runList(["deepseek-optimize"] + arguments + ["--model", "model"]), 65, leaving: ["model"], "truncated")
+    }
+  }
+
   @Test func aFullStandardOutputIsAnError() throws {
     guard let full = FileHandle(forWritingAtPath: "/dev/full") else { return }
     let products =

@@ -33,6 +33,46 @@ import Testing
     return [ImportanceMatrix(bits: 4, groupSize: 0), gptq, sensitive, trained, aware]
   }()
 
+  /// Experts that are read when rows come to them, and let go behind them, compute what those do that stay; so do their quantized forms.
+  @Test func expertsThatAreReadOnUseComputeTheSame() throws {
+    let source = try fixture.graph()
+    let (quantized, _) = try DecoderFixture.compressed([RoundToNearest(bits: 4)], source, fixture.windows, interpreter)
+    for graph in [source, quantized] {
+      var states: [Matrix] = []
+      for policy in [LoadedBlock.ExpertPolicy.kept, .readOnUse(beyond: 0)] {
+        var state = Matrix(rows: 0, columns: 0)
+        let layout = SequenceLayout(lengths: fixture.windows.map(\.count))
+        for (index, block) in graph.body.enumerated() {
+          let weights = try LoadedBlock(block, of: graph, experts: policy)
+          state =
+            index == 0
+            ? try interpreter.run(block, of: graph, weights: weights, tokens: Array(fixture.windows.joined()), sequences: layout)
+            : try interpreter.run(block, of: graph, weights: weights, input: state, sequences: layout)
+        }
+        states.append(state)
+      }
+      #expect((0..<states[0].rows).allSatisfy { states[0].values(ofRow: $0) == states[1].values(ofRow: $0) })
+      let sparse = graph.blocks[2]
+      #expect(
+        graph.passesExperts(of: sparse, beyond: 0) && !graph.passesExperts(of: sparse)
+          && !graph.passesExperts(of: graph.blocks[1], beyond: 0))
+    }
+  }
+
+  /// What a block is said to hold while it runs covers its widest place, and grows with its rows.
+  @Test func activationsAreCountedByTheirLives() throws {
+    let graph = try fixture.graph()
+    for block in graph.body.dropFirst() {
+      let one = graph.activationBytes(of: block, rows: 64)
+      let widest = graph.nodes[block.nodes].compactMap { graph[$0.output].width }.max() ?? 0
+      // Rows that experts share are counted up to whole ones.
+      let two = graph.activationBytes(of: block, rows: 128)
+      #expect(one >= 64 * (widest + fixture.hidden) * 4 && two > one && two <= 2 * one)
+      let all = graph.nodes[block.nodes].reduce(0) { $0 + 64 * (graph[$1.output].width ?? 0) * 4 }
+      #expect(one < all)
+    }
+  }
+
   /// Every expert is quantized and says how many tokens came to it; the one that none came to says what was done instead.
   @Test(arguments: passes.indices) func noExpertIsLeftOut(_ index: Int) throws {
     let source = try fixture.graph()

@@ -117,7 +117,7 @@ public final class BlockCalibration {
     in graph: ModelGraph, from source: (Int) throws -> Matrix, observer: (_ batch: Int, LinearRun) throws -> Void,
     after: (_ batch: Int) throws -> Void = { _ in }
   ) throws {
-    let weights = try LoadedBlock(block, of: graph)
+    let weights = try LoadedBlock(block, of: graph, experts: .passing)
     for batch in stream.batches.indices {
       try Interruption.check()
       _ = try withoutActuallyEscaping(observer) { observer in

@@ -72,7 +72,7 @@ public final class CalibrationStream {
   }
 
   private func run(_ block: Block, of graph: ModelGraph, from input: ActivationStore?, into output: ActivationStore) throws {
-    let weights = try LoadedBlock(block, of: graph)
+    let weights = try LoadedBlock(block, of: graph, experts: .passing)
     for (index, batch) in batches.enumerated() {
       try Interruption.check()
       let result =

@@ -68,6 +68,8 @@ public struct AdapterMerging: CompressionPass {
     var record = PassRecord(pass: AdapterMerging.identifier)
     var plan: [ParameterID: WeightStorage] { layers.compactMapValues(\.weightStorage) }
 
+    var treatsLayersAlone: Bool { true }
+
     init(layers: [ParameterID: Parameter]) { self.layers = layers }
 
     mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws {

@@ -19,7 +19,7 @@ package enum LayerInfluence {
       try Interruption.check()
       try progress(index, graph.blocks.count)
       if let calibration = stream.calibration(for: block, at: index, sensitivity: nil) {
-        let weights = try LoadedBlock(block, of: graph)
+        let weights = try LoadedBlock(block, of: graph, experts: .passing)
         var (sum, tokens) = (0.0, 0)
         for batch in 0..<calibration.batchCount {
           let input = try calibration.input(batch)

@@ -51,6 +51,7 @@ public struct HadamardRotation: CompressionPass {
   private struct Worker: BlockPass {
     var record: PassRecord
     var plan: [ParameterID: WeightStorage] { [:] }
+    var treatsLayersAlone: Bool { true }
     mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) {}
   }
 }

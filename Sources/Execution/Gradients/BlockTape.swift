@@ -21,7 +21,7 @@ public struct BlockTape: Sendable {
   }
 
   func parameter(_ index: Int, of node: Node) throws -> LoadedParameter {
-    guard index < node.parameters.count, let parameter = weights.parameters[node.parameters[index]] else {
+    guard index < node.parameters.count, let parameter = try weights.parameter(node.parameters[index]) else {
       throw ExecutionError(node.scope, "has parameters that were not loaded", kind: .usage)
     }
     return parameter

@@ -38,8 +38,9 @@ public enum CompressedTensorsEncoding {
 
   /// Whether a module lies in one of the numbered experts of a mixture: `model.layers.3.mlp.experts.17.up_proj`.
   public static func isExpert(_ module: String) -> Bool {
-    let parts = module.split(separator: ".")
-    return zip(parts, parts.dropFirst()).contains { $0 == "experts" && $1.allSatisfy(\.isNumber) }
+    let parts = module.utf8.split(separator: UInt8(ascii: "."))
+    let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+    return zip(parts, parts.dropFirst()).contains { $0.elementsEqual("experts".utf8) && $1.allSatisfy(digits.contains) }
   }
 
   /// The tensors of a module, in the order codes, scales, shape, zero points, scale of the inputs.

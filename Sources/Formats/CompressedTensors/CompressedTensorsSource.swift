@@ -50,6 +50,14 @@ public struct CompressedTensorsSource: WeightSource {
     }
   }
 
+  public func storedByteCount(_ name: String) -> Int? {
+    switch contents[name] {
+    case .dense(let descriptor): descriptor.byteCount
+    case .quantized: CompressedTensorsEncoding.partNames(ofParameter: name).reduce(0) { $0 + (checkpoint.descriptor($1)?.byteCount ?? 0) }
+    case nil: nil
+    }
+  }
+
   public func load(_ name: String) throws -> Weight {
     switch contents[name] {
     case .dense(let descriptor): return .dense(try checkpoint.tensor(descriptor.name))

@@ -8,7 +8,13 @@ import Tensors
 /// Weights are dequantized as they are read, to the type that config.json names: the values that every loader computes with.
 public struct FP8BlockSource: WeightSource {
   private let checkpoint: any Checkpoint
-  private let contents: NameTable<TensorDescriptor>
+  private struct Content {
+    let descriptor: TensorDescriptor
+    /// Bytes of the tensor and of its scales.
+    let byteCount: Int
+  }
+
+  private let contents: NameTable<Content>
   private let block: (rows: Int, columns: Int)
   private let type: DataType
 
@@ -30,27 +36,35 @@ public struct FP8BlockSource: WeightSource {
       throw refused("weight_block_size", "is not two sizes of a block")
     }
     block = (sizes[0], sizes[1])
-    var entries: [(String, TensorDescriptor)] = []
-    for descriptor in checkpoint.descriptors where !descriptor.name.hasSuffix(Self.scaleEnding) {
-      entries.append((descriptor.name, descriptor))
-      guard descriptor.dataType == .float8E4M3 else { continue }
-      try Self.check(descriptor, in: checkpoint, block)
+    var entries: [(String, Content)] = []
+    let descriptors = checkpoint.descriptors
+    // Every code has scales of its own: as many of one as of the other leave none over.
+    var (coded, scales) = (0, 0)
+    for descriptor in descriptors {
+      guard !descriptor.name.hasSuffix(Self.scaleEnding) else {
+        scales += 1
+        continue
+      }
+      let isCoded = descriptor.dataType == .float8E4M3
+      if isCoded { coded += 1 }
+      let scaleBytes = isCoded ? try Self.check(descriptor, in: checkpoint, block).byteCount ?? 0 : 0
+      entries.append((descriptor.name, Content(descriptor: descriptor, byteCount: (descriptor.byteCount ?? 0) + scaleBytes)))
     }
-    let known = Set(entries.map(\.0))
-    for descriptor in checkpoint.descriptors where descriptor.name.hasSuffix(Self.scaleEnding) {
-      guard known.contains(String(descriptor.name.dropLast(Self.scaleEnding.count))) else {
+    contents = NameTable(entries)
+    for descriptor in descriptors where coded < scales && descriptor.name.hasSuffix(Self.scaleEnding) {
+      guard contents[String(descriptor.name.dropLast(Self.scaleEnding.count))] != nil else {
         throw CheckpointError.malformed(
           file: checkpoint.file(of: descriptor.name), tensor: descriptor.name, "the codes that it belongs to are missing",
           remedy: "fetch the whole checkpoint again")
       }
     }
-    contents = NameTable(entries)
     (self.checkpoint, self.type) = (checkpoint, type)
   }
 
+  /// - Returns: the scales of these codes.
   private static func check(
     _ codes: TensorDescriptor, in checkpoint: any Checkpoint, _ block: (rows: Int, columns: Int)
-  ) throws(CheckpointError) {
+  ) throws(CheckpointError) -> TensorDescriptor {
     let name = codes.name + scaleEnding
     let file = checkpoint.file(of: codes.name)
     guard codes.shape.rank == 2, let scales = checkpoint.descriptor(name) else {
@@ -65,26 +79,34 @@ public struct FP8BlockSource: WeightSource {
         "is \(scales.dataType.rawValue) \(scales.shape) where blocks of \(block.rows) × \(block.columns) ask for \(grid)",
         remedy: "config.json and the tensors do not belong together")
     }
+    return scales
   }
 
   public var names: [String] { contents.entries.map(\.name) }
 
   public func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)? {
-    contents[name].map { ($0.shape, .dense($0.dataType == .float8E4M3 ? type : $0.dataType)) }
+    contents[name].map { content in
+      let stored = content.descriptor.dataType
+      return (content.descriptor.shape, .dense(stored == .float8E4M3 ? type : stored))
+    }
   }
 
+  public func storedByteCount(_ name: String) -> Int? { contents[name]?.byteCount }
+
   public func load(_ name: String) throws -> Weight {
-    guard let descriptor = contents[name] else { throw CheckpointError.missingTensor(name, in: checkpoint.file(of: name)) }
+    guard let descriptor = contents[name]?.descriptor else { throw CheckpointError.missingTensor(name, in: checkpoint.file(of: name)) }
     let stored = try checkpoint.tensor(name)
     guard descriptor.dataType == .float8E4M3 else { return .dense(stored) }
     guard let scales = try checkpoint.tensor(name + Self.scaleEnding).float32Values(),
       let values = stored.dequantizedE4M3(scales: scales, block: block, to: type)
     else { throw CheckpointError.missingTensor(name + Self.scaleEnding, in: checkpoint.file(of: name)) }
+    // The codes are not looked at again: resident, they would take half as much as the values once more.
+    release(name)
     return .dense(values)
   }
 
   public func release(_ name: String) {
     checkpoint.release(name)
-    if contents[name]?.dataType == .float8E4M3 { checkpoint.release(name + Self.scaleEnding) }
+    if contents[name]?.descriptor.dataType == .float8E4M3 { checkpoint.release(name + Self.scaleEnding) }
   }
 }

@@ -10,9 +10,12 @@ public struct SafeTensorsFile: Checkpoint {
   private let header: SafeTensorsHeader
   private let mapping: MappedFile
   private let dataStart: Int
+  /// False for a file that ends behind its header, though the header has tensors.
+  public let holdsValues: Bool
 
   /// Opens and checks a file; the values are not read.
-  public init(_ file: URL) throws(CheckpointError) {
+  /// - Parameter extent: whether a file is accepted that ends exactly behind its header. One that holds a part of its data never is.
+  public init(_ file: URL, extent: CheckpointExtent = .complete) throws(CheckpointError) {
     let mapping = try MappedFile(file)
     let bytes = mapping.bytes
     guard bytes.count >= 8 else {
@@ -29,8 +32,11 @@ public struct SafeTensorsFile: Checkpoint {
       throw CheckpointError.malformed(
         file: file, "it is truncated: its header claims \(length) bytes, the file has \(bytes.count)", remedy: "fetch it again")
     }
+    let dataCount = bytes.count - dataStart
+    let mayEnd = extent == .headers && dataCount == 0
     header = try SafeTensorsHeader(
-      parsing: UnsafeRawBufferPointer(rebasing: bytes[8..<dataStart]), dataCount: bytes.count - dataStart, file: file)
+      parsing: UnsafeRawBufferPointer(rebasing: bytes[8..<dataStart]), dataCount: mayEnd ? nil : dataCount, file: file)
+    holdsValues = dataCount == header.dataCount
     self.file = file
     self.mapping = mapping
     self.dataStart = dataStart
@@ -49,7 +55,11 @@ public struct SafeTensorsFile: Checkpoint {
       let tensor = Tensor(
         viewing: mapping, offset: dataStart + entry.range.lowerBound, byteCount: entry.range.count,
         dataType: entry.descriptor.dataType, shape: entry.descriptor.shape)
-    else { throw CheckpointError.malformed(file: file, tensor: name, "its range lies outside the file") }
+    else {
+      throw CheckpointError.malformed(
+        file: file, tensor: name, holdsValues ? "its range lies outside the file" : "the file holds its header alone",
+        remedy: holdsValues ? "" : "fetch the whole file; headers are enough for --dry-run only")
+    }
     return tensor
   }
 

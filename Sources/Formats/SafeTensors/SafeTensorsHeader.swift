@@ -16,11 +16,14 @@ struct SafeTensorsHeader: Sendable {
 
   let table: NameTable<Entry>
   let metadata: [String: String]
+  /// Bytes that the tensors take together.
+  let dataCount: Int
 
   /// Reads and checks a header. Every rule of the format is enforced: the tensors cover the `dataCount` bytes of data exactly, without a
   /// hole or an overlap, and each range is as long as type and shape need. The reference reader accepts a name that occurs twice; this
   /// one does not.
-  init(parsing json: UnsafeRawBufferPointer, dataCount: Int, file: URL) throws(CheckpointError) {
+  /// - Parameter dataCount: nil where there is no data to compare with.
+  init(parsing json: UnsafeRawBufferPointer, dataCount: Int?, file: URL) throws(CheckpointError) {
     let document: JSONValue
     do throws(JSONError) { document = try JSONValue(parsing: json) } catch {
       throw CheckpointError.malformed(file: file, "its header is not valid JSON: \(error.problem)", remedy: Self.remedy)
@@ -38,7 +41,7 @@ struct SafeTensorsHeader: Sendable {
         entries.append(.init(name: member.key, value: try Self.entry(member.key, member.value, file: file)))
       }
     }
-    try Self.checkCover(entries.map(\.value), dataCount: dataCount, file: file)
+    self.dataCount = try Self.checkCover(entries.map(\.value), dataCount: dataCount, file: file)
     table = NameTable(entries)
     self.metadata = metadata
   }
@@ -95,7 +98,8 @@ struct SafeTensorsHeader: Sendable {
     return sizes
   }
 
-  private static func checkCover(_ entries: [Entry], dataCount: Int, file: URL) throws(CheckpointError) {
+  /// - Returns: the bytes that the tensors take together.
+  private static func checkCover(_ entries: [Entry], dataCount: Int?, file: URL) throws(CheckpointError) -> Int {
     var position = 0
     let ordered = entries.sorted { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
     for entry in ordered {
@@ -107,10 +111,9 @@ struct SafeTensorsHeader: Sendable {
       }
       position = entry.range.upperBound
     }
-    guard position == dataCount else {
-      let what = position < dataCount ? "it has \(dataCount - position) bytes too many" : "it is truncated"
-      throw CheckpointError.malformed(
-        file: file, "\(what): its tensors take \(position) bytes, the file holds \(dataCount)", remedy: remedy)
-    }
+    guard let dataCount, position != dataCount else { return position }
+    let what = position < dataCount ? "it has \(dataCount - position) bytes too many" : "it is truncated"
+    throw CheckpointError.malformed(
+      file: file, "\(what): its tensors take \(position) bytes, the file holds \(dataCount)", remedy: remedy)
   }
 }

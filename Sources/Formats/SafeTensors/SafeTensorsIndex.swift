@@ -11,8 +11,8 @@ struct SafeTensorsIndex: Sendable {
   let file: URL
   /// File names in the order of their bytes, each once.
   let fileNames: [String]
-  /// Tensor name to position in `fileNames`.
-  let holders: NameTable<Int>
+  /// The tensors in the order of the document, each once, with positions in `fileNames`.
+  let holders: [(tensor: String, file: Int)]
 
   init(_ file: URL) throws(CheckpointError) {
     self.file = file
@@ -36,13 +36,10 @@ struct SafeTensorsIndex: Sendable {
       try Self.check(fileName: name, of: member.key, in: file)
       pairs.append((member.key, name))
     }
-    var names: [String] = []
-    for entry in NameTable(pairs.map { ($0.1, 0) }).entries where names.last.map({ compareBytes($0, entry.name) != 0 }) ?? true {
-      names.append(entry.name)
-    }
+    let names = Set(pairs.map { TensorName($0.1) }).map(\.text).sorted { compareBytes($0, $1) < 0 }
     fileNames = names
     let positions = NameTable(names.enumerated().map { ($0.element, $0.offset) })
-    holders = NameTable(pairs.map { ($0.0, positions[$0.1] ?? 0) })
+    holders = pairs.map { ($0.0, positions[$0.1] ?? 0) }
   }
 
   /// A map that could name `../../secrets` would make the reader open files outside the checkpoint.

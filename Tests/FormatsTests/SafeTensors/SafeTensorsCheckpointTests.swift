@@ -36,6 +36,29 @@ import Testing
     #expect(error?.description.contains("no tensor \"d\"") == true)
   }
 
+  /// A file that ends exactly behind its header says what it would hold, to who asks for no more; one that holds some of it is damaged.
+  @Test func headersAreEnoughWhereTheyAreAskedFor() throws {
+    try shards()
+    try scratch.index(["a": first, "b": second, "c": first])
+    let whole = try Data(contentsOf: scratch[first])
+    try whole.dropLast(12).write(to: scratch[first])
+    #expect(failure()?.kind == .badData)
+    let checkpoint = try SafeTensorsCheckpoint(scratch.directory, extent: .headers)
+    #expect(!checkpoint.holdsValues)
+    #expect(checkpoint.descriptor("c")?.shape == [2] && checkpoint.descriptors.count == 3)
+    let error = #expect(throws: CheckpointError.self) { try checkpoint.tensor("c") }
+    #expect(error?.kind == .badData && error?.description.contains("header alone") == true)
+    #expect(try checkpoint.tensor("b").float32Values() == [4])
+    for cut in [4, 8] {
+      try whole.dropLast(cut).write(to: scratch[first])
+      #expect(throws: CheckpointError.self) { try SafeTensorsCheckpoint(scratch.directory, extent: .headers) }
+    }
+    try whole.dropLast(13).write(to: scratch[first])
+    #expect(throws: CheckpointError.self) { try SafeTensorsCheckpoint(scratch.directory, extent: .headers) }
+    try whole.write(to: scratch[first])
+    #expect(try SafeTensorsCheckpoint(scratch.directory, extent: .headers).holdsValues)
+  }
+
   @Test func tensorsOutliveTheCheckpointAndRelease() throws {
     let count = 100_000
     try scratch.file("model.safetensors", vectors: ["big": (0..<count).map(Float.init)])

@@ -1,0 +1,181 @@
+import Compression
+import Evaluation
+import Execution
+import ModelGraph
+import Tensors
+
+/// The most memory that a run is expected to hold at once, by what it does: an upper estimate, from the sizes of what each step keeps.
+public struct PlannedMemory: Sendable {
+  /// A part of the run, and what it holds.
+  public struct Phase: Sendable {
+    /// `quantizing`, `measuring`.
+    public let name: String
+    /// The block or the layer that takes the most.
+    public let place: String
+    /// Bytes of weights, in the form that they are held in.
+    public let weights: Int
+    /// Bytes of activations and of what is gathered from them.
+    public let activations: Int
+
+    public var bytes: Int { weights + activations }
+  }
+
+  public let phases: [Phase]
+  /// Bytes that the process holds before it reads any weight, names, headers and graph: measured when the plan was made, and counted twice,
+  /// for the output is opened beside the source.
+  public let base: Int
+  /// Bytes for what the allocator keeps and what is not counted one by one.
+  public let allowance: Int
+  /// Passes that hold more than is known here; the estimate is a lower one then.
+  public let unknown: [String]
+
+  /// The phase that takes the most.
+  public var largest: Phase? { phases.max { $0.bytes < $1.bytes } }
+  /// The most bytes held at once.
+  public var peak: Int { base + (largest?.bytes ?? 0) + allowance }
+
+  /// Of what is counted, what the allocator may keep beyond it.
+  private static let share = 0.05
+
+  init(_ work: PlannedWork) {
+    base = 2 * (ResourceMeter.peakMemory() ?? 0)
+    unknown = work.unknownPasses
+    var phases = [Self.quantizing(work)]
+    if work.run.recipe.isCalibrated { phases.append(Self.calibrating(work)) }
+    if let comparing = Self.comparing(work) { phases.append(comparing) }
+    phases += Self.measuring(work)
+    self.phases = phases
+    allowance = (16 << 20) + Int(Self.share * Double(phases.map(\.bytes).max() ?? 0))
+  }
+
+  /// Whether the run lets each layer go before the next.
+  static func worksLayerByLayer(_ run: CompressionRun, _ prepared: CompressionRun.Preparation) -> Bool {
+    !run.recipe.isCalibrated && prepared.workers.allSatisfy(\.treatsLayersAlone)
+  }
+
+  /// One layer at a time, on top of what is quantized of its block where that is handed on as a whole.
+  private static func quantizing(_ work: PlannedWork) -> Phase {
+    let alone = worksLayerByLayer(work.run, work.prepared)
+    var most = (place: "", weights: 0, activations: 0)
+    for (block, parameters) in zip(work.graph.blocks, work.layout.blocks) {
+      let waiting =
+        alone
+        ? 0
+        : parameters.reduce(0) { sum, id in
+          guard case .quantized? = work.layout.parameters[id]?.storage else { return sum }
+          return sum + (work.layout.parameters[id]?.byteCount ?? 0)
+        }
+      var largest: (id: ParameterID, bytes: Int)?
+      for id in parameters {
+        let bytes = layerBytes(id, work)
+        if bytes > largest?.bytes ?? -1 { largest = (id, bytes) }
+      }
+      guard let largest, waiting + largest.bytes > most.weights else { continue }
+      most = (alone ? work.graph[largest.id].name : block.name, waiting + largest.bytes, 0)
+    }
+    for extra in work.layers where extra.reason == .notRun {
+      // Passed on one by one; what is decoded is read and held beside its codes.
+      let bytes = extra.sourceBytes == extra.outputBytes ? extra.sourceBytes : extra.sourceBytes + extra.outputBytes
+      if bytes > most.weights { most = (extra.name, bytes, 0) }
+    }
+    return Phase(name: "quantizing", place: most.place, weights: most.weights, activations: most.activations)
+  }
+
+  /// A layer while it is read, and while it becomes codes, which are held once as they are made and once as they are written.
+  private static func layerBytes(_ id: ParameterID, _ work: PlannedWork) -> Int {
+    let (reading, held) = work.sourceBytes(of: id)
+    guard let entry = work.layout.parameters[id] else { return reading }
+    guard entry.storage != work.graph[id].weightStorage else { return reading }
+    let shape = entry.shape
+    // Scales are searched in float32, with zero points.
+    let grid = shape.rank == 2 ? shape[0] * max(1, shape[1] / 32) * 8 : 0
+    let codes = work.feedback == nil ? 0 : shape.elementCount
+    return max(reading, held + 2 * entry.byteCount + min(grid, shape.elementCount) + codes)
+  }
+
+  /// A layer as it was, decoded, beside what became of it.
+  private static func comparing(_ work: PlannedWork) -> Phase? {
+    var most: Phase?
+    for id in work.layout.blocks.joined() {
+      guard let entry = work.layout.parameters[id], case .quantized = entry.storage else { continue }
+      let bytes = work.sourceBytes(of: id).reading + entry.byteCount
+      if bytes > most?.bytes ?? 0 { most = Phase(name: "comparing", place: entry.name, weights: bytes, activations: 0) }
+    }
+    return most
+  }
+
+  /// The text on its way through the largest block, with what is gathered of its layers' inputs.
+  private static func calibrating(_ work: PlannedWork) -> Phase {
+    let graph = work.graph
+    let rows = min(work.calibrationTokens, 2048)
+    let limit = work.run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20
+    let waiting = work.calibrationTokens * work.width * 4
+    // Beyond the limit activations wait in a file.
+    let stream = waiting > limit ? 0 : waiting
+    var most = Phase(name: "calibrating", place: "", weights: 0, activations: 0)
+    for block in graph.body.dropFirst() {
+      let inputs = Dictionary(graph.linears(of: block).map { ($0.node.inputs[0], graph[$0.weight].shape[1]) }) { first, _ in first }
+      let hasExperts = inputs.keys.contains { graph[$0].route != nil }
+      var gathered = stream + (hasExperts ? stream : 0)
+      if work.feedback != nil {
+        // One matrix for each input of the block's layers but experts', whose are found one by one; and the one that is being factored.
+        let whole = inputs.filter { graph[$0.key].route == nil }.values.map { $0 * $0 * 4 }
+        gathered += whole.reduce(0, +) + 2 * (inputs.values.map { $0 * $0 * 4 }.max() ?? 0)
+      }
+      let phase = Phase(
+        name: "calibrating", place: block.name, weights: blockBytes(block, of: graph, work),
+        activations: gathered + graph.activationBytes(of: block, rows: rows))
+      if phase.bytes > most.bytes { most = phase }
+    }
+    return most
+  }
+
+  /// A block as it is held while text runs through it: its routed experts one by one where they are many.
+  private static func blockBytes(_ block: Block, of graph: ModelGraph, _ work: PlannedWork) -> Int {
+    let isPassing = graph.passesExperts(of: block)
+    var seen = Set<ParameterID>()
+    var (held, reading) = (0, 0)
+    for index in block.nodes {
+      for id in graph.nodes[index].parameters where seen.insert(id).inserted {
+        let bytes = work.sourceBytes(of: id)
+        reading = max(reading, isPassing && graph[id].role.isRoutedExpert ? bytes.reading : bytes.reading - bytes.held)
+        if !isPassing || !graph[id].role.isRoutedExpert { held += bytes.held }
+      }
+    }
+    return held + reading
+  }
+
+  /// The reference and the output, one after the other block by block, with the layer that both are compared in; then both heads together.
+  private static func measuring(_ work: PlannedWork) -> [Phase] {
+    guard let (tokens, context, rows) = work.evaluated else { return [] }
+    let graph = work.graph
+    let budget = Evaluator(interpreter: work.run.interpreter).limited(to: work.run.settings.maximumMemory, batch: nil).activationBudget
+    let perWindow = context * work.width * 4 * 2
+    let states = min(tokens / max(1, context), max(1, budget / max(1, perWindow))) * perWindow
+    var most = Phase(name: "measuring", place: "", weights: 0, activations: 0)
+    for block in graph.body {
+      let weights = graph.linears(of: block).map(\.weight)
+      let compared = weights.map { (work.layout.parameters[$0]?.byteCount ?? 0) * 2 }.max() ?? 0
+      let outputs = weights.map { graph[$0].shape[0] * rows * 4 }.max() ?? 0
+      let phase = Phase(
+        name: "measuring", place: block.name, weights: blockBytes(block, of: graph, work) + compared,
+        activations: states + graph.activationBytes(of: block, rows: rows) + outputs)
+      if phase.bytes > most.bytes { most = phase }
+    }
+    var phases = [most]
+    if graph.purpose == .languageModel, let head = graph.blocks.last {
+      let ids = Set(graph.nodes[head.nodes].flatMap(\.parameters))
+      let weights = ids.reduce(0) { $0 + work.sourceBytes(of: $1).reading + (work.layout.parameters[$1]?.byteCount ?? 0) }
+      let tile = max(8, min(256, (32 << 20) / (graph.vocabularySize * 4)))
+      phases.append(
+        Phase(name: "scoring", place: head.name, weights: weights, activations: states + 4 * tile * (graph.vocabularySize + work.width) * 4)
+      )
+    }
+    if work.run.settings.evaluation?.measuresSpeed == true, case .predictions? = work.evaluation, work.isTimed {
+      let weights = graph.parameters.reduce(0) { $0 + $1.loadedByteCount } + work.outputBytes
+      let activations = graph.body.map { graph.activationBytes(of: $0, rows: context) }.max() ?? 0
+      phases.append(Phase(name: "timing", place: "both models", weights: weights, activations: activations))
+    }
+    return phases
+  }
+}
