@@ -47,7 +47,7 @@ WAYS = {
   "as it is": None,
   "8 bits": ["quant", "--bits", 8, "--no-eval"],
   "4 bits by role": ["quant", "--bits", 4, "--group-size", 16, "--mixed-precision", "roles", "--no-eval"],
-  "6 of 8 experts": ["prune", "--experts", 0.25, "--no-eval"],
+  "4 of 8 experts": ["prune", "--experts", 0.5, "--no-eval"],
   "2 of 3 layers": ["prune", "--layers", 2, "--calibration", "TEXT", "--calibration-samples", 8, "--sequence-length", 32, "--no-eval"],
 }
 FAILED = []

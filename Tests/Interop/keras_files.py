@@ -5,7 +5,8 @@
 
 EXECUTABLE is deepseek-optimize, DEMO a model in Hugging Face's layout, TEXT what is scored. Random presets of KerasHub (PyTorch backend), saved as
 preset, .keras and legacy .h5; then the demo in KerasHub's layout, in bfloat16 and with int8 layers. Exit status 1 when logits differ by more than
-1e-3, or those of int8 layers by more than 2 % of the largest.
+1e-3. Keras rounds inputs to 127 codes on either side, we to 127.5 as compressed-tensors has it: logits of int8 layers may differ by about what their
+rounding itself does, and no more.
 """
 
 import os
@@ -55,6 +56,14 @@ def theirs(backbone, ids):
 def report(name, difference, limit):
   print(f"{name:42} largest difference {difference:.1e}", flush=True)
   if not difference <= limit:
+    FAILED.append(name)
+
+
+def report_rounding(name, found, expected, exact):
+  """Layers of 8 bits: two roundings are as far apart as either is from the truth."""
+  apart, error = (float(numpy.sqrt(numpy.mean((found - other) ** 2))) for other in (expected, exact))
+  print(f"{name:42} apart {apart:.1e}, rounding itself {error:.1e}", flush=True)
+  if not apart <= 1.5 * error:
     FAILED.append(name)
 
 
@@ -116,16 +125,17 @@ def read(folder):
       mode = loaded.get_layer("transformer_layer_0")._feedforward_gate_dense.quantization_mode
       if mode != (None if kind == "converted" else "int8"):
         FAILED.append(f"{name}: {kind} is of mode {mode}")
-      logits_back = ours(output, folder)[1]
-      largest = numpy.abs(logits_back).max()
-      report(f"{name}: {kind}, by KerasHub", numpy.abs(theirs(loaded, ids) - logits_back).max() / largest, 1e-3 if kind == "converted" else 0.02)
+      back = ours(output, folder)[1]
+      if kind == "converted":
+        report(f"{name}: converted, by KerasHub", numpy.abs(theirs(loaded, ids) - back).max(), 1e-3)
+      else:
+        report_rounding(f"{name}: int8, by KerasHub", back, theirs(loaded, ids), logits)
     # What KerasHub quantized itself, embedding and head too.
     backbone.quantize("int8")
     shutil.rmtree(preset)
     backbone.save_to_preset(str(preset))
     shutil.copytree(beside / "assets", preset / "assets")
-    found = ours(preset, folder)[1]
-    report(f"{name}: quantized by KerasHub", numpy.abs(theirs(backbone, ids) - found).max() / numpy.abs(found).max(), 0.02)
+    report_rounding(f"{name}: quantized by KerasHub", ours(preset, folder)[1], theirs(backbone, ids), logits)
 
 
 def write(folder):
@@ -137,8 +147,7 @@ def write(folder):
   run(EXECUTABLE, "quant", "--bits", 8, "--format", "keras", "--model", DEMO, "--output", folder / "demo-int8", "--no-eval", "--quiet")
   backbone = CausalLM.from_preset(str(folder / "demo-int8")).backbone
   policy = json.loads((folder / "demo-int8" / "config.json").read_text())["config"]["dtype"]["class_name"]
-  found = ours(folder / "demo-int8", folder)[1]
-  report(f"demo int8 ({policy})", numpy.abs(theirs(backbone, ids) - found).max() / numpy.abs(found).max(), 0.02)
+  report_rounding(f"demo int8 ({policy})", ours(folder / "demo-int8", folder)[1], theirs(backbone, ids), logits)
 
 
 def main():

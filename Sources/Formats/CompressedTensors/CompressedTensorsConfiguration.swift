@@ -67,9 +67,12 @@ public struct CompressedTensorsConfiguration: Sendable {
       }
     }
     let universe = modules.map(\.name) + dense
-    let groups = kinds.enumerated().map { index, kind in
+    // The routed experts' group comes first: transformers 5 falls back on that where it finds none that names them.
+    let isRouted = members.map { $0.contains(where: CompressedTensorsEncoding.isExpert) }
+    let order = kinds.indices.filter { isRouted[$0] } + kinds.indices.filter { !isRouted[$0] }
+    let groups = order.enumerated().map { position, index in
       let targets = kinds.count == 1 ? ["Linear"] : TargetPatterns.covering(members[index], among: universe)
-      return Group(name: "group_\(index)", targets: targets, scheme: kind.scheme, format: kind.format)
+      return Group(name: "group_\(position)", targets: targets, scheme: kinds[index].scheme, format: kinds[index].format)
     }
     try self.init(groups: groups, ignore: dense)
   }
@@ -80,6 +83,9 @@ public struct CompressedTensorsConfiguration: Sendable {
     for group in groups {
       guard let scheme = group.scheme, let format = group.format else { continue }
       for caveat in format.caveats(for: scheme) where !caveats.contains(caveat) { caveats.append(caveat) }
+    }
+    if groups.count(where: { $0.targets.contains { $0.contains(".experts.") || $0.contains("\\.experts\\.") } }) > 1 {
+      caveats.append("routed experts have several schemes: transformers 5 decodes all of them by the first")
     }
     if groups.count > 1 {
       caveats.append(

@@ -37,13 +37,16 @@ enum TargetPatterns {
     func expression(firstNumbers: [String]?) -> String {
       var isFirst = true
       let pieces = parts.map { part -> String in
-        if let part { return escaped(part) }
+        if let part { return part == "shared_experts" ? Self.sharedExperts : escaped(part) }
         defer { isFirst = false }
         if isFirst, let firstNumbers { return firstNumbers.count == 1 ? firstNumbers[0] : "(?:\(firstNumbers.joined(separator: "|")))" }
         return "[0-9]+"
       }
       return "re:" + pieces.joined(separator: "\\.") + "$"
     }
+
+    /// transformers 5 takes the first group with an expression that has "experts" in it for that of the routed ones: these must not.
+    private static let sharedExperts = "shared_expert[s]"
 
     private func escaped(_ text: String) -> String {
       String(text.unicodeScalars.flatMap { ".^$*+?{}[]\\|()".unicodeScalars.contains($0) ? ["\\", Character($0)] : [Character($0)] })
