@@ -43,7 +43,7 @@ struct OutputLayout {
       known.insert(TensorName(parameter.name))
       parameters[id] = try Self.entry(
         parameter.name, parameter.shape, plan[id] ?? stored,
-        scaleType: parameter.scaleType(of: stored) ?? Self.scaleType(of: parameter.name, model), format)
+        scaleType: parameter.scaleType ?? Self.scaleType(of: parameter.name, model), format)
     }
     var extras: [Entry] = []
     // A parameter that the graph no longer has is none that is passed on.

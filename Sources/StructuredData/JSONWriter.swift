@@ -44,9 +44,10 @@ extension JSONValue {
     _ body: (Element, Int?, inout String) -> Void
   ) {
     output += open
+    let space = indent.map { "\n" + String(repeating: "  ", count: $0 + 1) }
     for (index, element) in elements.enumerated() {
       if index > 0 { output += "," }
-      if let indent { output += "\n" + String(repeating: "  ", count: indent + 1) }
+      if let space { output += space }
       body(element, indent.map { $0 + 1 }, &output)
     }
     if let indent, !elements.isEmpty { output += "\n" + String(repeating: "  ", count: indent) }

@@ -56,12 +56,6 @@ extension LayerwiseQuantization {
 extension Parameter {
   /// What scales of its values are stored as: the checkpoint's type for it, float32 for float64; nil for codes.
   package var scaleType: DataType? { nativeType.map { $0 == .float64 ? .float32 : $0 } }
-
-  /// The same where it is known how the values are stored now.
-  package func scaleType(of storage: WeightStorage) -> DataType? {
-    guard case .stored = self.storage, case .dense(let type) = storage else { return scaleType }
-    return type == .float64 ? .float32 : type
-  }
 }
 
 /// Takes the targeted layers of each block one after the other, so that one weight is all that is in memory.
