@@ -21,6 +21,8 @@ struct SentencePieceModel {
   private var pieces: [Piece] = []
   private var fallsBackToBytes = false
   private var addsPrefix = true
+  /// The parts that every model has beside its pieces: without them a file was cut short.
+  private var parts: Set<Int> = []
   private let file: String
 
   private static let greatestPieceCount = 1 << 22
@@ -31,12 +33,13 @@ struct SentencePieceModel {
       do throws(TokenizerError) { return .success(try read(bytes)) } catch { return .failure(error) }
     }
     try result.get()
-    guard !pieces.isEmpty else { throw .malformed(file, "it is no model of SentencePiece") }
+    guard !pieces.isEmpty, parts == [2, 3] else { throw .malformed(file, "it is incomplete, or no model of SentencePiece") }
   }
 
   private mutating func read(_ bytes: UnsafeRawBufferPointer) throws(TokenizerError) {
     var message = ProtocolBufferReader(bytes, file: file)
     while let field = try message.next() {
+      if field.number == 2 || field.number == 3 { parts.insert(field.number) }
       switch (field.number, field.content) {
       case (1, .bytes(let body)):
         guard pieces.count < Self.greatestPieceCount else { throw .malformed(file, "it holds more pieces than any tokenizer") }
