@@ -52,8 +52,8 @@ struct ReplacedModules: Sendable {
     case "sliding-window": return .window(try entry.count("window"))
     case "top-tokens":
       let selection = BlockSelection(
-        block: try entry.count("block", limit: 1 << 20), count: try entry.count("count", limit: 1 << 20))
-      guard selection.tokens <= 1 << 28 else { throw ConfigurationError("\(entry.file): count", "is out of range") }
+        block: try entry.count("block", limit: BlockSelection.limit), count: try entry.count("count", limit: BlockSelection.limit))
+      guard selection.isConsistent else { throw ConfigurationError("\(entry.file): count", "is out of range") }
       return .blocks(selection)
     default:
       throw ConfigurationError("\(entry.file): type", "\"\(type)\" is not known", remedy: "use global, sliding-window or top-tokens")

@@ -46,7 +46,9 @@ public struct QuantCommand: ParsableCommand {
   public func run() throws {
     // HDF5 is Keras's layout for a model that came in it.
     let format =
-      quantization.format == .hdf5 ? quantization.format.resolved(for: try ModelBundle(opening: model.model)) : quantization.format
+      quantization.format == .hdf5
+      ? quantization.format.resolved(for: try ModelBundle(opening: model.model, extent: dryRun ? .headers : .complete))
+      : quantization.format
     var recipe = try makeRecipe(format: format)
     let budget = try quantization.mixedPrecision.budget(divergence: runOptions.gates.maxKl)
     if budget != nil, printRecipe {
@@ -63,7 +65,7 @@ public struct QuantCommand: ParsableCommand {
     let bundle = try ModelBundle(opening: model.model, extent: dryRun ? .headers : .complete)
     if isTried, bundle.graph.purpose == .encoder {
       // There are no predictions to try algorithms on.
-      recipe.passes = quantization.passes(.gptq, isCalibrated: true)
+      recipe.passes = quantization.passes(.gptq, isCalibrated: true, format: format)
       isTried = false
     }
     if isTried, dryRun {

@@ -76,9 +76,22 @@ struct ReplaceCommand: ParsableCommand {
       model: bundle, replacement: replacement, calibration: calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength),
       settings: settings, progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
     let plan = try run.plan()
+    if dryRun, runOptions.resources.json {
+      Terminal.print(json(plan).text().trimmingCharacters(in: .newlines))
+      return
+    }
     if dryRun || !runOptions.resources.json { Terminal.print(text(plan)) }
     if dryRun { return }
     try RunOutcome(report: run.execute(), output: settings.output).finish(json: runOptions.resources.json)
+  }
+
+  private func json(_ plan: ReplacementRun.Plan) -> JSONValue {
+    [
+      "modules": .array(
+        plan.modules.map { ["kind": .string($0.kind), "before": .string($0.before), "after": .string($0.after)] }),
+      "parameters": .integer(Int64(plan.parameters)), "keptParameters": .integer(Int64(plan.keptParameters)),
+      "notes": .array(plan.caveats.map(JSONValue.string)),
+    ]
   }
 
   private func text(_ plan: ReplacementRun.Plan) -> String {

@@ -35,6 +35,7 @@ extension Interpreter {
     }
     let shared = attention.queryHeads / heads
     let longest = places.map(\.keys).max() ?? 0
+    let selection = selection.among(keys: longest)
     let scratchBytes = max(
       selection.scratchBytes(positions: longest), Int(dso_attention_scratch_bytes(Int64(width), Int64(valueWidth))))
     pool.run(sequences.count * attention.queryHeads, scratchBytes: scratchBytes) { task, scratch in

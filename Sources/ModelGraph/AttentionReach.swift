@@ -12,6 +12,15 @@ public struct BlockSelection: Sendable, Hashable {
 
   /// The most keys that a query sees.
   public var tokens: Int { block * count }
+
+  /// The largest blocks, and the largest number of them, that a graph may hold; what lies beyond comes from damaged files.
+  public static let limit = 1 << 20
+
+  /// Whether it can be at all.
+  public var isConsistent: Bool { (1...Self.limit).contains(block) && (1...Self.limit).contains(count) && tokens <= 1 << 28 }
+
+  /// The same choice among this many keys: no more blocks are chosen than there are.
+  public func among(keys: Int) -> BlockSelection { BlockSelection(block: block, count: max(1, min(count, keys / block + 1))) }
 }
 
 /// Which keys a query of an attention sees.
@@ -51,7 +60,7 @@ extension Attention {
   /// Whether what it says of its reach can be: blocks are chosen among those behind a query only, and not within a window.
   var reachIsConsistent: Bool {
     guard let selection else { return (slidingWindow ?? 1) > 0 }
-    return selection.block > 0 && selection.count > 0 && selection.tokens <= 1 << 28 && slidingWindow == nil && isCausal
+    return selection.isConsistent && slidingWindow == nil && isCausal
   }
 }
 

@@ -101,7 +101,8 @@ public struct ModelBundle: Sendable {
       return (checkpoint as? HDF5Checkpoint)?.attributeText(name).map { (name, Data($0.utf8)) }
     }
     // Where the tokenizer has another form, other programs get the one that they read.
-    if format != .keras, let (json, file) = try Tokenizer.json(in: directory), !file.hasSuffix("/tokenizer.json") {
+    // One that we cannot put into that form goes along as it is: no weight needs it.
+    if format != .keras, let (json, file) = try? Tokenizer.json(in: directory), !file.hasSuffix("/tokenizer.json") {
       companions.removeAll { $0.name == "tokenizer.json" }
       companions.append(("tokenizer.json", Data(json.text(pretty: false).utf8)))
     }

@@ -1,3 +1,4 @@
+import Diagnostics
 import Formats
 import ModelGraph
 import StructuredData
@@ -16,8 +17,7 @@ struct OutputConfiguration {
 
   init(model: ModelBundle, graph: ModelGraph, layout: OutputLayout) throws {
     var object = model.configuration.object ?? [:]
-    object["quantization_config"] = nil
-    object["compression_config"] = nil
+    object.removeQuantization()
     if !model.graph.sharedParameters.isEmpty, graph.sharedParameters.isEmpty {
       // A pass gave the head a weight of its own.
       object["tie_word_embeddings"] = false
@@ -33,6 +33,12 @@ struct OutputConfiguration {
     if layout.format == .keras {
       // What is neither vector nor code has the model's type.
       let types = layout.entries.compactMap { if case .dense(let type) = $0.storage { type } else { nil } }
+      guard Set(types).count <= 1 else {
+        throw RecipeError(
+          "--format keras",
+          "wants one type for all weights that are not quantized; the model has \(Set(types).map(\.rawValue).sorted().joined(separator: ", "))",
+          remedy: "use --format hdf5, which keeps each", kind: .usage)
+      }
       let preset = try KerasPreset(
         configuration: .object(object), className: (model.checkpoint as? KerasCheckpoint)?.className, dataType: types.first ?? .float32,
         quantized: modules.map(\.name))
@@ -65,5 +71,13 @@ struct OutputConfiguration {
       caveats = configuration.caveats
     }
     json = .object(object)
+  }
+}
+
+extension JSONObject {
+  /// Takes out of a config.json what says how weights were quantized: what is written from values that were read is not.
+  mutating func removeQuantization() {
+    self["quantization_config"] = Optional.none
+    self["compression_config"] = Optional.none
   }
 }

@@ -39,7 +39,7 @@ FAMILIES = {
   "deepseek-v2": lambda v: transformers.DeepseekV2Config(
     vocab_size=v, topk_method="group_limited_greedy", n_group=4, topk_group=2, routed_scaling_factor=1.0, **LATENT),
   "deepseek-v3": lambda v: transformers.DeepseekV3Config(
-    vocab_size=v, n_group=4, topk_group=2, routed_scaling_factor=2.5, norm_topk_prob=True, **LATENT),
+    vocab_size=v, n_group=2, topk_group=1, routed_scaling_factor=2.5, norm_topk_prob=True, **LATENT),
   "qwen3-moe": lambda v: transformers.Qwen3MoeConfig(vocab_size=v, num_experts=8, moe_intermediate_size=32, head_dim=16, **MIXED),
   "mixtral": lambda v: transformers.MixtralConfig(vocab_size=v, num_local_experts=8, **MIXED),
 }

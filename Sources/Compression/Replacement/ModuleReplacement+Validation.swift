@@ -36,7 +36,8 @@ extension ModuleReplacement {
     case .topTokens:
       try require((1...65_536).contains(block), "block", "\(block) is not from 1 to 65536")
       try require(
-        (1...1 << 28).contains(tokens) && tokens % block == 0, "tokens", "\(tokens) is no multiple of the \(block) tokens of a block",
+        tokens > 0 && tokens % block == 0 && BlockSelection(block: block, count: tokens / block).isConsistent, "tokens",
+        "\(tokens) is no multiple of the \(block) tokens of a block, or more than \(BlockSelection.limit) blocks",
         "give --tokens N, or another --block")
     }
     guard let reach else { return }

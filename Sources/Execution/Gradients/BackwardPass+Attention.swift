@@ -12,7 +12,7 @@ extension BackwardPass {
     let (keyWidth, valueWidth) = (attention.headDimension, attention.valueDimension)
     let longest = sequences.map(\.length).max() ?? 0
     let scratch =
-      attention.selection.map { selection in
+      attention.selection.map { $0.among(keys: longest) }.map { selection in
         max(
           selection.scratchBytes(positions: longest),
           Int(dso_attention_selected_backward_scratch_bytes(Int64(longest), Int64(selection.block), Int64(selection.count))))
@@ -33,7 +33,7 @@ extension BackwardPass {
         q_tokens: Int64(sequence.length), kv_tokens: Int64(sequence.length),
         q_offset: attention.isCausal ? 0 : Int64(sequence.length), head_dim: Int64(keyWidth),
         v_dim: Int64(valueWidth), window: Int64(attention.slidingWindow ?? 0), scale: attention.scale)
-      guard let selection = attention.selection else {
+      guard let selection = attention.selection?.among(keys: longest) else {
         dso_attention_backward(&arguments, scratch)
         return
       }

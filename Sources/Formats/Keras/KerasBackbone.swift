@@ -139,11 +139,20 @@ extension KerasBackbone {
     ]
     if kind.modelType == "mistral" {
       for key in ["attention_bias", "mlp_bias"] { json[key] = Optional.none }
-      json["sliding_window"] = object.value("sliding_window") == nil ? .null : .integer(Int64(try object.count("sliding_window")))
+      json["sliding_window"] = try window(object)
     }
     json["rope_scaling"] = try scaling(object)
     return json
   }
+
+  /// Null says that there is none; where nothing is said, KerasHub's class takes 512.
+  private func window(_ object: KerasObject) throws(CheckpointError) -> JSONValue {
+    guard object.config["sliding_window"] != nil else { return 512 }
+    return object.value("sliding_window") == nil ? .null : .integer(Int64(try object.count("sliding_window")))
+  }
+
+  /// Whether the head can be the embedding.
+  var mayBeTied: Bool { kind.modelType != "mistral" }
 
   private func scaling(_ object: KerasObject) throws(CheckpointError) -> JSONValue? {
     let isMistral = kind.modelType == "mistral"

@@ -49,6 +49,8 @@ public struct KerasCheckpoint: Checkpoint {
     for parameter in all.dropFirst().dropLast() { try reader.add(parameter) }
     if hasHead {
       try reader.add(head, isQuantized: embedding.isQuantized)
+    } else if !backbone.mayBeTied || object.value("tie_word_embeddings")?.bool == false {
+      throw CheckpointError.missingTensor(source.expectedName(of: head), in: containers[0].files[0])
     } else if embedding.isQuantized {
       // Its rows are the head's, whose inputs are quantized as those of any other layer of 8 bits.
       reader.addTiedHead(named: head.name, embedding)
@@ -233,7 +235,8 @@ extension KerasCheckpoint {
       case (.plain, nil): valueType = found.dataType
       case (.plain, _?):
         throw CheckpointError.malformed(
-          file: try source.container(of: found.name).files[0], tensor: found.name, "codes stand for a norm's gain")
+          file: try source.container(of: found.name).files[0], tensor: found.name, "codes stand for a norm's gain",
+          remedy: "fetch the model again")
       }
     }
 

@@ -21,6 +21,10 @@ public struct KerasPreset: Sendable {
     configuration: JSONValue, className: String?, dataType: DataType, quantized: [String]
   ) throws(CheckpointError) {
     let type = configuration["model_type"]?.string ?? ""
+    guard configuration["deepseek_optimize"] == nil else {
+      throw Self.refused(
+        "has no words for the modules that config.json names under deepseek_optimize", remedy: "--format hdf5 holds any model")
+    }
     let scaling = try KerasScaling(configuration)
     let kinds = KerasBackbone.kinds.filter { $0.modelType == type }
     guard
@@ -32,7 +36,11 @@ public struct KerasPreset: Sendable {
     }
     backbone = try KerasBackbone(kind, configuration)
     isTied = configuration["tie_word_embeddings"]?.bool ?? false
-    guard let epsilon = configuration["rms_norm_eps"] else { throw Self.refused("wants rms_norm_eps in config.json") }
+    guard type != "mistral" || !isTied else {
+      throw Self.refused("has no head that is the embedding in \(kind.className)", remedy: "--format hdf5 holds any model")
+    }
+    // What transformers takes where config.json does not say.
+    let epsilon = configuration["rms_norm_eps"] ?? 1e-6
     var settings: JSONObject = [
       "name": .string(kind.module.split(separator: ".").last.map(String.init) ?? kind.className), "trainable": true,
       "vocabulary_size": .integer(Int64(backbone.vocabulary)), "num_layers": .integer(Int64(backbone.layers)),
@@ -142,7 +150,9 @@ struct KerasScaling {
     settings = parameters ?? older
     base = settings?["rope_theta"] ?? configuration["rope_theta"] ?? 10_000
     type = settings?["rope_type"]?.string ?? settings?["type"]?.string ?? "default"
-    guard ["default", "linear", "llama3"].contains(type), (configuration["partial_rotary_factor"]?.double ?? 1) == 1 else {
+    guard ["default", "linear", "llama3"].contains(type),
+      (settings?["partial_rotary_factor"]?.double ?? configuration["partial_rotary_factor"]?.double ?? 1) == 1
+    else {
       throw KerasPreset.refused(
         "has no rotary scaling of type \(CheckpointError.shortened(type))",
         remedy: "it has linear and llama3; --format hdf5 holds any model")
@@ -159,13 +169,15 @@ struct KerasScaling {
     }
     json[mistral ? "rope_scaling_factor" : "rope_position_scaling_factor"] = type == "linear" ? settings?["factor"] ?? 1 : 1
     guard isLlama3 else { return }
-    guard !mistral else { throw KerasPreset.refused("has no llama3 scaling for Mistral") }
+    guard !mistral else { throw KerasPreset.refused("has no llama3 scaling for Mistral", remedy: "--format hdf5 holds any model") }
     let names = [
       ("rope_frequency_adjustment_factor", "factor"), ("rope_low_freq_factor", "low_freq_factor"),
       ("rope_high_freq_factor", "high_freq_factor"), ("rope_pretraining_sequence_length", "original_max_position_embeddings"),
     ]
     for (name, key) in names {
-      guard let value = settings?[key] else { throw KerasPreset.refused("wants \(key) of the rotary scaling in config.json") }
+      guard let value = settings?[key] else {
+        throw KerasPreset.refused("wants \(key) of the rotary scaling in config.json", remedy: "add it, or use --format hdf5")
+      }
       json[name] = value
     }
   }
@@ -176,7 +188,9 @@ extension KerasBackbone {
   /// - Throws: `CheckpointError` of kind `usage` for what Keras's class does not have.
   init(_ kind: Kind, _ configuration: JSONValue) throws(CheckpointError) {
     func count(_ key: String) throws(CheckpointError) -> Int {
-      guard let value = configuration[key]?.integer, value > 0 else { throw KerasPreset.refused("wants \(key) in config.json") }
+      guard let value = configuration[key]?.integer, value > 0 else {
+        throw KerasPreset.refused("wants \(key) in config.json", remedy: "add it, or use --format hdf5")
+      }
       return value
     }
     self.kind = kind

@@ -148,6 +148,7 @@ struct PruningWork {
         model.configuration, resizedTo: sizes, keeping: removed.isEmpty ? nil : kept
       ).object ?? [:]
     if !dropped.isEmpty { configuration = configuration.withoutPredictionLayers }
+    configuration.removeQuantization()
     try output.write(JSONValue.object(configuration).text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     let written = try ModelBundle(opening: output.partial.path)

@@ -45,6 +45,7 @@ public struct ReplacementRun {
 
   public func plan() throws -> Plan {
     let plan = try plan(of: model.graph)
+    if let calibration { _ = try CalibrationText(contentsOf: calibration.file) }
     _ = try evaluationPlan()
     try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
     return plan
@@ -61,7 +62,13 @@ public struct ReplacementRun {
         "replace: normalization", "dynamic-tanh is fitted to what norms read, which takes text", remedy: "give --calibration FILE",
         kind: .usage)
     }
-    if let calibration { _ = try calibration.resolved(for: graph) }
+    if let calibration {
+      guard replacement.usesText else {
+        throw RecipeError(
+          "replace: calibration", "is read for merging experts and for dynamic-tanh only", remedy: "leave --calibration out", kind: .usage)
+      }
+      _ = try calibration.resolved(for: graph)
+    }
     return Plan(
       modules: Self.modules(from: graph, to: changed), parameters: graph.parameterCount, keptParameters: changed.parameterCount,
       caveats: try ArchitectureCatalog.configuration(model.configuration, of: graph, replacedAs: changed).caveats, graph: changed)

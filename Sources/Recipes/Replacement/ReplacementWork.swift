@@ -54,7 +54,10 @@ struct ReplacementWork {
       caveats.append(
         "\(dropped.count) tensors of layers that the model does not run are left out: they would not fit it; the first is \(first)")
     }
-    (configuration, warnings) = (json, caveats)
+    // Weights that were decoded as they were read are written as what they are.
+    var object = json.object ?? [:]
+    object.removeQuantization()
+    (configuration, warnings) = (.object(object), caveats)
   }
 
   /// Writes the checkpoint, and compares what is read again with what it was written from.

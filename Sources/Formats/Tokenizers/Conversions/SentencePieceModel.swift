@@ -25,6 +25,7 @@ struct SentencePieceModel {
   private var parts: Set<Int> = []
   private let file: String
 
+  private static let greatestPieceLength = 1024
   private static let greatestPieceCount = 1 << 22
 
   init(_ model: [UInt8], named file: String) throws(TokenizerError) {
@@ -67,19 +68,31 @@ struct SentencePieceModel {
       }
     }
     guard piece.score.isFinite, !piece.text.isEmpty else { throw .malformed(file, "a piece has no text, or a score that is no number") }
+    // Cutting a piece in all ways takes time with the square of its length.
+    guard piece.text.utf8.count <= greatestPieceLength else { throw .malformed(file, "a piece has \(piece.text.utf8.count) bytes") }
+    guard piece.kind != .userDefined else {
+      throw .unsupported(
+        file, at: "pieces", "the user-defined piece \(CheckpointError.shortened(piece.text))",
+        supported: "pieces that were learned; or take the tokenizer.json of the model")
+    }
     return piece
   }
 
   private mutating func readTrainer(_ body: UnsafeRawBufferPointer) throws(TokenizerError) {
     // Without a type a model is a unigram one.
     var type: UInt64 = 1
+    var putsSpacesLast = false
     var message = ProtocolBufferReader(body, file: file)
     while let field = try message.next() {
       switch (field.number, field.content) {
       case (3, .number(let value)): type = value
+      case (24, .number(let value)): putsSpacesLast = value != 0
       case (35, .number(let value)): fallsBackToBytes = value != 0
       default: break
       }
+    }
+    guard !putsSpacesLast else {
+      throw .unsupported(file, at: "trainer_spec.treat_whitespace_as_suffix", "a space behind words", supported: "one in front of them")
     }
     guard type == 2 else {
       throw .unsupported(
@@ -91,16 +104,18 @@ struct SentencePieceModel {
     // Unless it says otherwise, a model strips and joins spaces, and begins with one.
     var removesSpaces = true
     var hasMap = false
+    var escapesSpaces = true
     var message = ProtocolBufferReader(body, file: file)
     while let field = try message.next() {
       switch (field.number, field.content) {
       case (2, .bytes(let map)): hasMap = !map.isEmpty
       case (3, .number(let value)): addsPrefix = value != 0
       case (4, .number(let value)): removesSpaces = value != 0
+      case (5, .number(let value)): escapesSpaces = value != 0
       default: break
       }
     }
-    guard !removesSpaces, !hasMap else {
+    guard !removesSpaces, !hasMap, escapesSpaces else {
       throw .unsupported(
         file, at: "normalizer_spec", "normalization", supported: "text as it is; or take the tokenizer.json of the model")
     }
@@ -113,10 +128,10 @@ struct SentencePieceModel {
     for (id, piece) in pieces.enumerated() {
       guard vocabulary[piece.text] == nil else { throw .malformed(file, "two pieces are alike") }
       vocabulary[piece.text] = .integer(Int64(id))
-      guard [.unknown, .control, .userDefined].contains(piece.kind) else { continue }
+      guard [.unknown, .control].contains(piece.kind) else { continue }
       added.append([
         "id": .integer(Int64(id)), "content": .string(piece.text), "single_word": false, "lstrip": false, "rstrip": false,
-        "normalized": false, "special": .bool(piece.kind != .userDefined),
+        "normalized": false, "special": true,
       ])
     }
     let unknown = pieces.first { $0.kind == .unknown }.map { JSONValue.string($0.text) } ?? .null
