@@ -74,4 +74,31 @@ private struct NoWeights: WeightSource {
     #expect(Set(files) == Set(ArchitectureCatalog.families.map { "\($0)" }))
     #expect(Set(ArchitectureCatalog.modelTypes).count == ArchitectureCatalog.modelTypes.count)
   }
+
+  /// What stands under our own key is read to the last word: another model must not pass for this one.
+  @Test(
+    arguments: [
+      3, ["attention": 3], ["attention": [3]], ["attention": [["layers": [0]]]], ["attention": [["layers": [2], "type": "global"]]],
+      ["attention": [["layers": [0], "type": "sliding-window"]]], ["attention": [["layers": [0], "type": "sliding-window", "window": 0]]],
+      ["attention": [["layers": [0], "type": "top-tokens", "block": 4]]],
+      ["attention": [["layers": [0], "type": "top-tokens", "block": 1048576, "count": 1048576]]],
+      ["attention": [["layers": [0], "type": "global", "more": 1]]],
+      ["attention": [["layers": [0], "type": "global"], ["layers": [0], "type": "global"]]], ["normalization": "batch-norm"],
+      ["normalisation": "layer-norm"],
+    ] as [JSONValue])
+  func unknownReplacementsAreRefused(_ own: JSONValue) {
+    #expect(refusal(["deepseek_optimize": own]) != nil)
+  }
+
+  @Test func knownReplacementsAreRead() {
+    #expect(
+      refusal([
+        "deepseek_optimize": [
+          "normalization": "dynamic-tanh",
+          "attention": [
+            ["layers": [1], "type": "top-tokens", "block": 4, "count": 2], ["layers": [0], "type": "sliding-window", "window": 3],
+          ],
+        ]
+      ]) == nil)
+  }
 }

@@ -256,7 +256,9 @@ extension KernelTests {
       }
     }
 
-    @Test(arguments: [DSO_ACTIVATION_SILU, DSO_ACTIVATION_GELU_TANH, DSO_ACTIVATION_GELU_ERF, DSO_ACTIVATION_RELU].map(\.rawValue))
+    @Test(
+      arguments: [DSO_ACTIVATION_SILU, DSO_ACTIVATION_GELU_TANH, DSO_ACTIVATION_GELU_ERF, DSO_ACTIVATION_RELU, DSO_ACTIVATION_RELU_SQUARED]
+        .map(\.rawValue))
     func activationsAgreeWithDifferences(kind raw: UInt32) {
       let kind = dso_activation(rawValue: numericCast(raw))
       var numbers = TestNumbers(seed: 54)

@@ -87,6 +87,7 @@ extension KernelTests {
       case DSO_ACTIVATION_SILU: return x / (1 + exp(-x))
       case DSO_ACTIVATION_GELU_TANH: return 0.5 * x * erfcOfTanh(x)
       case DSO_ACTIVATION_GELU_ERF: return 0.5 * x * erfc(-x * 0.5.squareRoot())
+      case DSO_ACTIVATION_RELU_SQUARED: return max(x, 0) * max(x, 0)
       default: return max(x, 0)
       }
     }
@@ -99,7 +100,10 @@ extension KernelTests {
 
     /// Relative 4e-7 where the result matters. Far below zero the exponent of GELU (tanh) is a float of magnitude t, whose rounding alone
     /// moves the result by t * 2^-23, relatively; so there an absolute error far below float's resolution at 1 is allowed.
-    @Test(arguments: [DSO_ACTIVATION_SILU, DSO_ACTIVATION_GELU_TANH, DSO_ACTIVATION_GELU_ERF, DSO_ACTIVATION_RELU].map(\.rawValue))
+    @Test(
+      arguments: [
+        DSO_ACTIVATION_SILU, DSO_ACTIVATION_GELU_TANH, DSO_ACTIVATION_GELU_ERF, DSO_ACTIVATION_RELU, DSO_ACTIVATION_RELU_SQUARED,
+      ].map(\.rawValue))
     func matchesDoublePrecision(kind raw: UInt32) {
       let kind = dso_activation(rawValue: numericCast(raw))
       var numbers = TestNumbers(seed: 33)

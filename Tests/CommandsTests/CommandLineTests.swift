@@ -167,6 +167,32 @@ import Testing
     }
   }
 
+  @Test func modulesAreReplaced() throws {
+    let dry = try run("deepseek-optimize", "replace", "--attention", "top-tokens", "--tokens", "64", "--dry-run")
+    #expect(dry.status == 0 && dry.output.contains("top 64 tokens in blocks of 32") && dry.output.contains("note: "), "\(dry.error)")
+    #expect(contents.isEmpty)
+    let outcome = try run(
+      "deepseek-optimize", "replace", "--attention", "sliding-window", "--window", "32", "--layers", "0-2", "--output", "small",
+      "--eval-tokens", "1024", "--json", "--quiet")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let report = try CompressionReport(json: JSONValue(parsing: outcome.output))
+    #expect(report.replacement?.modules.first?.after == "sliding window 32 in layers 0-2; global in 3" && contents == ["small"])
+    let listing = try run("deepseek-optimize", "inspect", "small", "--graph")
+    #expect(listing.output.contains("window 32"))
+    for arguments in [
+      [], ["--attention", "sliding-window"], ["--attention", "sliding-window", "--window", "0"], ["--attention", "diagonal"],
+      ["--attention", "sliding-window", "--window", "8", "--layers", "4"], ["--window", "8"], ["--activation", "mish"],
+      ["--activation", "silu"], ["--merge-experts", "4"], ["--merge-experts", "0"], ["--normalization", "dynamic-tanh"],
+      ["--attention", "top-tokens", "--tokens", "40"], ["--activation", "relu", "--block", "8"], ["--activation", "relu", "--resume"],
+    ] {
+      expectRefusal(try runList(["deepseek-optimize", "replace"] + arguments), 64, leaving: ["small"])
+    }
+    for line in ["{activation: mish}", "{windows: 3}", "{attention: sliding-window, window: many}"] {
+      try "passes:\n- replace: \(line)\n".write(to: directory.appendingPathComponent("r.yaml"), atomically: true, encoding: .utf8)
+      expectRefusal(try run("deepseek-optimize", "run", "r.yaml"), 78, leaving: ["r.yaml", "small"])
+    }
+  }
+
   @Test func modelsAreDistilled() throws {
     let pruned = try run("deepseek-optimize", "prune", "--mlp", "0.3", "--output", "small", "--no-eval", "--quiet")
     #expect(pruned.status == 0, "\(pruned.error)")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 from transformers import (
-  AutoModelForCausalLM, DeepseekV2Config, DeepseekV3Config, LlamaConfig, MistralConfig, MixtralConfig, Qwen2Config, Qwen3Config,
+  AutoModelForCausalLM, DeepseekV2Config, DeepseekV3Config, LlamaConfig, MinistralConfig, MistralConfig, MixtralConfig, Qwen2Config, Qwen3Config,
   Qwen3MoeConfig)
 
 TOKENS = 48
@@ -125,6 +125,10 @@ CASES = [
     norm_topk_prob=True)), {"normalization": {"norm_topk_prob": False}}),
   Case("mixtral", MixtralConfig(**sizes(num_local_experts=4, num_experts_per_tok=2, intermediate_size=12, sliding_window=16)),
        {"window": {"sliding_window": None}, "one expert": {"num_experts_per_tok": 1}}),
+  # As `replace --attention sliding-window --layers 0` writes a Llama, and `--activation relu2`.
+  Case("ministral-layers", MinistralConfig(**sizes(sliding_window=12, layer_types=["sliding_attention", "full_attention"])),
+       {"window": {"layer_types": ["full_attention"] * 2}, "full second layer": {"layer_types": ["sliding_attention"] * 2}}),
+  Case("llama-relu2", LlamaConfig(**sizes(hidden_act="relu2")), {"square": {"hidden_act": "relu"}}),
 ]
 
 

@@ -8,6 +8,10 @@ extension DifferenceCase {
         try graph.layerNorm(x, "layer", epsilon: 1e-5)
       }
     } + [
+      DifferenceCase(checks: .dynamicTanh, name: "of 17", width: 17) { graph, x in try graph.dynamicTanh(x, "layer") },
+      DifferenceCase(checks: .dynamicTanh, name: "beside its input, in several pieces", width: 200, lengths: [150, 90], every: 977) {
+        graph, x in graph.add(x, try graph.dynamicTanh(x, "layer"))
+      },
       DifferenceCase(checks: .layerNorm, name: "behind a sum, read twice", width: 12) { graph, x in
         let normed = try graph.layerNorm(graph.add(x, try graph.linear(x, "layer", outputs: 12, bias: true)), "norm", epsilon: 1e-3)
         return graph.add(normed, try graph.linear(normed, "behind", outputs: 12))

@@ -53,11 +53,13 @@ extension DifferenceCase {
 
   /// Queries, keys and values from a layer each, whose outputs' gradients are compared too.
   private static func attention(
-    _ name: String, heads: (Int, Int), of width: Int, values: Int, window: Int? = nil, lengths: [Int] = [7, 1, 5], size: Double = 1,
+    _ name: String, heads: (Int, Int), of width: Int, values: Int, window: Int? = nil, selection: BlockSelection? = nil,
+    lengths: [Int] = [7, 1, 5], size: Double = 1,
     positions: [Int]? = nil, every: Int = 1, vanishes: Bool = false
   ) -> DifferenceCase {
     let shape = Attention(
-      queryHeads: heads.0, keyValueHeads: heads.1, headDimension: width, valueDimension: values, scale: 0.37, slidingWindow: window)
+      queryHeads: heads.0, keyValueHeads: heads.1, headDimension: width, valueDimension: values, scale: 0.37, slidingWindow: window,
+      selection: selection)
     return DifferenceCase(
       checks: .attention, name: "\(name), \(heads.0)/\(heads.1) heads of \(width) and \(values)", width: 5, lengths: lengths,
       positions: positions, size: size, every: every, vanishes: vanishes
@@ -78,6 +80,13 @@ extension DifferenceCase {
     attention("a window", heads: (4, 2), of: 5, values: 5, window: 3),
     attention("a window of one", heads: (2, 1), of: 5, values: 5, window: 1, vanishes: true),
     attention("a window that is never full", heads: (2, 2), of: 5, values: 5, window: 100),
+    attention("chosen blocks", heads: (4, 2), of: 5, values: 7, selection: .init(block: 2, count: 2), lengths: [13, 1, 6]),
+    attention("chosen tokens", heads: (2, 1), of: 17, values: 5, selection: .init(block: 1, count: 3), lengths: [9, 4]),
+    attention("its own block only", heads: (2, 2), of: 5, values: 5, selection: .init(block: 4, count: 1), lengths: [11, 3]),
+    attention("more blocks than there are", heads: (2, 1), of: 16, values: 16, selection: .init(block: 3, count: 20)),
+    attention(
+      "several pieces of chosen blocks", heads: (2, 1), of: 5, values: 3, selection: .init(block: 16, count: 9), lengths: [300],
+      every: 131),
     attention("sequences of one token", heads: (2, 1), of: 5, values: 5, lengths: [1, 1, 1], vanishes: true),
     attention("sequences that go on", heads: (2, 1), of: 5, values: 5, lengths: [4, 6], positions: [3, 9]),
     attention("sharp", heads: (2, 1), of: 17, values: 5, size: 4),

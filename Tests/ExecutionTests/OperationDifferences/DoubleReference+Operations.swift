@@ -58,10 +58,11 @@ extension DoubleReference {
     case .geluTanh: x * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x))) / 2
     case .geluErf: x * (1 + erf(x / 2.0.squareRoot())) / 2
     case .relu: max(x, 0)
+    case .reluSquared: max(x, 0) * max(x, 0)
     }
   }
 
-  /// Softmax attention: a token sees itself and the tokens before it in its own sequence, within the window.
+  /// Softmax attention: a token sees itself and the tokens before it in its own sequence, within the window or the blocks that it selects.
   func attend(_ queries: Grid, _ keys: Grid, _ values: Grid, _ attention: Attention) -> Grid {
     let (width, valueWidth) = (attention.headDimension, attention.valueDimension)
     var result = Grid(rows: queries.rows, columns: attention.queryHeads * valueWidth)
@@ -70,7 +71,12 @@ extension DoubleReference {
         let shared = head * attention.keyValueHeads / attention.queryHeads
         let oldest = attention.slidingWindow.map { max(rows.lowerBound, row - $0 + 1) } ?? rows.lowerBound
         let newest = attention.isCausal ? row : rows.upperBound - 1
-        let scores = (oldest...newest).map { seen in
+        let visible =
+          attention.selection.map {
+            blocks($0, of: row, in: rows, Array(queries.row(row))[head * width..<(head + 1) * width], keys, shared * width)
+          }
+          ?? Array(oldest...newest)
+        let scores = visible.map { seen in
           var sum = 0.0
           for index in 0..<width { sum += queries[row, head * width + index] * keys[seen, shared * width + index] }
           return sum * Double(attention.scale)
@@ -78,7 +84,7 @@ extension DoubleReference {
         let highest = scores.max() ?? 0
         let shares = scores.map { exp($0 - highest) }
         let total = shares.reduce(0, +)
-        for (seen, share) in zip(oldest...newest, shares) {
+        for (seen, share) in zip(visible, shares) {
           for index in 0..<valueWidth {
             result[row, head * valueWidth + index] += share / total * values[seen, shared * valueWidth + index]
           }
@@ -86,6 +92,22 @@ extension DoubleReference {
       }
     }
     return result
+  }
+
+  /// The rows that a query sees: those of its own block up to itself, and of the whole blocks before it with the largest products of query and
+  /// mean key; of equal ones the later.
+  private func blocks(
+    _ selection: BlockSelection, of row: Int, in rows: Range<Int>, _ query: ArraySlice<Double>, _ keys: Grid, _ first: Int
+  ) -> [Int] {
+    let own = (row - rows.lowerBound) / selection.block
+    func start(_ block: Int) -> Int { rows.lowerBound + block * selection.block }
+    let products = (0..<own).map { block in
+      query.enumerated().reduce(0.0) { sum, entry in
+        sum + entry.element * (start(block)..<start(block + 1)).reduce(0.0) { $0 + keys[$1, first + entry.offset] }
+      }
+    }
+    let chosen = products.indices.sorted { (products[$0], $0) > (products[$1], $1) }.prefix(selection.count - 1).sorted()
+    return chosen.flatMap { Array(start($0)..<start($0 + 1)) } + Array(start(own)...row)
   }
 
   /// The rows of each sequence.

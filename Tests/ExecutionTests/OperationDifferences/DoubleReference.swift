@@ -98,6 +98,9 @@ struct DoubleReference {
       let scaled = x[0].combinedByColumn(with: factors, *)
       return parameters.count > 2 ? scaled.combinedByColumn(with: parameters[2], +) : scaled
     case .layerNorm(let epsilon): return Self.layerNorm(x[0], gain: parameters[0], bias: parameters[1], epsilon: Double(epsilon))
+    case .dynamicTanh:
+      let turned = x[0].map { tanh($0 * parameters[2].values[0]) }
+      return turned.combinedByColumn(with: parameters[0], *).combinedByColumn(with: parameters[1], +)
     case .addRow(let choice): return addRow(x[0], parameters[0], choice)
     case .activation(let activation): return x[0].map { Self.activation(activation, $0) }
     case .slice(let slice): return Self.slice(x[0], slice)

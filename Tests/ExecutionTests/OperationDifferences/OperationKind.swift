@@ -4,7 +4,7 @@ import ModelGraph
 /// The cases of `Operation` without what they carry. No default: a new operation has to be listed here, and is then asked for a check.
 enum OperationKind: String, CaseIterable, Sendable {
   case embedding, linear, rmsNorm, rotary, attention, gatedActivation, add, scale, magnitude, slice, joinHeads, route, dispatch, combine,
-    layerNorm, addRow,
+    layerNorm, dynamicTanh, addRow,
     activation
 
   init(_ operation: Operation) {
@@ -19,6 +19,7 @@ enum OperationKind: String, CaseIterable, Sendable {
     case .scale: self = .scale
     case .magnitude: self = .magnitude
     case .layerNorm: self = .layerNorm
+    case .dynamicTanh: self = .dynamicTanh
     case .addRow: self = .addRow
     case .activation: self = .activation
     case .slice: self = .slice

@@ -40,6 +40,13 @@ struct TinyGraph {
     return noted(try builder.layerNorm(x, name, epsilon: epsilon), width(x))
   }
 
+  mutating func dynamicTanh(_ x: ValueID, _ name: String) throws -> ValueID {
+    for (part, shape) in [("weight", [width(x)]), ("bias", [width(x)]), ("alpha", [1])] {
+      source.add("\(name).\(part)", Shape(shape))
+    }
+    return noted(try builder.dynamicTanh(x, name), width(x))
+  }
+
   mutating func addRow(_ x: ValueID, _ name: String, rows: Int, _ choice: RowChoice) throws -> ValueID {
     source.add(name + ".weight", [rows, width(x)])
     return noted(try builder.addRow(x, name, rows: rows, choice, role: .positionEmbedding), width(x))
