@@ -31,7 +31,7 @@ import Testing
     #expect(tokenizer.encode("a").first == tokenizer.id(of: "<s>"))
   }
 
-  @Test(arguments: ["unigram", "normalized"])
+  @Test(arguments: ["unigram", "normalized", "suffixed", "user-defined"])
   func otherKindsAreRefused(_ name: String) {
     let error = #expect(throws: TokenizerError.self) { try Self.json(name) }
     #expect(error?.kind == .badData && error?.problem.contains("is not supported") == true)

@@ -4,7 +4,7 @@
     python make-sentencepiece-fixtures.py TEXT
 
 `bytes` is of the kind of Llama 2's (byte pairs, byte fallback, text as it is), `plain` without byte fallback and without the leading space,
-`unigram` and `normalized` are of kinds that are refused. Made with sentencepiece 0.2.3.
+the others are of kinds that are refused. Made with sentencepiece 0.2.3.
 """
 
 import json
@@ -19,6 +19,10 @@ KINDS = {
   "plain": dict(
     model_type="bpe", vocab_size=300, add_dummy_prefix=False, normalization_rule_name="identity", remove_extra_whitespaces=False),
   "unigram": dict(model_type="unigram", vocab_size=100, normalization_rule_name="identity", remove_extra_whitespaces=False),
+  "suffixed": dict(
+    model_type="bpe", vocab_size=100, normalization_rule_name="identity", remove_extra_whitespaces=False, treat_whitespace_as_suffix=True),
+  "user-defined": dict(
+    model_type="bpe", vocab_size=100, normalization_rule_name="identity", remove_extra_whitespaces=False, user_defined_symbols=["<x>"]),
   "normalized": dict(model_type="bpe", vocab_size=100, normalization_rule_name="identity"),
 }
 TEXTS = ["Hello world", "  two  spaces ", "line\nbreak\ttab", "ü é 日本 🙂", "", " ", "The lighthouse keeper's 1234 steps, again and again."]
