@@ -7,6 +7,7 @@
 the others are of kinds that are refused. Made with sentencepiece 0.2.3.
 """
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -32,11 +33,12 @@ def main():
   FOLDER.mkdir(exist_ok=True)
   cases = {}
   for name, options in KINDS.items():
-    sentencepiece.SentencePieceTrainer.train(input=sys.argv[1], model_prefix=str(FOLDER / name), minloglevel=2, **options)
-    (FOLDER / f"{name}.vocab").unlink()
+    # From memory to memory: models keep the names of the files that they were made from.
+    lines, model = Path(sys.argv[1]).read_text().split("\n"), io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_writer=model, minloglevel=2, **options)
+    (FOLDER / f"{name}.model").write_bytes(model.getvalue())
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(FOLDER / f"{name}.model"))
-    lines = [line for line in Path(sys.argv[1]).read_text().split("\n") if line][:6]
-    cases[name] = [[text, pieces.encode(text)] for text in TEXTS + lines]
+    cases[name] = [[text, pieces.encode(text)] for text in TEXTS + [line for line in lines if line][:6]]
   (FOLDER / "cases.json").write_text(json.dumps(cases, ensure_ascii=False))
 
 
