@@ -62,6 +62,9 @@ struct ReplaceCommand: ParsableCommand {
     if runOptions.destination.resume { throw ValidationError("--resume: a replacement is not resumed; run it again") }
     if block != nil, attention != .topTokens { throw ValidationError("--block is for --attention top-tokens") }
     if mergeExperts == 0 { throw ValidationError("--merge-experts 0 would leave none: leave it out to merge nothing") }
+    if calibration.text != nil, mergeExperts == nil, normalization != .dynamicTanh {
+      throw ValidationError("--calibration is read for --merge-experts and --normalization dynamic-tanh only")
+    }
     try runOptions.checkDivergenceGate(isBudget: false)
   }
 

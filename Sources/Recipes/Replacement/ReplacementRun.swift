@@ -27,7 +27,8 @@ public struct ReplacementRun {
     progress: ProgressHandler? = nil
   ) {
     (self.model, self.replacement, self.settings, self.progress) = (model, replacement, settings, progress)
-    (self.calibration, self.seed) = (calibration, seed)
+    // A recipe's text may be there for its other passes.
+    (self.calibration, self.seed) = (replacement.usesText ? calibration : nil, seed)
     interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
   }
 
@@ -62,13 +63,7 @@ public struct ReplacementRun {
         "replace: normalization", "dynamic-tanh is fitted to what norms read, which takes text", remedy: "give --calibration FILE",
         kind: .usage)
     }
-    if let calibration {
-      guard replacement.usesText else {
-        throw RecipeError(
-          "replace: calibration", "is read for merging experts and for dynamic-tanh only", remedy: "leave --calibration out", kind: .usage)
-      }
-      _ = try calibration.resolved(for: graph)
-    }
+    if let calibration { _ = try calibration.resolved(for: graph) }
     return Plan(
       modules: Self.modules(from: graph, to: changed), parameters: graph.parameterCount, keptParameters: changed.parameterCount,
       caveats: try ArchitectureCatalog.configuration(model.configuration, of: graph, replacedAs: changed).caveats, graph: changed)
