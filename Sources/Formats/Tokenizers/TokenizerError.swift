@@ -14,7 +14,7 @@ public struct TokenizerError: Failure {
       kind: .badData, subject: file, problem: place, remedy: "take the file again from where the model was published")
   }
 
-  /// A part that is well formed and not implemented here.
+  /// A part that is well formed and outside of what is supported: refused by name, with what would do.
   static func unsupported(_ file: String, at path: String, _ what: String, supported: String) -> TokenizerError {
     TokenizerError(
       kind: .badData, subject: file, problem: "\(path.isEmpty ? "" : "\(path): ")\(what) is not supported",

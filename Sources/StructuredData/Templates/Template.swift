@@ -1,7 +1,7 @@
 /// A template in the part of Jinja that Hugging Face chat templates use, read once and rendered with values.
 ///
 /// It renders as the transformers library does: `trim_blocks`, `lstrip_blocks`, the loop controls, `raise_exception`, `strftime_now`,
-/// its `tojson`, and a sandbox in which nothing but a namespace can change. What a template asks for and is not implemented is an error
+/// its `tojson`, and a sandbox in which nothing but a namespace can change. What a template asks for beyond that is an error
 /// that names it, at the latest when it is reached; nothing is passed over. Templates are taken for hostile: nesting, steps and output
 /// are bounded.
 public struct Template: Sendable {

@@ -6,7 +6,7 @@ public struct TemplateError: Failure {
   public enum Cause: Sendable, Hashable {
     /// The text is no template.
     case syntax
-    /// It is a template that needs something not implemented here.
+    /// It is a template that needs something outside of what is supported.
     case unsupported
     /// An operation failed on the values it met.
     case evaluation
