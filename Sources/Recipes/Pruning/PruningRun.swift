@@ -102,7 +102,9 @@ public struct PruningRun {
     let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs)
     var work = try PruningWork(self, interpreter: interpreter, spillingTo: output.partial)
     let written = try work.write(to: output)
-    var report = try makeReport(written, evaluation, work.selection)
+    var report = try CompressionReport(
+      of: written, from: model, by: recipe, settings, evaluation.map(EvaluationPlan.predictions), work.selection, interpreter: interpreter,
+      progress: progress)
     report.pruning = work.section
     if scans, let evaluation {
       report.pruning?.scan = try SensitivityScan(model: model, pruning: pruning, interpreter: interpreter, progress: progress)
@@ -125,30 +127,6 @@ public struct PruningRun {
 
   private var inputs: [URL] {
     [model.directory] + model.checkpoint.files + (calibration.map { [$0.file] } ?? []) + (settings.evaluation.map { [$0.text] } ?? [])
-  }
-
-  private func makeReport(_ written: ModelBundle, _ evaluation: MeasurementPlan?, _ selection: CalibrationSelection?) throws
-    -> CompressionReport
-  {
-    var report = CompressionReport(
-      tool: .init(name: Tool.name, version: Tool.version),
-      model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
-    report.recipe = recipe.listing
-    report.inputs = .init(
-      modelSHA256: try model.contentDigest(), calibrationSHA256: selection?.digest, evalSHA256: evaluation?.digest)
-    report.calibration = selection.map { .init($0, trials: []) }
-    report.warnings = selection?.warnings ?? []
-    report.size = .init(of: written, from: settings.reference ?? model)
-    report.outputs = try CompressionReport.OutputFile.files(of: written)
-    if let evaluation {
-      let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(
-        to: settings.maximumMemory, batch: evaluation.batchRows)
-      report.accuracy = .init(
-        try evaluator.accuracy(of: written.graph, reference: (settings.reference ?? model).graph, on: evaluation.text))
-      report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
-    }
-    report.gates = settings.gates.results(report.accuracy)
-    return report
   }
 
   private var recipe: Recipe { Recipe(passes: [pruning], seed: seed, calibration: calibration) }

@@ -87,7 +87,8 @@ public struct ReplacementRun {
     let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs)
     let work = try ReplacementWork(self, spillingTo: output.partial)
     let written = try work.write(to: output)
-    var report = try makeReport(written, evaluation, work.selection)
+    var report = try CompressionReport(
+      of: written, from: model, by: recipe, settings, evaluation, work.selection, interpreter: interpreter, progress: progress)
     report.replacement = .init(modules: plan.modules)
     report.warnings += work.warnings
     report.resources = ResourceMeter.resources(
@@ -109,35 +110,6 @@ public struct ReplacementRun {
 
   private var inputs: [URL] {
     [model.directory] + model.checkpoint.files + (calibration.map { [$0.file] } ?? []) + (settings.evaluation.map { [$0.text] } ?? [])
-  }
-
-  private func makeReport(
-    _ written: ModelBundle, _ evaluation: EvaluationPlan?, _ selection: CalibrationSelection?
-  ) throws -> CompressionReport {
-    var report = CompressionReport(
-      tool: .init(name: Tool.name, version: Tool.version),
-      model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
-    report.recipe = recipe.listing
-    report.inputs = .init(
-      modelSHA256: try model.contentDigest(), calibrationSHA256: selection?.digest, evalSHA256: evaluation?.digest)
-    report.calibration = selection.map { .init($0, trials: []) }
-    report.warnings = selection?.warnings ?? []
-    report.size = .init(of: written, from: settings.reference ?? model)
-    report.outputs = try CompressionReport.OutputFile.files(of: written)
-    let reference = settings.reference ?? model
-    switch evaluation {
-    case nil: break
-    case .embeddings(let plan):
-      report.embeddings = try plan.section(
-        of: written.graph, reference: reference.graph, interpreter: interpreter, progress: progress)
-    case .predictions(let plan):
-      let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(
-        to: settings.maximumMemory, batch: plan.batchRows)
-      report.accuracy = .init(try evaluator.accuracy(of: written.graph, reference: reference.graph, on: plan.text))
-      report.keyValueCache = try .init(of: written.graph, plan, evaluator: evaluator)
-    }
-    report.gates = settings.gates.results(report.accuracy)
-    return report
   }
 
   private var recipe: Recipe { Recipe(passes: [replacement], seed: seed, calibration: calibration) }
