@@ -2,6 +2,7 @@
 #ifndef DSO_KERNEL_TABLE_H
 #define DSO_KERNEL_TABLE_H
 
+#include "contraction.h"
 #include "kernel_list.h"
 
 #define DSO_DECLARE_PROCEDURE(name, parameters, arguments) \
@@ -30,8 +31,5 @@ typedef struct {
 const dso_kernel_table *dso_table_of(dso_isa isa);
 /// The table in use.
 const dso_kernel_table *dso_table_current(void);
-
-// A product written a*b + c stays two roundings wherever the code does not ask for a fused one, so that variants agree.
-#pragma STDC FP_CONTRACT OFF
 
 #endif

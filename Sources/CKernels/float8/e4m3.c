@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/Float8.h"
 
 /// By arithmetic rather than by a table, so that compilers make vectors of it: the bits of a float with an exponent 120 too small, times 2^120,

@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/DynamicTanh.h"
 
 void dso_dynamic_tanh(const float *x, int64_t ldx, float steepness, const float *gain, const float *bias, float *y, int64_t ldy,

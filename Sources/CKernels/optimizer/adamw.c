@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/Optimizer.h"
 
 void dso_adamw_step(const dso_adamw *step, const float *restrict gradient, float *restrict values, float *restrict means,

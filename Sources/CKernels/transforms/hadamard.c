@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/Transforms.h"
 
 /// Columns that the base matrix mixes together: their sums fit the first-level cache.
