@@ -29,6 +29,9 @@ INLINE int32_t sum_codes(const int8_t *a, int64_t count) {
 #define HAS_PRODUCTS
 #include "pack.h"
 #include "tile.h"
+#ifdef UNITS_IN_PAIRS
+#include "pairs.h"
+#endif
 
 INLINE void widen_activations(unit_kind kind, const uint8_t *from, int64_t count, uint8_t *to) {
   (void)kind;

@@ -11,7 +11,11 @@
 #define DSO_KERNEL(name) dso_neon_##name
 #define LANES 4
 
-#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
+/// Files that have more for newer processors say so before.
+#ifndef NEON_FEATURES
+#define NEON_FEATURES "dotprod"
+#endif
+#pragma clang attribute push(__attribute__((target(NEON_FEATURES))), apply_to = function)
 #define INLINE static inline __attribute__((always_inline, unused))
 
 typedef float32x4_t VF;
