@@ -10,7 +10,7 @@
 
 static const kernel_case *const subjects[] = {
     product_cases, code_cases, training_cases, attention_cases, selected_cases, loss_cases, row_cases,
-    conversion_cases, packing_cases, grid_cases, learned_cases, factor_cases, feedback_cases,
+    conversion_cases, packing_cases, grid_cases, learned_cases, factor_cases, feedback_cases, memory_cases,
 };
 
 static int digests;
@@ -90,8 +90,8 @@ int main(int argc, char **argv) {
     for (const kernel_case *item = subjects[s]; item->kernel; item++) missing += is_listed(item->kernel) ? 0 : 1;
   // These have one variant; other machines must find the same bits.
   for (const kernel_case *item = plain_cases; item->kernel; item++)
-    if (is_wanted(item->kernel, argc, argv)) run_case(item);
-  fprintf(stderr, "%d kernels,", kernels);
+    if (is_wanted(item->kernel, argc, argv)) run_case(item), kernels++;
+  fprintf(stderr, "%d subjects,", kernels);
   for (int set = 0; *dso_isa_name((dso_isa)set) != 'u'; set++)
     if (dso_isa_available((dso_isa)set)) fprintf(stderr, " %s", dso_isa_name((dso_isa)set));
   fprintf(stderr, ": %lld comparisons, %lld differ%s\n", (long long)compared, (long long)differing,

@@ -1,4 +1,5 @@
-/// What has one variant, in plain C, and promises the same bits on every machine: only its digest is compared, with that of another machine.
+/// What is bound by memory: elementwise, the same bits in every set and on every machine. Some of it has one variant, in plain C, and only its
+/// digest is compared, with that of another machine.
 #include "check.h"
 
 static void adamw(void) {
@@ -36,7 +37,9 @@ static void adamw_u8(void) {
 }
 
 static void hadamard(void) {
-  static const int64_t shapes[][3] = {{1, 1, 5}, {64, 1, 128}, {12, 12, 12}, {96, 12, 192}, {40, 20, 80}, {2, 1, 6}};
+  static const int64_t shapes[][3] = {{1, 1, 5},     {64, 1, 192},    {12, 12, 12},    {96, 12, 192},   {40, 20, 80},  {2, 1, 6},
+                                      {512, 1, 1024}, {16, 1, 208},   {1024, 1, 1024}, {192, 12, 384}, {28, 28, 56}, {768, 12, 768},
+                                      {8, 1, 40},    {3584, 28, 3584}};
   for (int64_t i = 0; i < COUNT(shapes); i++) {
     int64_t size = shapes[i][0], order = shapes[i][1], n = shapes[i][2];
     float *base = floats(order * order, -1, 1), *signs = floats(n, -1, 1);
@@ -45,6 +48,7 @@ static void hadamard(void) {
     dso_hadamard q = {size, order, base, signs};
     enum { ROWS = 3, COLUMNS = 37 };
     float *x = floats(ROWS * (n + 2) - 2, -2, 2), *y = floats(n * (COLUMNS + 1) - 1, -2, 2);
+    about("order %lld, %lld of %lld", (long long)order, (long long)size, (long long)n);
     dso_hadamard_rows(&q, x, n + 2, ROWS, n);
     dso_hadamard_columns(&q, y, COLUMNS + 1, n, COLUMNS);
     same("rows", x, (ROWS * (n + 2) - 2) * 4);
@@ -80,12 +84,15 @@ static void elements(void) {
 }
 
 static void float8(void) {
-  enum { ROWS = 5, COLUMNS = 300 };
-  uint8_t *codes = take(ROWS * COLUMNS);
-  for (int i = 0; i < ROWS * COLUMNS; i++) codes[i] = (uint8_t)((i & 0x7f) == 0x7f ? 0 : i);
-  float *out = blank((ROWS - 1) * COLUMNS);
-  dso_dequantize_e4m3_blocks(codes, 1, ROWS, COLUMNS, floats(3 * 3, 0.01f, 2), 3, 2, 128, out);
-  same("weights", out, (ROWS - 1) * COLUMNS * 4);
+  for (int64_t i = 0; i <= BOUNDARIES; i++) {
+    enum { ROWS = 5 };
+    int64_t columns = i < BOUNDARIES ? boundaries[i] : 600, block = i % 2 ? 128 : 20, blocks = (columns + block - 1) / block;
+    const uint8_t *codes = (const uint8_t *)bytes(ROWS * columns);
+    float *out = blank((ROWS - 1) * columns);
+    about("%lld columns", (long long)columns);
+    dso_dequantize_e4m3_blocks(codes, 1, ROWS, columns, floats(3 * blocks, 0.01f, 2), blocks, 2, block, out);
+    same("weights", out, (ROWS - 1) * columns * 4);
+  }
 }
 
 static void columns(void) {
@@ -106,6 +113,7 @@ static void columns(void) {
   }
 }
 
-const kernel_case plain_cases[] = {{"dso_adamw_step", adamw},  {"dso_adamw_step_u8", adamw_u8}, {"dso_hadamard", hadamard},
-                                   {"elements", elements},     {"dso_dequantize_e4m3_blocks", float8},
-                                   {"dso_column_statistics", columns}, {NULL, NULL}};
+const kernel_case memory_cases[] = {
+    {"dso_adamw_step", adamw}, {"dso_dequantize_e4m3_blocks", float8}, {"dso_hadamard_rows", hadamard}, {NULL, NULL}};
+const kernel_case plain_cases[] = {
+    {"dso_adamw_step_u8", adamw_u8}, {"elements", elements}, {"dso_column_statistics", columns}, {NULL, NULL}};
