@@ -102,6 +102,33 @@ static void rms_norm_backward(void) {
   }
 }
 
+static void tanh_rows(int backward) {
+  for (int64_t b = 0; b <= BOUNDARIES; b++) {
+    enum { ROWS = 3 };
+    int64_t width = b < BOUNDARIES ? boundaries[b] : 1000, ld = width + 2;
+    for (int way = 0; way < 4; way++) {
+      about("width %lld, %d", (long long)width, way);
+      float steepness = way == 3 ? 40 : 0.7f, dsteepness = 1, *x = floats(ROWS * ld - 2, -2, 2);
+      x[0] = way == 1 ? INFINITY : way == 2 ? 0 : 1e-5f;
+      const float *gain = floats(width, -2, 2), *dy = floats(ROWS * ld - 2, -2, 2);
+      float *y = floats(ROWS * ld - 2, -2, 2), *dgain = floats(width, 1, 1);
+      if (!backward) {
+        dso_dynamic_tanh(x, ld, steepness, gain, dy, y, ld, ROWS, width);
+        close_to("tanh", y, ROWS * ld - 2, 0, 1e-6);
+        continue;
+      }
+      x[0] = 0.5f;
+      dso_dynamic_tanh_backward(x, ld, steepness, gain, dy, ld, way & 1, way == 2 ? NULL : y, ld, dgain, &dsteepness, ROWS, width);
+      close_to("dx", y, ROWS * ld - 2, 1e-6, 1e-6);
+      close_to("dgain", dgain, width, 1e-6, 1e-6);
+      close_to("steepness", &dsteepness, 1, 1e-6, 1e-6 * (double)width);
+    }
+  }
+}
+
+static void dynamic_tanh(void) { tanh_rows(0); }
+static void dynamic_tanh_backward(void) { tanh_rows(1); }
+
 static void sum_rows(void) {
   static const int64_t sizes[][2] = {{1, 1}, {3, 17}, {64, 33}, {65, 16}, {300, 129}};
   for (int64_t i = 0; i < COUNT(sizes); i++) {
@@ -121,5 +148,7 @@ const kernel_case row_cases[] = {{"dso_rms_norm", rms_norm},
                                  {"dso_gated_activation_backward", activation_backward},
                                  {"dso_add", add},
                                  {"dso_rms_norm_backward", rms_norm_backward},
+                                 {"dso_dynamic_tanh", dynamic_tanh},
+                                 {"dso_dynamic_tanh_backward", dynamic_tanh_backward},
                                  {"dso_sum_rows", sum_rows},
                                  {NULL, NULL}};
