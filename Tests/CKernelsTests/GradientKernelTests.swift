@@ -6,7 +6,8 @@ extension KernelTests {
   /// Vector-Jacobian products against float64: what is linear by its definition, the rest by central differences of a forward pass.
   @Suite struct Gradients {
     static let kernels = [
-      "dso_matmul_nn_f32", "dso_matmul_tn_f32", "dso_attention_backward", "dso_rms_norm_backward", "dso_gated_activation_backward",
+      "dso_matmul_nn_f32", "dso_matmul_tn_f32", "dso_attention_backward", "dso_rms_norm_backward", "dso_layer_norm_backward",
+      "dso_gated_activation_backward",
       "dso_sum_rows", "dso_fake_quantize_rows_s8", "dso_cross_entropy_gradient", "dso_kl_divergence_gradient",
       "dso_partial_divergence_gradient",
     ]
@@ -220,6 +221,31 @@ extension KernelTests {
     }
 
     // MARK: Rows and elements
+
+    /// Every set against the portable one, which the tests of operations hold to differences.
+    @Test func layerNormsOfAllSetsAgree() {
+      var numbers = TestNumbers(seed: 58)
+      for width in boundaries {
+        let rows = 3, ld = width + 2
+        let x = numbers.floats(rows * ld, -3...5), gain = numbers.floats(width), dy = numbers.floats(rows * ld), before = numbers.floats(rows * ld)
+        func run(_ set: dso_isa, accumulate: Bool) -> [Float] {
+          let to = GuardedArray(before, canary: -77), toGain = GuardedArray([Float](repeating: 1, count: width), canary: -77)
+          with(set) {
+            dso_layer_norm_backward(
+              x, Int64(ld), gain, dy, Int64(ld), accumulate ? 1 : 0, to.pointer, Int64(ld), toGain.pointer, Int64(rows), Int64(width), 1e-3)
+          }
+          for array in [to, toGain] { array.expectIntact("\(name(set)) \(width)") }
+          return to.elements + toGain.elements
+        }
+        for accumulate in [false, true] {
+          let expected = run(DSO_ISA_PORTABLE, accumulate: accumulate)
+          for set in fastSets {
+            let difference = firstDifference(run(set, accumulate: accumulate), expected, relative: 1e-5, absolute: 1e-5)
+            #expect(difference == nil, "\(name(set)) \(width)")
+          }
+        }
+      }
+    }
 
     @Test func rmsNormAgreesWithDifferences() {
       var numbers = TestNumbers(seed: 53)

@@ -170,6 +170,10 @@
             (const float *x, int64_t ldx, float steepness, const float *gain, const float *dy, int64_t lddy, int accumulate,        \
              float *dx, int64_t lddx, float *dgain, float *dsteepness, int64_t rows, int64_t width),                                \
             (x, ldx, steepness, gain, dy, lddy, accumulate, dx, lddx, dgain, dsteepness, rows, width))                              \
+  PROCEDURE(layer_norm_backward,                                                                                                    \
+            (const float *x, int64_t ldx, const float *gain, const float *dy, int64_t lddy, int accumulate, float *dx,              \
+             int64_t lddx, float *dgain, int64_t rows, int64_t width, float epsilon),                                               \
+            (x, ldx, gain, dy, lddy, accumulate, dx, lddx, dgain, rows, width, epsilon))                                            \
   FUNCTION(int64_t, learned_round, (const dso_learned_row *row, float *values, uint8_t *codes), (row, values, codes))               \
   PROCEDURE(learned_update, (const dso_learned_row *row, const float *gradient, dso_learned_rates rates), (row, gradient, rates))   \
   FUNCTION(int64_t, step_round, (const dso_step_row *row, float *values, uint8_t *codes), (row, values, codes))                     \

@@ -1,11 +1,10 @@
 #include <math.h>
 
-#include "../dispatch/contraction.h"
-#include "../include/Gradients.h"
+#include "../dispatch/kernel_table.h"
 
 /// With n = (x - mean) / deviation and g = dy * gain: dx = (g - mean(g) - n * mean(g * n)) / deviation, dgain = sum of dy * n.
-void dso_layer_norm_backward(const float *x, int64_t ldx, const float *gain, const float *dy, int64_t lddy, int accumulate, float *dx,
-                             int64_t lddx, float *dgain, int64_t rows, int64_t width, float epsilon) {
+void dso_portable_layer_norm_backward(const float *x, int64_t ldx, const float *gain, const float *dy, int64_t lddy, int accumulate,
+                                      float *dx, int64_t lddx, float *dgain, int64_t rows, int64_t width, float epsilon) {
   for (int64_t r = 0; r < rows; r++, x += ldx, dy += lddy) {
     double mean = 0, squares = 0;
     for (int64_t i = 0; i < width; i++) mean += x[i];

@@ -51,6 +51,69 @@ void DSO_KERNEL(rms_norm_backward)(const float *x, int64_t ldx, const float *gai
   }
 }
 
+/// Sums over a row in double, vector by vector: of x; or, for what lies `n` of a deviation from the mean, of g = dy * gain and of g * n.
+typedef struct {
+  VD low, high;
+} halves;
+INLINE double both_sums(halves s) { return vd_sum(vd_add(s.low, s.high)); }
+
+INLINE double mean_of(const float *x, int64_t width) {
+  halves sum = {vd_zero(), vd_zero()};
+  for (int64_t i = 0; i < width; i += LANES) {
+    VF v = load_some(x + i, width - i);
+    sum.low = vd_add(sum.low, vd_low(v)), sum.high = vd_add(sum.high, vd_high(v));
+  }
+  return both_sums(sum) / (double)width;
+}
+
+/// 1 / sqrt(variance + epsilon). What a last vector has beyond the row lies `mean` from the mean, and comes off again.
+INLINE double inverse_deviation(const float *x, int64_t width, double mean, double epsilon) {
+  halves sum = {vd_zero(), vd_zero()};
+  VD means = vd_set(mean);
+  int64_t i = 0;
+  for (; i + LANES <= width; i += LANES) {
+    VD low = vd_sub(vd_low(vf_load(x + i)), means), high = vd_sub(vd_high(vf_load(x + i)), means);
+    sum.low = vd_fma(low, low, sum.low), sum.high = vd_fma(high, high, sum.high);
+  }
+  double rest = 0;
+  for (; i < width; i++) rest += (x[i] - mean) * (x[i] - mean);
+  return 1.0 / sqrt((both_sums(sum) + rest) / (double)width + epsilon);
+}
+
+INLINE halves deviations(VF x, VD mean, VD factor) {
+  return (halves){vd_mul(vd_sub(vd_low(x), mean), factor), vd_mul(vd_sub(vd_high(x), mean), factor)};
+}
+INLINE halves product_of(VF a, VF b) { return (halves){vd_mul(vd_low(a), vd_low(b)), vd_mul(vd_high(a), vd_high(b))}; }
+
+void DSO_KERNEL(layer_norm_backward)(const float *x, int64_t ldx, const float *gain, const float *dy, int64_t lddy, int accumulate,
+                                     float *dx, int64_t lddx, float *dgain, int64_t rows, int64_t width, float epsilon) {
+  for (int64_t row = 0; row < rows; row++, x += ldx, dy += lddy) {
+    double middle = mean_of(x, width), inverse = inverse_deviation(x, width, middle, (double)epsilon);
+    VD mean = vd_set(middle), factor = vd_set(inverse);
+    halves sum = {vd_zero(), vd_zero()}, inner = sum;
+    for (int64_t i = 0; i < width; i += LANES) {
+      int64_t left = width - i;
+      VF given = load_some(dy + i, left);
+      halves n = deviations(load_some(x + i, left), mean, factor), g = product_of(given, load_some(gain + i, left));
+      sum.low = vd_add(sum.low, g.low), sum.high = vd_add(sum.high, g.high);
+      inner.low = vd_fma(g.low, n.low, inner.low), inner.high = vd_fma(g.high, n.high, inner.high);
+      if (!dgain) continue;
+      VF part = vf_of_vd(vd_mul(vd_low(given), n.low), vd_mul(vd_high(given), n.high));
+      store_some(dgain + i, vf_add(load_some(dgain + i, left), part), left);
+    }
+    if (!dx) continue;
+    VD shared = vd_set(both_sums(sum) / (double)width), along = vd_set(both_sums(inner) / (double)width);
+    for (int64_t i = 0; i < width; i += LANES) {
+      int64_t left = width - i;
+      float *to = dx + row * lddx + i;
+      halves n = deviations(load_some(x + i, left), mean, factor), g = product_of(load_some(dy + i, left), load_some(gain + i, left));
+      VF v = vf_of_vd(vd_mul(vd_fnma(n.low, along, vd_sub(g.low, shared)), factor),
+                      vd_mul(vd_fnma(n.high, along, vd_sub(g.high, shared)), factor));
+      store_some(to, accumulate ? vf_add(load_some(to, left), v) : v, left);
+    }
+  }
+}
+
 /// The derivative at x of an activation whose value there is `value`. Below float's reach of a quotient the value is half of x.
 INLINE VF derivative(dso_activation kind, VF x, VF value) {
   VF one = vf_set(1.0f), zero = vf_zero();
