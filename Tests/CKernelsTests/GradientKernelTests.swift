@@ -227,7 +227,8 @@ extension KernelTests {
       var numbers = TestNumbers(seed: 58)
       for width in boundaries {
         let rows = 3, ld = width + 2
-        let x = numbers.floats(rows * ld, -3...5), gain = numbers.floats(width), dy = numbers.floats(rows * ld), before = numbers.floats(rows * ld)
+        let x = numbers.floats(rows * ld, -3...5), dy = numbers.floats(rows * ld), before = numbers.floats(rows * ld)
+        let gain = numbers.floats(width)
         func run(_ set: dso_isa, accumulate: Bool) -> [Float] {
           let to = GuardedArray(before, canary: -77), toGain = GuardedArray([Float](repeating: 1, count: width), canary: -77)
           with(set) {

@@ -18,10 +18,9 @@ enum {
 INLINE void step_square(VF r[LANES], int64_t limit) {
 #pragma clang loop unroll(full)
   for (int h = 1; h < LANES; h *= 2) {
-    if (h >= limit) return;
 #pragma clang loop unroll(full)
     for (int i = 0; i < LANES; i++) {
-      if (i & h) continue;
+      if (i & h || h >= limit) continue;
       VF a = r[i], b = r[i + h];
       r[i] = vf_add(a, b);
       r[i + h] = vf_sub(a, b);
