@@ -19,23 +19,26 @@ struct ReportBuilder {
   let records: [PassRecord]
   let calibration: CalibrationSelection?
   let caveats: [String]
+  /// Of the files that were read and written, where they were found out meanwhile.
+  let digests: StreamedDigests?
 
   func report(evaluation: EvaluationPlan?) throws -> CompressionReport {
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: run.model.name, family: run.model.graph.family, parameters: run.model.graph.parameterCount))
     report.recipe = run.recipe.listing
-    report.inputs = .init(
-      modelSHA256: try run.model.contentDigest(), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest,
-      adapterSHA256: run.recipe.adapterFiles.isEmpty ? nil : try FileDigest.hexadecimal(ofFiles: run.recipe.adapterFiles))
     report.calibration = calibration.map { .init($0, trials: run.settings.trials) }
     report.size = .init(of: written, from: run.source)
     if run.recipe.passes.contains(where: { $0 is Sparsification }) { report.size?.sparsity = try written.zeroShare() }
-    report.outputs = try CompressionReport.OutputFile.files(of: written)
     let rescaled = Set(records.flatMap(\.rescaled))
     report.warnings = (calibration?.warnings ?? []) + textWarnings(rescaled) + records.flatMap(\.warnings) + caveats
     let meter = LayerErrorMeter(model: written.graph, leavingOut: rescaled)
     if !records.isEmpty { try meter.measureWeights(against: prepared, pool: run.interpreter.pool) }
+    let known = digests?.finish() ?? [:]
+    report.inputs = .init(
+      modelSHA256: try run.model.contentDigest(known: known), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest,
+      adapterSHA256: run.recipe.adapterFiles.isEmpty ? nil : try FileDigest.hexadecimal(ofFiles: run.recipe.adapterFiles))
+    report.outputs = try CompressionReport.OutputFile.files(of: written, known: known)
     switch evaluation {
     case .predictions(let plan): try measure(plan, meter, into: &report)
     case .embeddings(let plan): try measure(plan, meter, into: &report)

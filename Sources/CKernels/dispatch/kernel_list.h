@@ -137,6 +137,13 @@
             (x, count, minimum, maximum, nonfinite))                                                                                \
   FUNCTION(int64_t, quantize_group, (const float *x, int64_t count, float scale, int zero_point, int bits, uint8_t *codes),         \
            (x, count, scale, zero_point, bits, codes))                                                                              \
+  FUNCTION(dso_nearest_counts, round_rows_to_nearest,                                                                               \
+           (const void *weights, int storage, int64_t row_bytes, int64_t rows, int64_t k, const dso_nearest_grid *grid,             \
+            uint32_t *words, float *scales, int8_t *zero_points, void *scratch),                                                    \
+           (weights, storage, row_bytes, rows, k, grid, words, scales, zero_points, scratch))                                       \
+  PROCEDURE(weight_error,                                                                                                           \
+            (const dso_weights *dense, const dso_weights *quantized, int64_t row, double *signal, double *noise),                   \
+            (dense, quantized, row, signal, noise))                                                                                 \
   FUNCTION(dso_grid, search_grid,                                                                                                   \
            (const float *w, const float *importance, int64_t count, int bits, int symmetric, dso_scale_type type, void *scratch),   \
            (w, importance, count, bits, symmetric, type, scratch))                                                                  \

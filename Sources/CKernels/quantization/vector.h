@@ -46,7 +46,7 @@ void DSO_KERNEL(pack_codes)(const uint8_t *codes, int64_t count, int bits, uint3
       memcpy(to, &eight, (size_t)bits);
     }
   }
-  dso_portable_pack_codes(codes + whole, count - whole, bits, words + whole / 32 * bits);
+  if (whole < count) dso_portable_pack_codes(codes + whole, count - whole, bits, words + whole / 32 * bits);
 }
 
 void DSO_KERNEL(unpack_codes)(const uint32_t *words, int64_t count, int bits, uint8_t *codes) {
@@ -68,5 +68,8 @@ void DSO_KERNEL(dequantize)(const dso_weights *w, int64_t row_begin, int64_t row
     }
   }
 }
+
+#include "errors.h"
+#include "nearest.h"
 
 #endif
