@@ -23,8 +23,10 @@ INLINE void pack_wide_codes(const dso_weights *w, int64_t row, int64_t row_end, 
   }
 }
 
-/// Every chunk's integers are scaled and added to the result in float. Between chunks the totals are in c, which is in the first cache.
+/// Every chunk's integers are scaled and added in float. Several chunks add up beside the result, whose rows may fall on each other in the
+/// first cache.
 INLINE void wide_tile(int rows, const float *a, const float *b, const tile_groups *groups, const tile_place *at) {
+  float total[TILE_ROWS][TILE_COLUMNS] __attribute__((aligned(64)));
   prefetch_tile(rows, at);
   for (int64_t g = 0; g < groups->count; g++) {
     VF acc[TILE_ROWS][TILE_VECTORS];
@@ -35,12 +37,17 @@ INLINE void wide_tile(int rows, const float *a, const float *b, const tile_group
     multiply_panels(UNITS_WIDE, rows, a, b, units, acc);
     a += units * TILE_ROWS;
     b += units * TILE_COLUMNS;
-    for (int v = 0; v < TILE_VECTORS; v++) {
-      VF scale = vf_load(groups->scales + g * groups->column_pitch + v * LANES);
-      for (int r = 0; r < rows; r++) {
-        float *c = at->c + r * at->ldc + v * LANES;
-        VF total = vf_fma(scale, vf_of_vi(vi_cast(acc[r][v])), at->first && g == 0 ? vf_zero() : vf_load(c));
-        vf_store(c, at->last && last ? scaled(total, at, r, v) : total);
+    const float *scales = groups->scales + g * groups->column_pitch;
+    for (int r = 0; r < rows; r++) {
+      for (int v = 0; v < TILE_VECTORS; v++) {
+        float *c = at->c + r * at->ldc + v * LANES, *sum = total[r] + v * LANES;
+        VF before = g > 0 ? vf_load(sum) : at->first ? vf_zero() : vf_load(c);
+        VF after = vf_fma(vf_load(scales + v * LANES), vf_of_vi(vi_cast(acc[r][v])), before);
+        if (!last) {
+          vf_store(sum, after);
+        } else {
+          vf_store(c, at->last ? scaled(after, at, r, v) : after);
+        }
       }
     }
   }
