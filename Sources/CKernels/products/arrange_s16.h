@@ -10,8 +10,9 @@ typedef struct {
   wide_reading kind;
   wide_bits bits;
   int64_t step;         ///< codes of a step
-  int64_t run;          ///< longest piece: what 32 bits certainly hold
   int64_t together;     ///< groups that share a step; 1 where a group has whole steps
+  int64_t groups;       ///< of a row
+  int64_t steps, span_steps, run_steps;  ///< of a row, of `together` groups, and of the longest piece: what 32 bits certainly hold
   int64_t pieces;
   int64_t plane_pitch;  ///< bytes of an arranged row
   int32_t shift;        ///< what is taken off stored codes while they are read
@@ -37,11 +38,15 @@ INLINE wide_plan plan_wide(const dso_weights *w) {
   }
   plan.step = plan.kind == READ_NIBBLES ? 2 * STEP_CODES : STEP_CODES;
   plan.together = whole ? 1 : groups_together(size, plan.step);
+  plan.groups = dso_group_count(w);
+  int64_t span = plan.together * size, whole_spans = w->k / span;
+  plan.steps = (w->k + plan.step - 1) / plan.step;
+  plan.span_steps = (span + plan.step - 1) / plan.step;
   // A lane holds 256 products as large as 255 * 32639.
-  plan.run = 256 * LANES;
-  int64_t span = plan.together > 1 ? plan.step : size, per_span = (span + plan.run - 1) / plan.run;
-  plan.pieces = w->k / span * per_span + (w->k % span + plan.run - 1) / plan.run;
-  plan.plane_pitch = (w->k + plan.step - 1) / plan.step * plan.step / STEP_CODES * PLANE_BYTES;
+  plan.run_steps = 256 * LANES / plan.step;
+  int64_t rest = plan.steps - whole_spans * plan.span_steps;
+  plan.pieces = whole_spans * ((plan.span_steps + plan.run_steps - 1) / plan.run_steps) + (rest + plan.run_steps - 1) / plan.run_steps;
+  plan.plane_pitch = plan.steps * (plan.step / STEP_CODES) * PLANE_BYTES;
   plan.shift = plan.kind == READ_CODE_BYTES && CODES_CENTERED ? 128 : 0;
   return plan;
 }
@@ -71,15 +76,14 @@ INLINE VI arrange_step(const wide_plan *plan, const int16_t *from, int64_t count
 static const VI *arrange_wide(const wide_plan *plan, const dso_weights *w, const int16_t *a, int64_t lda, int64_t rows, uint8_t *planes) {
   VI *sums = (VI *)(void *)(planes + rows * plan->plane_pitch), *sum = sums;
   VI factor = vi_set(w->zero_points ? 1 : (1 << (w->bits - 1)) - plan->shift);
-  int64_t span = plan->together * dso_min_i64(w->group_size, w->k);
   for (int64_t r = 0; r < rows; r++, a += lda) {
     uint8_t *to = planes + r * plan->plane_pitch;
-    for (int64_t begin = 0; begin < w->k; begin += span) {
-      int64_t end = dso_min_i64(w->k, begin + span);
-      for (int64_t i = begin; i < end;) {
+    for (int64_t at = 0; at < plan->steps;) {
+      int64_t span_end = dso_min_i64(at + plan->span_steps, plan->steps);
+      while (at < span_end) {
         VI total = vi_zero();
-        for (int64_t piece_end = dso_min_i64(end, i + plan->run); i < piece_end; i += plan->step) {
-          total = vi_add(total, arrange_step(plan, a + i, dso_min_i64(plan->step, w->k - i), to));
+        for (int64_t end = dso_min_i64(at + plan->run_steps, span_end); at < end; at++) {
+          total = vi_add(total, arrange_step(plan, a + at * plan->step, dso_min_i64(plan->step, w->k - at * plan->step), to));
           to += plan->step / STEP_CODES * PLANE_BYTES;
         }
         *sum++ = vi_mul(total, factor);
@@ -89,14 +93,16 @@ static const VI *arrange_wide(const wide_plan *plan, const dso_weights *w, const
   return sums;
 }
 
-/// The scale of each lane in the steps of group g of a row (of groups g..<g+together), and with zero points what is too much in its codes.
-INLINE VF lane_scales(const dso_weights *w, const wide_plan *plan, int64_t row, int64_t g, int64_t groups, VI *offsets) {
-  const float *scales = w->scales + row * groups + g;
-  const int8_t *zero_points = w->zero_points ? w->zero_points + row * groups + g : NULL;
+/// The scale of each lane in a piece whose group, or first group, is `group` of all (`left` to the end of its row), and with zero points
+/// what is too much in its stored codes. `single`: no groups share steps.
+INLINE VF lane_scales(const dso_weights *w, const wide_plan *plan, int single, int symmetric, int64_t group, int64_t left, VI *offsets) {
+  const float *scales = w->scales + group;
+  const int8_t *zero_points = symmetric || !w->zero_points ? NULL : w->zero_points + group;
   int base = (1 << (w->bits - 1)) - plan->shift;
+  (void)left, (void)single;
 #if SHARED_STEPS
-  if (plan->together > 1) {
-    int64_t count = dso_min_i64(plan->together, groups - g);
+  if (!single && plan->together > 1) {
+    int64_t count = dso_min_i64(plan->together, left);
     if (zero_points) *offsets = vi_add(spread_zero_points(zero_points, count, plan->together), vi_set(base));
     return spread_scales(scales, count, plan->together);
   }

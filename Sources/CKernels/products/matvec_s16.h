@@ -35,62 +35,75 @@ typedef struct {
   int64_t ldc;
 } wide_stream;
 
+/// What is known of the groups where a loop is compiled: each has steps of its own, without or with zero points; or nothing.
+typedef enum { GROUPS_SYMMETRIC, GROUPS_ASYMMETRIC, GROUPS_ANY } wide_groups;
+
 /// acc += one step of every row of weights times that of every row of activations. `left`: bytes of a row from here on.
-INLINE void add_step(wide_reading kind, int height, int rows, const wide_stream *s, const uint8_t *from, int64_t left, const uint8_t *planes,
-                     VI acc[WIDE_WEIGHT_ROWS][WIDE_ROWS][WIDE_PARTS]) {
+INLINE void add_step(wide_reading kind, int height, int rows, const wide_bits *bits, const uint8_t *from, int64_t row_bytes, int64_t left,
+                     const uint8_t *planes, int64_t pitch, VI acc[WIDE_WEIGHT_ROWS][WIDE_ROWS][WIDE_PARTS]) {
   VI codes[2][WIDE_WEIGHT_ROWS];
   int parts = kind == READ_NIBBLES ? 2 : 1;
 #pragma clang loop unroll(full)
-  for (int w = 0; w < height; w++) load_step(kind, &s->plan.bits, from + w * s->w->row_bytes, left, &codes[0][w], &codes[1][w]);
+  for (int w = 0; w < height; w++) load_step(kind, bits, from + w * row_bytes, left, &codes[0][w], &codes[1][w]);
 #pragma clang loop unroll(full)
   for (int p = 0; p < parts; p++) {
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++) {
 #pragma clang loop unroll(full)
-      for (int w = 0; w < height; w++) add_codes(acc[w][r], codes[p][w], planes + r * s->plan.plane_pitch + p * PLANE_BYTES);
+      for (int w = 0; w < height; w++) add_codes(acc[w][r], codes[p][w], planes + r * pitch + p * PLANE_BYTES);
     }
   }
 }
 
 /// Rows row..<row+height of the weights times `rows` rows of activations from `first` on.
-INLINE void stream_wide_rows(wide_reading kind, int height, int rows, const wide_stream *s, int64_t first, int64_t row) {
+INLINE void stream_wide_rows(wide_reading kind, wide_groups known, int height, int rows, const wide_stream *s, int64_t first, int64_t row) {
   const dso_weights *w = s->w;
   const wide_plan *plan = &s->plan;
-  const uint8_t *data = dso_weight_row(w, row), *planes = s->planes + first * plan->plane_pitch;
-  const VI *sums = s->sums + first * plan->pieces;
-  int64_t groups = dso_group_count(w), left = (w->k * w->bits + 7) >> 3, bytes = step_bytes(kind, w->bits);
-  int64_t ahead = height * w->row_bytes < WIDE_AHEAD ? WIDE_AHEAD : height * w->row_bytes;
+  const wide_bits bits = plan->bits;
+  const int64_t row_bytes = w->row_bytes, pitch = plan->plane_pitch, pieces = plan->pieces, groups = plan->groups;
+  const uint8_t *from = dso_weight_row(w, row), *planes = s->planes + first * pitch;
+  const VI *sums = s->sums + first * pieces;
+  const int64_t bytes = step_bytes(kind, w->bits), steps = plan->steps, span = plan->span_steps, run = plan->run_steps;
+  const int64_t together = known == GROUPS_ANY ? plan->together : 1;
+  const uint8_t *next = from + (height * row_bytes < WIDE_AHEAD ? WIDE_AHEAD : height * row_bytes);
+  int64_t left = (w->k * w->bits + 7) >> 3;
   VF totals[WIDE_WEIGHT_ROWS][WIDE_ROWS];
   for (int j = 0; j < height; j++)
     for (int r = 0; r < rows; r++) totals[j][r] = vf_zero();
-  int64_t at = 0, piece = 0;  // bytes of the row; pieces
-  for (int64_t g = 0; g < groups; g += plan->together) {
-    int64_t group_end = dso_min_i64(w->k, (g + plan->together) * w->group_size);
-    for (int64_t begin = g * w->group_size; begin < group_end; begin += plan->run, piece++) {
-      int64_t steps = (dso_min_i64(plan->run, group_end - begin) + plan->step - 1) / plan->step;
+  for (int64_t g = 0, at = 0; at < steps; g += together) {
+    int64_t span_end = dso_min_i64(at + span, steps);
+    while (at < span_end) {
       VI acc[WIDE_WEIGHT_ROWS][WIDE_ROWS][WIDE_PARTS];
-      for (int j = 0; j < height; j++)
-        for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+      for (int j = 0; j < height; j++) {
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++) {
           for (int p = 0; p < WIDE_PARTS; p++) acc[j][r][p] = vi_zero();
-      for (int64_t i = 0; i < steps; i++) {
+        }
+      }
+      for (int64_t end = dso_min_i64(at + run, span_end); at < end; at++) {
         // The rows are one stretch of memory: asked for in its order, whatever the order in which they are multiplied.
-        const uint8_t *next = data + ahead + at * height;
 #pragma clang loop unroll(full)
         for (int j = 0; j < height; j++) __builtin_prefetch(next + j * bytes, 0, 2);
-        add_step(kind, height, rows, s, data + at, left - at, planes, acc);
-        at += bytes;
+        next += height * bytes;
+        add_step(kind, height, rows, &bits, from, row_bytes, left, planes, pitch, acc);
+        from += bytes;
+        left -= bytes;
         planes += PLANE_BYTES * (kind == READ_NIBBLES ? 2 : 1);
       }
+#pragma clang loop unroll(full)
       for (int j = 0; j < height; j++) {
         VI offsets = vi_zero();
-        VF scales = lane_scales(w, plan, row + j, g, groups, &offsets);
+        VF scales = lane_scales(w, plan, known != GROUPS_ANY, known == GROUPS_SYMMETRIC, (row + j) * groups + g, groups - g, &offsets);
+#pragma clang loop unroll(full)
         for (int r = 0; r < rows; r++) {
-          VI sum = sums[r * plan->pieces + piece];
-          if (w->zero_points) sum = vi_mul(sum, offsets);
-          sum = vi_sub(join_parts(acc[j][r]), sum);
+          VI much = sums[r * pieces];
+          if (known != GROUPS_SYMMETRIC && w->zero_points) much = vi_mul(much, offsets);
+          VI sum = vi_sub(join_parts(acc[j][r]), much);
           totals[j][r] = vf_fma(scales, vf_of_vi(sum), totals[j][r]);
         }
       }
+      sums++;
     }
   }
   for (int j = 0; j < height; j++)
@@ -126,23 +139,35 @@ static void stream_odd_row(const wide_stream *s, int64_t rows, int64_t row) {
 /// Rows begin..<end of the weights, times `rows` rows of activations from `first` on.
 INLINE void stream_wide_block(wide_reading kind, int rows, const wide_stream *s, int64_t first, int64_t begin, int64_t end) {
   int height = rows <= 2 ? WIDE_WEIGHT_ROWS : WIDE_WEIGHT_ROWS / 2;
-  for (; begin + height <= end; begin += height) stream_wide_rows(kind, height, rows, s, first, begin);
-  for (; begin < end; begin++) stream_wide_rows(kind, 1, rows, s, first, begin);
+  if (s->plan.together > 1) {
+    for (; begin + height <= end; begin += height) stream_wide_rows(kind, GROUPS_ANY, height, rows, s, first, begin);
+  } else if (s->w->zero_points) {
+    for (; begin + height <= end; begin += height) stream_wide_rows(kind, GROUPS_ASYMMETRIC, height, rows, s, first, begin);
+  } else {
+    for (; begin + height <= end; begin += height) stream_wide_rows(kind, GROUPS_SYMMETRIC, height, rows, s, first, begin);
+  }
+  for (; begin < end; begin++) stream_wide_rows(kind, GROUPS_ANY, 1, rows, s, first, begin);
 }
 
-#define STREAM_KIND(name, kind)                                                                                  \
-  static void name(const wide_stream *s, int64_t first, int64_t rows, int64_t begin, int64_t end) {              \
+#define STREAM_CASE(kind, rows) \
+  static void stream_##kind##_##rows(const wide_stream *s, int64_t first, int64_t begin, int64_t end) { \
+    stream_wide_block(kind, rows, s, first, begin, end); \
+  }
+#define STREAM_KIND(kind)                                                                                        \
+  STREAM_CASE(kind, 1) STREAM_CASE(kind, 2) STREAM_CASE(kind, 3) STREAM_CASE(kind, 4)                            \
+  static void stream_##kind(const wide_stream *s, int64_t first, int64_t rows, int64_t begin, int64_t end) {     \
     switch (rows) {                                                                                              \
-      case 1: stream_wide_block(kind, 1, s, first, begin, end); break;                                           \
-      case 2: stream_wide_block(kind, 2, s, first, begin, end); break;                                           \
-      case 3: stream_wide_block(kind, 3, s, first, begin, end); break;                                           \
-      default: stream_wide_block(kind, 4, s, first, begin, end); break;                                          \
+      case 1: stream_##kind##_1(s, first, begin, end); break;                                                    \
+      case 2: stream_##kind##_2(s, first, begin, end); break;                                                    \
+      case 3: stream_##kind##_3(s, first, begin, end); break;                                                    \
+      default: stream_##kind##_4(s, first, begin, end); break;                                                   \
     }                                                                                                            \
   }
-STREAM_KIND(stream_wide_bytes, READ_CODE_BYTES)
-STREAM_KIND(stream_wide_nibbles, READ_NIBBLES)
-STREAM_KIND(stream_wide_bits, READ_BITS)
+STREAM_KIND(READ_CODE_BYTES)
+STREAM_KIND(READ_NIBBLES)
+STREAM_KIND(READ_BITS)
 #undef STREAM_KIND
+#undef STREAM_CASE
 
 void DSO_KERNEL(matvec_s16)(const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin,
                             int64_t n_end, const float *bias, float *c, int64_t ldc, void *scratch) {
@@ -161,9 +186,9 @@ void DSO_KERNEL(matvec_s16)(const int16_t *a, int64_t lda, const float *a_scales
       for (int64_t r = 0; r < rows; r += WIDE_ROWS) {
         int64_t some = dso_min_i64(WIDE_ROWS, rows - r);
         switch (plan.kind) {
-          case READ_CODE_BYTES: stream_wide_bytes(&s, r, some, j, end); break;
-          case READ_NIBBLES: stream_wide_nibbles(&s, r, some, j, end); break;
-          default: stream_wide_bits(&s, r, some, j, end); break;
+          case READ_CODE_BYTES: stream_READ_CODE_BYTES(&s, r, some, j, end); break;
+          case READ_NIBBLES: stream_READ_NIBBLES(&s, r, some, j, end); break;
+          default: stream_READ_BITS(&s, r, some, j, end); break;
         }
       }
     }
