@@ -28,6 +28,16 @@
             (const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales, int64_t group_size,       \
              int32_t *sums),                                                                                                        \
             (x, ldx, rows, k, q, ldq, scales, group_size, sums))                                                                    \
+  PROCEDURE(matmul_s16,                                                                                                             \
+            (const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, \
+             const float *bias, float *c, int64_t ldc, void *scratch),                                                              \
+            (a, lda, a_scales, m, w, n_begin, n_end, bias, c, ldc, scratch))                                                        \
+  PROCEDURE(matvec_s16,                                                                                                             \
+            (const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, \
+             const float *bias, float *c, int64_t ldc, void *scratch),                                                              \
+            (a, lda, a_scales, m, w, n_begin, n_end, bias, c, ldc, scratch))                                                        \
+  PROCEDURE(quantize_rows_s16, (const float *x, int64_t ldx, int64_t rows, int64_t k, int16_t *q, int64_t ldq, float *scales),      \
+            (x, ldx, rows, k, q, ldq, scales))                                                                                      \
   PROCEDURE(attention,                                                                                                              \
             (const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv, float *out, int64_t ldo,        \
              int64_t q_tokens, int64_t kv_tokens, int64_t q_offset, int64_t head_dim, int64_t v_dim, float scale, int64_t window,   \

@@ -44,7 +44,7 @@ extern "C" {
 typedef enum {
   DSO_ISA_PORTABLE = 0,
   DSO_ISA_AVX2 = 1,    ///< AVX2, FMA, F16C
-  DSO_ISA_AVX512 = 2,  ///< AVX-512 F, BW, DQ, VL, VNNI, BF16
+  DSO_ISA_AVX512 = 2,  ///< AVX-512 F, BW, DQ, VL, VNNI, BF16, VBMI
   DSO_ISA_NEON = 3,    ///< AArch64 with the dot-product extension
 } dso_isa;
 
@@ -235,5 +235,6 @@ int64_t dso_quantize_group(const float *x, int64_t count, float scale, int zero_
 
 #include "Gradients.h"
 #include "TrainingProducts.h"
+#include "WideActivations.h"
 
 #endif

@@ -78,6 +78,17 @@ INLINE int32_t sum_bytes(const int8_t *q, int64_t count) {
   return vi_sum(sum) + rest;
 }
 
+/// The scale that takes the largest magnitude of a row to `most`; NaN is passed over.
+INLINE float row_scale(const float *x, int64_t k, float most) {
+  VF largest = vf_zero();
+  int64_t i = 0;
+  for (; i + LANES <= k; i += LANES) largest = vf_max(vf_abs(vf_load(x + i)), largest);
+  if (i < k) largest = vf_max(vf_abs(vf_load_n(x + i, k - i)), largest);
+  float magnitude = vf_largest(largest), scale = magnitude > 0 ? magnitude / most : 1.0f;
+  // The quotient of a denormal maximum may round to zero.
+  return scale == 0 ? magnitude : scale;
+}
+
 int64_t DSO_KERNEL(quantize_rows_s8_fixed)(const float *x, int64_t ldx, int64_t rows, int64_t k, float scale, int8_t *q, int64_t ldq,
                                            int64_t group_size, int32_t *sums) {
   VF divisor = vf_set(scale), low = vf_set(-128.0f), high = vf_set(127.0f), least = vf_set(-128.5f), most = vf_set(127.5f);
@@ -106,16 +117,10 @@ void DSO_KERNEL(quantize_rows_s8)(const float *x, int64_t ldx, int64_t rows, int
                                   int64_t group_size, int32_t *sums) {
   VF low = vf_set(-128.0f), high = vf_set(127.0f);
   for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
-    VF largest = vf_zero();
+    scales[row] = row_scale(x, k, 127.5f);
+    VF divisor = vf_set(scales[row]);
     int64_t i = 0;
-    for (; i + LANES <= k; i += LANES) largest = vf_max(vf_abs(vf_load(x + i)), largest);
-    if (i < k) largest = vf_max(vf_abs(vf_load_n(x + i, k - i)), largest);
-    float most = vf_largest(largest), scale = most > 0 ? most / 127.5f : 1.0f;
-    // The quotient of a denormal maximum may round to zero.
-    if (scale == 0) scale = most;
-    scales[row] = scale;
-    VF divisor = vf_set(scale);
-    for (i = 0; i + LANES <= k; i += LANES) store_codes(vf_div(vf_load(x + i), divisor), low, high, vi_zero(), q + i);
+    for (; i + LANES <= k; i += LANES) store_codes(vf_div(vf_load(x + i), divisor), low, high, vi_zero(), q + i);
     if (i < k) {
       int8_t rest[LANES];
       store_codes(vf_div(vf_load_n(x + i, k - i), divisor), low, high, vi_zero(), rest);
@@ -123,6 +128,22 @@ void DSO_KERNEL(quantize_rows_s8)(const float *x, int64_t ldx, int64_t rows, int
     }
     if (!sums) continue;
     for (int64_t begin = 0; begin < k; begin += group_size) *sums++ = sum_bytes(q + begin, dso_min_i64(group_size, k - begin));
+  }
+}
+
+void DSO_KERNEL(quantize_rows_s16)(const float *x, int64_t ldx, int64_t rows, int64_t k, int16_t *q, int64_t ldq, float *scales) {
+  VF low = vf_set(-32639.0f), high = vf_set(32639.0f);
+  for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
+    scales[row] = row_scale(x, k, 32639.0f);
+    VF divisor = vf_set(scales[row]);
+    int64_t i = 0;
+    for (; i + LANES <= k; i += LANES)
+      vi_store_16(q + i, vi_of_vf(vf_min(vf_max(vf_round(vf_div(vf_load(x + i), divisor)), low), high)));
+    if (i < k) {
+      int16_t rest[LANES];
+      vi_store_16(rest, vi_of_vf(vf_min(vf_max(vf_round(vf_div(vf_load_n(x + i, k - i), divisor)), low), high)));
+      memcpy(q + i, rest, (size_t)(k - i) * sizeof *q);
+    }
   }
 }
 

@@ -24,24 +24,61 @@ INLINE unpack_plan plan_unpacking(int bits) {
   return plan;
 }
 
+#if defined(__x86_64__)
+/// 16 codes of the first bytes of 16, as 16-bit integers.
+INLINE __m256i unpack_16_wide(const unpack_plan *plan, __m128i from) {
+  __m256i pairs = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(from), _mm256_loadu_si256((const __m256i *)plan->bytes));
+  __m256i moved = _mm256_srli_epi16(_mm256_mullo_epi16(pairs, _mm256_loadu_si256((const __m256i *)plan->factors)), 8);
+  return _mm256_and_si256(moved, _mm256_set1_epi16((short)((1 << plan->bits) - 1)));
+}
+#else
+/// 16 codes of the first bytes of 16, as bytes.
+INLINE uint8x16_t unpack_16_bytes(const unpack_plan *plan, uint8x16_t from) {
+  uint16x8_t mask = vdupq_n_u16((uint16_t)((1 << plan->bits) - 1));
+  uint16x8_t low = vreinterpretq_u16_u8(vqtbl1q_u8(from, vld1q_u8(plan->bytes)));
+  uint16x8_t high = vreinterpretq_u16_u8(vqtbl1q_u8(from, vld1q_u8(plan->bytes + 16)));
+  low = vandq_u16(vshrq_n_u16(vmulq_u16(low, vld1q_u16(plan->factors)), 8), mask);
+  high = vandq_u16(vshrq_n_u16(vmulq_u16(high, vld1q_u16(plan->factors + 8)), 8), mask);
+  return vcombine_u8(vmovn_u16(low), vmovn_u16(high));
+}
+#endif
+
 /// Reads 16 bytes, writes 16 codes.
 INLINE void unpack_16(const unpack_plan *plan, const uint8_t *from, uint8_t *to) {
 #if defined(__x86_64__)
-  __m256i twice = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)from));
-  __m256i pairs = _mm256_shuffle_epi8(twice, _mm256_loadu_si256((const __m256i *)plan->bytes));
-  __m256i moved = _mm256_srli_epi16(_mm256_mullo_epi16(pairs, _mm256_loadu_si256((const __m256i *)plan->factors)), 8);
-  __m256i codes = _mm256_and_si256(moved, _mm256_set1_epi16((short)((1 << plan->bits) - 1)));
+  __m256i codes = unpack_16_wide(plan, _mm_loadu_si128((const __m128i *)from));
   _mm_storeu_si128((__m128i *)to, _mm_packus_epi16(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)));
 #else
-  uint8x16_t all = vld1q_u8(from);
-  uint16x8_t mask = vdupq_n_u16((uint16_t)((1 << plan->bits) - 1));
-  uint16x8_t low = vreinterpretq_u16_u8(vqtbl1q_u8(all, vld1q_u8(plan->bytes)));
-  uint16x8_t high = vreinterpretq_u16_u8(vqtbl1q_u8(all, vld1q_u8(plan->bytes + 16)));
-  low = vandq_u16(vshrq_n_u16(vmulq_u16(low, vld1q_u16(plan->factors)), 8), mask);
-  high = vandq_u16(vshrq_n_u16(vmulq_u16(high, vld1q_u16(plan->factors + 8)), 8), mask);
-  vst1q_u8(to, vcombine_u8(vmovn_u16(low), vmovn_u16(high)));
+  vst1q_u8(to, unpack_16_bytes(plan, vld1q_u8(from)));
 #endif
 }
+
+#if LANES == 16
+/// How 64 codes are taken out of the 8*bits bytes that hold them: every 64-bit lane gets the bytes of its 8 codes, from which each byte
+/// takes the eight bits that begin with its code.
+typedef struct {
+  __m512i bytes, shifts, mask;
+  __mmask64 read;
+  int bits;
+} unpack_64_plan;
+
+INLINE unpack_64_plan plan_unpacking_64(int bits) {
+  uint8_t bytes[64], shifts[64];
+  for (int i = 0; i < 64; i++) {
+    bytes[i] = (uint8_t)((i >> 3) * bits + (i & 7));
+    shifts[i] = (uint8_t)((i & 7) * bits);
+  }
+  return (unpack_64_plan){_mm512_loadu_si512(bytes), _mm512_loadu_si512(shifts), _mm512_set1_epi8((char)((1 << bits) - 1)),
+                          ~0ull >> (64 - 8 * bits), bits};
+}
+
+/// 64 codes, for what lies beyond the `left` bytes that there are zero.
+INLINE __m512i unpack_64(const unpack_64_plan *plan, const uint8_t *from, int64_t left) {
+  __mmask64 read = left >= 8 * plan->bits ? plan->read : ~0ull >> (64 - left);
+  __m512i all = _mm512_permutexvar_epi8(plan->bytes, _mm512_maskz_loadu_epi8(read, from));
+  return _mm512_and_si512(_mm512_multishift_epi64_epi8(plan->shifts, all), plan->mask);
+}
+#endif
 
 /// Reads 16 bytes, writes the 32 four-bit codes in them.
 INLINE void unpack_nibbles(const uint8_t *from, uint8_t *to) {
