@@ -85,7 +85,11 @@ public final class LayerErrorMeter {
           (original.n, original.k) = (Int64(rows), Int64(columns))
           pool.ranges(of: rows, grain: max(1, (1 << 18) / max(1, columns))) { [original] range in
             var (original, view) = (original, view)
-            for row in range { dso_weight_error(&original, &view, Int64(row), &sums[row].signal, &sums[row].noise) }
+            for row in range {
+              var (signal, noise) = (0.0, 0.0)
+              dso_weight_error(&original, &view, Int64(row), &signal, &noise)
+              sums[row] = (signal, noise)
+            }
           }
         }
       }

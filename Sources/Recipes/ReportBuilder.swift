@@ -58,7 +58,7 @@ struct ReportBuilder {
 
   /// A language model's predictions.
   private func measure(_ evaluation: MeasurementPlan, _ meter: LayerErrorMeter, into report: inout CompressionReport) throws {
-    let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
+    let evaluator = Evaluator(interpreter: run.interpreter.computing(in: evaluation.arithmetic), progress: run.progress)
       .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
     // Layers are compared with the model that was quantized, whatever the whole is held against.
     let isOwnReference = !prepared.isRewritten && run.settings.reference == nil
@@ -66,7 +66,7 @@ struct ReportBuilder {
       of: written.graph, reference: run.reference(), on: evaluation.text,
       layerErrors: isOwnReference ? meter : nil)
     if !isOwnReference { try evaluator.measureLayers(meter, of: prepared, on: evaluation.text) }
-    report.accuracy = .init(accuracy)
+    report.accuracy = .init(accuracy, computedIn: evaluation.arithmetic)
     report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
     report.activations = try activations(accuracy, evaluation, evaluator)
     if !accuracy.modelPerplexity.value.isFinite || accuracy.referencePerplexity?.value.isFinite == false {
@@ -164,11 +164,13 @@ struct ReportBuilder {
 
   private func speed(_ evaluation: MeasurementPlan) throws -> CompressionReport.Speed {
     run.progress?(.init(stage: "Timing", completed: 0, total: 1))
+    // As `generate` computes.
+    let arithmetic = Arithmetic.sixteenBit
     let results = try Throughput.measure(
-      [run.reference(), written.graph], interpreter: run.interpreter, tokens: evaluation.text.windows[0])
+      [run.reference(), written.graph], interpreter: run.interpreter.computing(in: arithmetic), tokens: evaluation.text.windows[0])
     run.progress?(.init(stage: "Timing", completed: 1, total: 1))
     return .init(
       prefillTokensPerSecond: .init(reference: results[0].prefill, compressed: results[1].prefill),
-      decodeTokensPerSecond: .init(reference: results[0].decode, compressed: results[1].decode))
+      decodeTokensPerSecond: .init(reference: results[0].decode, compressed: results[1].decode), compute: arithmetic.rawValue)
   }
 }

@@ -18,10 +18,11 @@ final class OwnedStorage: TensorStorage, @unchecked Sendable {
     // One vector of slack: a kernel may read (never write) past the last element.
     let needed = byteCount + 64
     var size: Int64 = 0
-    let mapped = needed >= 1 << 22 ? dso_map_pages(Int64(needed), &size) : nil
+    var isZero: Int32 = 0
+    let mapped = needed >= 1 << 22 ? dso_map_pages(Int64(needed), &size, &isZero) : nil
     mappedBytes = mapped == nil ? 0 : Int(size)
     let memory = mapped ?? UnsafeMutableRawPointer.allocate(byteCount: needed, alignment: 64)
-    if mapped == nil { memory.initializeMemory(as: UInt8.self, repeating: 0, count: needed) }
+    if isZero == 0 { memory.initializeMemory(as: UInt8.self, repeating: 0, count: needed) }
     mutableBytes = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
     super.init(bytes: UnsafeRawBufferPointer(mutableBytes))
   }

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #ifdef __GLIBC__
@@ -21,7 +20,7 @@ void dso_give_back_memory(void) {
 enum { LARGE_PAGE = 2 << 20 };
 
 /// A few regions that were given back wait for the next who asks: pages that the system hands out anew cost more than clearing known ones.
-enum { KEPT_REGIONS = 4, KEPT_BYTES = 96 << 20 };
+enum { KEPT_REGIONS = 16, KEPT_BYTES = 128 << 20 };
 typedef struct {
   void *pages;
   int64_t size;
@@ -46,11 +45,12 @@ static void *take_kept(int64_t wanted, int64_t *size) {
   return pages;
 }
 
-void *dso_map_pages(int64_t bytes, int64_t *size) {
+void *dso_map_pages(int64_t bytes, int64_t *size, int *zeroed) {
   // Room to begin on a large page; what lies before and behind is given back.
   int64_t wanted = (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE, reserved = wanted + LARGE_PAGE;
   void *known = take_kept(wanted, size);
-  if (known) return memset(known, 0, (size_t)bytes);
+  *zeroed = known == NULL;
+  if (known) return known;
   uint8_t *base = mmap(NULL, (size_t)reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED) return NULL;
   int64_t before = (int64_t)(-(uintptr_t)base & (LARGE_PAGE - 1));
