@@ -15,23 +15,27 @@ extension KernelTests {
     }
 
     /// All widths, with groups that have steps of their own, share one, have an odd tail, fit no step, and exceed a chunk.
-    static let shapes: [Shape] =
-      (2...8).flatMap { bits in
-        [
-          Shape(m: 1, n: 33, k: 256, bits: bits, groupSize: 64, asymmetric: bits % 2 == 0),
-          Shape(m: 2, n: 37, k: 384, bits: bits, groupSize: 128, asymmetric: true),
-          Shape(m: 9, n: 21, k: 127, bits: bits, groupSize: 32, asymmetric: bits % 2 == 1),
-          Shape(m: 3, n: 13, k: 208, bits: bits, groupSize: 16, asymmetric: true),
-          Shape(m: 7, n: 31, k: 129, bits: bits, groupSize: 30, asymmetric: true),
-          Shape(m: 15, n: 16, k: 65, bits: bits, groupSize: 65, asymmetric: false),
-          Shape(m: 4, n: 11, k: 1031, bits: bits, groupSize: 1031, asymmetric: bits % 2 == 0),
-        ]
-      } + [
-        Shape(m: 8, n: 70, k: 2176, bits: 4, groupSize: 128), Shape(m: 5, n: 9, k: 4640, bits: 8, groupSize: 4640),
-        Shape(m: 6, n: 5, k: 9000, bits: 8, groupSize: 4224, asymmetric: true), Shape(m: 29, n: 66, k: 7, bits: 3, groupSize: 2),
-        Shape(m: 1, n: 1, k: 1, bits: 5, groupSize: 1), Shape(m: 14, n: 40, k: 900, bits: 6, groupSize: 300, asymmetric: true),
-        Shape(m: 2, n: 6, k: 576, bits: 4, groupSize: 192, asymmetric: true),
+    static func shapes(bits: Int) -> [Shape] {
+      let even = bits % 2 == 0
+      return [
+        Shape(m: 1, n: 33, k: 256, bits: bits, groupSize: 64, asymmetric: even),
+        Shape(m: 2, n: 37, k: 384, bits: bits, groupSize: 128, asymmetric: true),
+        Shape(m: 9, n: 21, k: 127, bits: bits, groupSize: 32, asymmetric: !even),
+        Shape(m: 3, n: 13, k: 208, bits: bits, groupSize: 16, asymmetric: true),
+        Shape(m: 7, n: 31, k: 129, bits: bits, groupSize: 30, asymmetric: true),
+        Shape(m: 15, n: 16, k: 65, bits: bits, groupSize: 65, asymmetric: false),
+        Shape(m: 4, n: 11, k: 1031, bits: bits, groupSize: 1031, asymmetric: even),
       ]
+    }
+
+    static let others: [Shape] = [
+      Shape(m: 8, n: 70, k: 2176, bits: 4, groupSize: 128), Shape(m: 5, n: 9, k: 4640, bits: 8, groupSize: 4640),
+      Shape(m: 6, n: 5, k: 9000, bits: 8, groupSize: 4224, asymmetric: true), Shape(m: 29, n: 66, k: 7, bits: 3, groupSize: 2),
+      Shape(m: 1, n: 1, k: 1, bits: 5, groupSize: 1), Shape(m: 14, n: 40, k: 900, bits: 6, groupSize: 300, asymmetric: true),
+      Shape(m: 2, n: 6, k: 576, bits: 4, groupSize: 192, asymmetric: true),
+    ]
+
+    static let shapes: [Shape] = (2...8).flatMap { shapes(bits: $0) } + others
 
     /// One product with everything it needs.
     final class Case {
