@@ -12,17 +12,22 @@ typedef struct {
   int bits;
 } unpack_plan;
 
-INLINE unpack_plan plan_unpacking(int bits) {
-  unpack_plan plan = {.bits = bits};
-  for (int i = 0; i < 16; i++) {
-    int bit = i * bits;
-    int last = 2 * bits - 1;
-    plan.bytes[2 * i] = (uint8_t)(bit >> 3);
-    plan.bytes[2 * i + 1] = (uint8_t)((bit >> 3) < last ? (bit >> 3) + 1 : last);
-    plan.factors[i] = (uint16_t)(1u << (8 - (bit & 7)));
-  }
-  return plan;
-}
+#define PLAN_AT(bits, i) ((i) * (bits) >> 3)
+#define PLAN_PAIR(bits, i) PLAN_AT(bits, i), (PLAN_AT(bits, i) < 2 * (bits) - 1 ? PLAN_AT(bits, i) + 1 : 2 * (bits) - 1)
+#define PLAN_FACTOR(bits, i) 1u << (8 - ((i) * (bits) & 7))
+#define PLAN_16(of, bits)                                                                                                       \
+  {of(bits, 0), of(bits, 1), of(bits, 2), of(bits, 3), of(bits, 4), of(bits, 5), of(bits, 6), of(bits, 7), of(bits, 8), of(bits, 9), \
+   of(bits, 10), of(bits, 11), of(bits, 12), of(bits, 13), of(bits, 14), of(bits, 15)}
+#define PLAN(bits) {PLAN_16(PLAN_PAIR, bits), PLAN_16(PLAN_FACTOR, bits), bits}
+/// Of 2 to 7 bits.
+static const unpack_plan unpack_plans[6] __attribute__((unused)) = {PLAN(2), PLAN(3), PLAN(4), PLAN(5), PLAN(6), PLAN(7)};
+#undef PLAN
+#undef PLAN_16
+#undef PLAN_FACTOR
+#undef PLAN_PAIR
+#undef PLAN_AT
+
+INLINE unpack_plan plan_unpacking(int bits) { return unpack_plans[bits < 8 ? bits - 2 : 0]; }
 
 #if defined(__x86_64__)
 /// 16 codes of the first bytes of 16, as 16-bit integers.
@@ -63,13 +68,10 @@ typedef struct {
 } unpack_64_plan;
 
 INLINE unpack_64_plan plan_unpacking_64(int bits) {
-  uint8_t bytes[64], shifts[64];
-  for (int i = 0; i < 64; i++) {
-    bytes[i] = (uint8_t)((i >> 3) * bits + (i & 7));
-    shifts[i] = (uint8_t)((i & 7) * bits);
-  }
-  return (unpack_64_plan){_mm512_loadu_si512(bytes), _mm512_loadu_si512(shifts), _mm512_set1_epi8((char)((1 << bits) - 1)),
-                          ~0ull >> (64 - 8 * bits), bits};
+  const long long ones = 0x0101010101010101, rising = 0x0706050403020100;
+  __m512i lanes = _mm512_setr_epi64(0, ones, 2 * ones, 3 * ones, 4 * ones, 5 * ones, 6 * ones, 7 * ones);
+  return (unpack_64_plan){_mm512_add_epi64(_mm512_mullo_epi64(lanes, _mm512_set1_epi64(bits)), _mm512_set1_epi64(rising)),
+                          _mm512_set1_epi64(bits * rising), _mm512_set1_epi8((char)((1 << bits) - 1)), ~0ull >> (64 - 8 * bits), bits};
 }
 
 /// 64 codes, for what lies beyond the `left` bytes that there are zero.
@@ -103,6 +105,11 @@ INLINE void unpack_run(const uint8_t *row, int64_t total, int bits, int64_t begi
   }
   for (; i < end && (i & 7) != 0; i++) *to++ = (uint8_t)dso_stored_code(row, i, bits);
   const uint8_t *from = row + (i * bits >> 3), *limit = row + ((total * bits + 7) >> 3);
+#if LANES == 16
+  unpack_64_plan plan = plan_unpacking_64(bits);
+  for (; i + 64 <= end; i += 64, from += 8 * bits, to += 64) _mm512_storeu_si512(to, unpack_64(&plan, from, 8 * bits));
+  if (i < end) _mm512_mask_storeu_epi8(to, ~0ull >> (64 - (end - i)), unpack_64(&plan, from, limit - from));
+#else
   if (bits == 4) {
     for (; i + 32 <= end; i += 32, from += 16, to += 32) unpack_nibbles(from, to);
   } else {
@@ -110,6 +117,7 @@ INLINE void unpack_run(const uint8_t *row, int64_t total, int bits, int64_t begi
     for (; i + 16 <= end && from + 16 <= limit; i += 16, from += 2 * bits, to += 16) unpack_16(&plan, from, to);
   }
   for (; i < end; i++) *to++ = (uint8_t)dso_stored_code(row, i, bits);
+#endif
 }
 
 #endif
