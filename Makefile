@@ -4,7 +4,7 @@ RELEASE := -c release
 # Building and testing in release undo each other's objects: each has its own folder.
 TEST := --scratch-path .build-test
 
-.PHONY: setup build demo test examples lint bench interop clean
+.PHONY: setup build demo test test-kernels test-arm test-sanitized examples lint bench interop clean
 
 setup:
 	@Scripts/setup
@@ -19,6 +19,16 @@ demo: build
 test: setup lint examples
 	$(SWIFT) test $(RELEASE) $(TEST) --skip CKernelsTests
 	$(SWIFT) test $(RELEASE) $(TEST) --filter CKernelsTests
+
+# Every variant of every kernel against the portable one, in C alone: here, on AArch64, and under the sanitizers.
+test-kernels:
+	@Scripts/test-kernels
+
+test-arm:
+	@Scripts/test-kernels arm
+
+test-sanitized:
+	@Scripts/test-kernels sanitized
 
 examples: setup
 	$(SWIFT) build $(RELEASE) --package-path Examples
@@ -35,4 +45,4 @@ interop: build
 	Tests/Interop/run.sh
 
 clean:
-	rm -rf .build .build-test Benchmarks/.build Examples/.build
+	rm -rf .build .build-test .build-kernels Benchmarks/.build Examples/.build

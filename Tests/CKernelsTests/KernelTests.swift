@@ -5,7 +5,7 @@ import Testing
 @Suite(.serialized)
 enum KernelTests {
   /// The sets this machine can run besides the portable one.
-  static let fastSets = [DSO_ISA_AVX2, DSO_ISA_AVX512, DSO_ISA_NEON].filter { dso_isa_available($0) != 0 }
+  static let fastSets = [DSO_ISA_AVX2, DSO_ISA_AVX512, DSO_ISA_NEON, DSO_ISA_NEON_I8MM].filter { dso_isa_available($0) != 0 }
   static let allSets = [DSO_ISA_PORTABLE] + fastSets
 
   /// Runs `body` with a set forced, and goes back to the one in use before.
@@ -37,7 +37,8 @@ extension KernelTests {
     }
 
     @Test func namesAreTheDocumentedOnes() {
-      #expect([DSO_ISA_PORTABLE, DSO_ISA_AVX2, DSO_ISA_AVX512, DSO_ISA_NEON].map(name) == ["portable", "avx2", "avx512", "neon"])
+      let sets = [DSO_ISA_PORTABLE, DSO_ISA_AVX2, DSO_ISA_AVX512, DSO_ISA_NEON, DSO_ISA_NEON_I8MM]
+      #expect(sets.map(name) == ["portable", "avx2", "avx512", "neon", "neon-i8mm"])
     }
 
     /// The list in C is the one truth: a kernel added there without a test here is found.
@@ -50,7 +51,8 @@ extension KernelTests {
         Products.kernels + CodeProducts.kernels + Attention.kernels + QuantizedCache.kernels + Normalization.kernels + Rotary.kernels
         + Activations.kernels + Distributions.kernels + Conversions.kernels + Packing.kernels + Grid.kernels
         + Gradients.kernels + TrainingProducts.kernels + GridSearch.kernels + LearnedRounding.kernels + StepSizes.kernels
-        + Factorization.kernels + SelectedAttention.kernels + NearestRounding.kernels + WideProducts.kernels
+        + Factorization.kernels + SelectedAttention.kernels + NearestRounding.kernels + WideProducts.kernels + MemoryBound.kernels
+        + DynamicTanh.kernels
       #expect(Set(tested) == listed)
       #expect(dso_kernel_name(-1) == nil)
       #expect(dso_kernel_name(dso_kernel_count()) == nil)

@@ -1,10 +1,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/Adapters.h"
-
-// A fused multiply-add rounds once where two operations round twice: machines that have it would find other bits.
-#pragma STDC FP_CONTRACT OFF
 
 void dso_adapter_row(const float *up, int64_t rank, const float *restrict down, int64_t ldd, int64_t columns, float scaling,
                      double *restrict delta) {

@@ -1,6 +1,7 @@
 /// Which blocks a query sees, and what they are judged by.
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/SelectedAttention.h"
 
 void dso_pool_keys(const float *k, int64_t ldk, int64_t blocks, int64_t block, int64_t head_dim, float *pooled, int64_t ld_pooled) {

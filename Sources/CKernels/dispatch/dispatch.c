@@ -6,14 +6,27 @@
 #if defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#ifndef HWCAP2_I8MM  // headers older than the processors
+#define HWCAP2_I8MM (1 << 13)
+#endif
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 #include "kernel_table.h"
 
-static const char *const names[] = {"portable", "avx2", "avx512", "neon"};
+static const char *const names[] = {"portable", "avx2", "avx512", "neon", "neon-i8mm"};
 enum { SETS = sizeof names / sizeof names[0] };
 
 const char *dso_isa_name(dso_isa isa) { return (unsigned)isa < SETS ? names[isa] : "unknown"; }
+
+#if defined(__aarch64__) && defined(__APPLE__)
+static int has_feature(const char *name) {
+  int value = 0;
+  size_t size = sizeof value;
+  return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value;
+}
+#endif
 
 int dso_isa_available(dso_isa isa) {
   switch (isa) {
@@ -29,8 +42,12 @@ int dso_isa_available(dso_isa isa) {
 #if defined(__aarch64__)
 #if defined(__linux__)
     case DSO_ISA_NEON: return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
-#else
+    case DSO_ISA_NEON_I8MM: return dso_isa_available(DSO_ISA_NEON) && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+#elif defined(__APPLE__)
     case DSO_ISA_NEON: return 1;  // every Apple processor with AArch64 that runs a supported system has it
+    case DSO_ISA_NEON_I8MM: return has_feature("hw.optional.arm.FEAT_I8MM");
+#else
+    case DSO_ISA_NEON: return 1;
 #endif
 #endif
     default: return 0;

@@ -171,6 +171,22 @@
   PROCEDURE(solve_panel,                                                                                                            \
             (float *b, int64_t ldb, int64_t rows, const float *transposed, const float *pivots, int64_t j_begin, int64_t j_end),    \
             (b, ldb, rows, transposed, pivots, j_begin, j_end))                                                                     \
+  PROCEDURE(dequantize_e4m3_blocks,                                                                                                 \
+            (const uint8_t *codes, int64_t first, int64_t last, int64_t columns, const float *scales, int64_t ld_scales,            \
+             int64_t block_rows, int64_t block_columns, float *out),                                                                \
+            (codes, first, last, columns, scales, ld_scales, block_rows, block_columns, out))                                       \
+  PROCEDURE(adamw_step,                                                                                                             \
+            (const dso_adamw *step, const float *gradient, float *values, float *means, float *variances, int64_t count),           \
+            (step, gradient, values, means, variances, count))                                                                      \
+  PROCEDURE(hadamard_rows, (const dso_hadamard *q, float *x, int64_t ldx, int64_t rows, int64_t n), (q, x, ldx, rows, n))             \
+  PROCEDURE(dynamic_tanh,                                                                                                           \
+            (const float *x, int64_t ldx, float steepness, const float *gain, const float *bias, float *y, int64_t ldy, int64_t rows,\
+             int64_t width),                                                                                                        \
+            (x, ldx, steepness, gain, bias, y, ldy, rows, width))                                                                   \
+  PROCEDURE(dynamic_tanh_backward,                                                                                                  \
+            (const float *x, int64_t ldx, float steepness, const float *gain, const float *dy, int64_t lddy, int accumulate,        \
+             float *dx, int64_t lddx, float *dgain, float *dsteepness, int64_t rows, int64_t width),                                \
+            (x, ldx, steepness, gain, dy, lddy, accumulate, dx, lddx, dgain, dsteepness, rows, width))                              \
   FUNCTION(int64_t, learned_round, (const dso_learned_row *row, float *values, uint8_t *codes), (row, values, codes))               \
   PROCEDURE(learned_update, (const dso_learned_row *row, const float *gradient, dso_learned_rates rates), (row, gradient, rates))   \
   FUNCTION(int64_t, step_round, (const dso_step_row *row, float *values, uint8_t *codes), (row, values, codes))                     \

@@ -2,6 +2,7 @@
 #ifndef DSO_KERNEL_TABLE_H
 #define DSO_KERNEL_TABLE_H
 
+#include "contraction.h"
 #include "kernel_list.h"
 
 #define DSO_DECLARE_PROCEDURE(name, parameters, arguments) \
@@ -15,6 +16,9 @@
   type dso_avx512_##name parameters;                            \
   type dso_neon_##name parameters;
 DSO_KERNELS(DSO_DECLARE_PROCEDURE, DSO_DECLARE_FUNCTION)
+/// What processors with products of matrices of codes have a variant of their own of.
+void dso_neon_i8mm_matmul_s8(const int8_t *a, int64_t lda, const float *a_scales, const int32_t *sums, int64_t m, const dso_weights *w,
+                             int64_t n_begin, int64_t n_end, const float *bias, float *c, int64_t ldc, void *scratch);
 #undef DSO_DECLARE_PROCEDURE
 #undef DSO_DECLARE_FUNCTION
 
@@ -30,8 +34,5 @@ typedef struct {
 const dso_kernel_table *dso_table_of(dso_isa isa);
 /// The table in use.
 const dso_kernel_table *dso_table_current(void);
-
-// A product written a*b + c stays two roundings wherever the code does not ask for a fused one, so that variants agree.
-#pragma STDC FP_CONTRACT OFF
 
 #endif

@@ -19,6 +19,12 @@ static const dso_kernel_table avx512 = {DSO_KERNELS(AVX512_PROCEDURE, AVX512_FUN
 #define NEON_PROCEDURE(name, parameters, arguments) .name = dso_neon_##name,
 #define NEON_FUNCTION(type, name, parameters, arguments) .name = dso_neon_##name,
 static const dso_kernel_table neon = {DSO_KERNELS(NEON_PROCEDURE, NEON_FUNCTION)};
+
+// All of NEON, but for what is named again.
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Winitializer-overrides"
+static const dso_kernel_table neon_i8mm = {DSO_KERNELS(NEON_PROCEDURE, NEON_FUNCTION).matmul_s8 = dso_neon_i8mm_matmul_s8};
+#pragma clang diagnostic pop
 #endif
 
 const dso_kernel_table *dso_table_of(dso_isa isa) {
@@ -29,6 +35,7 @@ const dso_kernel_table *dso_table_of(dso_isa isa) {
 #endif
 #if defined(__aarch64__)
     case DSO_ISA_NEON: return &neon;
+    case DSO_ISA_NEON_I8MM: return &neon_i8mm;
 #endif
     default: return &portable;
   }

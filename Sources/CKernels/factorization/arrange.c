@@ -1,6 +1,7 @@
 /// Moving elements between the orders of checkpoints, of processing, and of columns: portable, bound by memory.
 #include <float.h>
 
+#include "../dispatch/contraction.h"
 #include "../quantization/codes.h"
 
 /// Rows whose elements of one column are moved together: one line of floats.

@@ -1,6 +1,7 @@
 /// The block on the diagonal: portable, in double. It is a small part of the work, and what it gets wrong everything after it has wrong.
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/CKernels.h"
 
 int64_t dso_factor_block(float *a, int64_t lda, int64_t n, float *transposed, float *pivots, double *scratch) {

@@ -1,3 +1,4 @@
+#include "../dispatch/contraction.h"
 #include "../include/Factorization.h"
 
 void dso_solve_unit_rows(float *x, int64_t ldx, int64_t rows, const float *m, int64_t ldm, int64_t count, int from_last) {

@@ -1,7 +1,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../include/Float8.h"
+#include "../dispatch/kernel_table.h"
 
 /// By arithmetic rather than by a table, so that compilers make vectors of it: the bits of a float with an exponent 120 too small, times 2^120,
 /// which is right for subnormal codes too.
@@ -13,8 +13,8 @@ static float value_of(uint8_t code) {
   return (code & 0x7f) == 0x7f ? NAN : value;
 }
 
-void dso_dequantize_e4m3_blocks(const uint8_t *codes, int64_t first, int64_t last, int64_t columns, const float *scales, int64_t ld_scales,
-                                int64_t block_rows, int64_t block_columns, float *out) {
+void dso_portable_dequantize_e4m3_blocks(const uint8_t *codes, int64_t first, int64_t last, int64_t columns, const float *scales,
+                                         int64_t ld_scales, int64_t block_rows, int64_t block_columns, float *out) {
   for (int64_t r = first; r < last; r++) {
     const uint8_t *row = codes + r * columns;
     const float *row_scales = scales + r / block_rows * ld_scales;

@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/Gradients.h"
 
 /// With n = (x - mean) / deviation and g = dy * gain: dx = (g - mean(g) - n * mean(g * n)) / deviation, dgain = sum of dy * n.

@@ -40,8 +40,8 @@ INLINE VF vf_max(VF a, VF b) { return v_select(a > b, a, b); }
 INLINE VF vf_min(VF a, VF b) { return v_select(a < b, a, b); }
 INLINE VF vf_where_less(VF a, VF b, VF yes, VF no) { return v_select(a < b, yes, no); }
 INLINE VF vf_abs(VF a) { return (VF)((VI)a & vi_set(0x7fffffff)); }
-/// To nearest, ties to even, for magnitudes below 2^22: the sum with 1.5 * 2^23 has no room for a fraction.
-INLINE VF vf_round(VF a) { return (a + vf_set(0x1.8p23f)) - vf_set(0x1.8p23f); }
+/// To nearest, ties to even, for magnitudes below 2^22: the sum with 1.5 * 2^23 has no room for a fraction. What becomes 0 keeps its sign.
+INLINE VF vf_round(VF a) { return (VF)((VI)((a + vf_set(0x1.8p23f)) - vf_set(0x1.8p23f)) | ((VI)a & (VI)vf_set(-0.0f))); }
 /// For whole n in -126...127.
 INLINE VF vf_ldexp(VF a, VF n) { return a * (VF)((__builtin_convertvector(n, VI) + vi_set(127)) << 23); }
 

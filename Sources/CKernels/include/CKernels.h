@@ -46,14 +46,15 @@ typedef enum {
   DSO_ISA_AVX2 = 1,    ///< AVX2, FMA, F16C
   DSO_ISA_AVX512 = 2,  ///< AVX-512 F, BW, DQ, VL, VNNI, BF16, VBMI
   DSO_ISA_NEON = 3,    ///< AArch64 with the dot-product extension
+  DSO_ISA_NEON_I8MM = 4,  ///< and with the one for products of 8-bit matrices
 } dso_isa;
 
 /// The set in use: the best this processor has, or the one that the environment variable DEEPSEEK_OPTIMIZE_ISA
-/// (portable, avx2, avx512, neon) forces, if the processor has it.
+/// (portable, avx2, avx512, neon, neon-i8mm) forces, if the processor has it.
 dso_isa dso_isa_current(void);
 /// Whether this processor can run that set.
 int dso_isa_available(dso_isa isa);
-/// "portable", "avx2", "avx512", "neon".
+/// "portable", "avx2", "avx512", "neon", "neon-i8mm".
 const char *dso_isa_name(dso_isa isa);
 /// Makes every kernel use that set from now on (for tests and benchmarks). Returns 0 when it is not available. Not thread-safe.
 int dso_isa_force(dso_isa isa);

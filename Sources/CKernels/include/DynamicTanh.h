@@ -1,4 +1,4 @@
-/// Dynamic tanh in the place of a norm (Zhu et al., Transformers without Normalization, 2503.10622). Plain C for every instruction set.
+/// Dynamic tanh in the place of a norm (Zhu et al., Transformers without Normalization, 2503.10622). Sums in double.
 #ifndef DSO_DYNAMIC_TANH_H
 #define DSO_DYNAMIC_TANH_H
 

@@ -1,5 +1,4 @@
-/// What training does to parameters between gradients. All of it is bound by memory: the compiler's vectors do, and every instruction set
-/// gives the same bits.
+/// What training does to parameters between gradients. Every instruction set gives the same bits.
 #ifndef DSO_OPTIMIZER_H
 #define DSO_OPTIMIZER_H
 

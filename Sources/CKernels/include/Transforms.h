@@ -1,4 +1,4 @@
-/// Transforms that are folded into weights before they are quantized. All of them are bound by memory: the compiler's vectors do.
+/// Transforms that are folded into weights before they are quantized. Every instruction set gives the same bits.
 #ifndef DSO_TRANSFORMS_H
 #define DSO_TRANSFORMS_H
 

@@ -1,4 +1,5 @@
 /// Weights set to zero with what is lost passed on to the weights behind them. Portable: rows are independent, and the compiler's vectors suffice.
+#include "../dispatch/contraction.h"
 #include "../include/Masks.h"
 
 static float target_of(const dso_mask_step *s, const float *errors, const float *w, int64_t p, int64_t until) {

@@ -2,6 +2,7 @@
 #if defined(__x86_64__)
 #include "../vectors/avx2.h"
 
+#include "tanh.h"
 #include "vector.h"
 #include "../vectors/end.h"
 #endif

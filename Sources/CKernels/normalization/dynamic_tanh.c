@@ -1,15 +1,16 @@
 #include <math.h>
 
-#include "../include/DynamicTanh.h"
+#include "../dispatch/kernel_table.h"
 
-void dso_dynamic_tanh(const float *x, int64_t ldx, float steepness, const float *gain, const float *bias, float *y, int64_t ldy,
-                      int64_t rows, int64_t width) {
+void dso_portable_dynamic_tanh(const float *x, int64_t ldx, float steepness, const float *gain, const float *bias, float *y, int64_t ldy,
+                               int64_t rows, int64_t width) {
   for (int64_t row = 0; row < rows; row++, x += ldx, y += ldy)
     for (int64_t i = 0; i < width; i++) y[i] = gain[i] * tanhf(steepness * x[i]) + bias[i];
 }
 
-void dso_dynamic_tanh_backward(const float *x, int64_t ldx, float steepness, const float *gain, const float *dy, int64_t lddy,
-                               int accumulate, float *dx, int64_t lddx, float *dgain, float *dsteepness, int64_t rows, int64_t width) {
+void dso_portable_dynamic_tanh_backward(const float *x, int64_t ldx, float steepness, const float *gain, const float *dy, int64_t lddy,
+                                        int accumulate, float *dx, int64_t lddx, float *dgain, float *dsteepness, int64_t rows,
+                                        int64_t width) {
   double steep = 0;
   for (int64_t row = 0; row < rows; row++, x += ldx, dy += lddy) {
     float *to = dx ? dx + row * lddx : dx;

@@ -26,6 +26,9 @@ typedef struct {
 } block;
 
 INLINE int64_t units_of(unit_kind kind, int64_t elements) {
+#ifdef UNITS_IN_PAIRS
+  if (kind == UNITS_CODES) return (elements + 2 * CODES_PER_UNIT - 1) / (2 * CODES_PER_UNIT) * 2;
+#endif
   int64_t per = kind == UNITS_F32 ? 1 : kind == UNITS_BF16 ? BF16_PER_UNIT : kind == UNITS_CODES ? CODES_PER_UNIT : WIDE_PER_UNIT;
   return (elements + per - 1) / per;
 }
@@ -115,6 +118,11 @@ static void pack_activation_block(const product *p, const block *b, int64_t row,
     for (int64_t g = 0; g < b->groups; g++) {
       int64_t begin = g * b->group_size, count = dso_min_i64(b->group_size, b->count - begin);
       const uint8_t *part = from + begin * size;
+#ifdef UNITS_IN_PAIRS
+      if (b->kind == UNITS_CODES) {
+        pack_pairs(part, from_bytes, TILE_ROWS, height, count, to, TILE_ROWS);
+      } else
+#endif
       if (p->rounding) {
         pack_activations_how(PACK_ROUNDING, part, from_bytes, height, count * size, to);
       } else if (b->kind == UNITS_F32 || (b->kind == UNITS_BF16 && BF16_PER_UNIT == 2) || (b->kind == UNITS_CODES && CODE_BYTES == 1) ||
@@ -227,6 +235,7 @@ static void run_product(const product *p, unit_kind kind, void *scratch) {
   }
 }
 
+#ifndef ONLY_CODES
 void DSO_KERNEL(matmul_f32)(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
                             const float *bias, float *c, int64_t ldc, void *scratch) {
   product p = {w, a, lda, m, NULL, n_begin, n_end, bias, c, ldc, 0};
@@ -244,6 +253,7 @@ void DSO_KERNEL(matmul_bf16)(const uint16_t *a, int64_t lda, int64_t m, const ds
   product p = {w, a, lda, m, NULL, n_begin, n_end, bias, c, ldc, 0};
   run_product(&p, UNITS_BF16, scratch);
 }
+#endif
 
 void DSO_KERNEL(matmul_s8)(const int8_t *a, int64_t lda, const float *a_scales, const int32_t *sums, int64_t m, const dso_weights *w,
                            int64_t n_begin, int64_t n_end, const float *bias, float *c, int64_t ldc, void *scratch) {

@@ -23,6 +23,12 @@ typedef struct {
   int64_t row_pitch;
 } tile_groups;
 
+#ifndef UNITS_IN_PAIRS
+INLINE void multiply_codes(int rows, const float *a, const float *b, int64_t units, VF acc[TILE_ROWS][TILE_VECTORS]) {
+  multiply_panels(UNITS_CODES, rows, a, b, units, acc);
+}
+#endif
+
 /// The result comes from a far cache; asked for before the products, it is there after them.
 INLINE void prefetch_tile(int rows, const tile_place *at) {
   for (int r = 0; r < rows; r++)
@@ -64,7 +70,7 @@ INLINE void plain_code_tile(int rows, const float *a, const float *b, const tile
   VF acc[TILE_ROWS][TILE_VECTORS];
   start_group(rows, groups, 0, acc);
   prefetch_tile(rows, at);
-  multiply_panels(UNITS_CODES, rows, a, b, groups->last_units, acc);
+  multiply_codes(rows, a, b, groups->last_units, acc);
   for (int r = 0; r < rows; r++) {
     for (int v = 0; v < TILE_VECTORS; v++) {
       float *c = at->c + r * at->ldc + v * LANES;
@@ -89,7 +95,7 @@ INLINE void grouped_code_tile(int rows, const float *a, const float *b, const ti
     VF acc[TILE_ROWS][TILE_VECTORS];
     int64_t units = g + 1 < groups->count ? groups->units : groups->last_units;
     start_group(rows, groups, g, acc);
-    multiply_panels(UNITS_CODES, rows, a, b, units, acc);
+    multiply_codes(rows, a, b, units, acc);
     a += units * TILE_ROWS;
     b += units * TILE_COLUMNS;
     for (int v = 0; v < TILE_VECTORS; v++) {

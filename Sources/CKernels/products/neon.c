@@ -44,6 +44,9 @@ INLINE void center_wide(const uint8_t *codes, int64_t count, int offset, uint8_t
 #define HAS_PRODUCTS
 #include "pack.h"
 #include "tile.h"
+#ifdef UNITS_IN_PAIRS
+#include "pairs.h"
+#endif
 
 INLINE void widen_activations(unit_kind kind, const uint8_t *from, int64_t count, uint8_t *to) {
   if (kind == UNITS_BF16) {

@@ -68,7 +68,11 @@ INLINE void pack_codes_of_group(const dso_weights *w, int64_t row, int64_t row_e
         center_codes(codes, count, 1 << (w->bits - 1), decoded + r * PITCH);
       }
     }
+#ifdef UNITS_IN_PAIRS
+    pack_pairs(decoded, PITCH, LANES, rows, count, to + 2 * part, TILE_COLUMNS);
+#else
     pack_rows(decoded, PITCH, rows, count * CODE_BYTES, to + part, TILE_COLUMNS);
+#endif
   }
 }
 

@@ -1,6 +1,7 @@
 /// The nearest levels of a table, plain: a few comparisons per weight, which compilers turn into vectors.
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/CodeLevels.h"
 
 static float largest_magnitude(const float *x, int64_t count) {

@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/Routing.h"
 
 /// What a row's scores come to: probabilities, in `p`.

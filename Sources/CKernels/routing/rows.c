@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/Routing.h"
 
 void dso_gather_rows(const float *x, int64_t ld, const int32_t *indices, int64_t count, int64_t columns, float *out, int64_t ldo) {

@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/Statistics.h"
 
 // Memory-bound: plain loops over a row are vectorised by the compiler as well as needed.

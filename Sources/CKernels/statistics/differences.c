@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/Statistics.h"
 
 // Memory-bound, and called once a weight: portable loops with sums that a compiler can keep in a vector.

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/StaticActivations.h"
 
 // A bin is the exponent and the first 7 bits of the mantissa.

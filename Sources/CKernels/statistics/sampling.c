@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "../dispatch/contraction.h"
 #include "../include/Statistics.h"
 
 int64_t dso_sample_logits(const float *row, double log_sum_exp, int64_t count, double unit) {

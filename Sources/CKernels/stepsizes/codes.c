@@ -1,8 +1,6 @@
+#include "../dispatch/contraction.h"
 #include "../include/StepSizes.h"
 #include "stored.h"
-
-// A fused multiply-add would round once where two operations round twice.
-#pragma STDC FP_CONTRACT OFF
 
 void dso_store_scales(const float *scales, int64_t count, dso_scale_type type, float *stored) {
   for (int64_t i = 0; i < count; i++) stored[i] = dso_scale_in_use(scales[i], type);

@@ -34,6 +34,7 @@ INLINE VF vf_fma(VF a, VF b, VF c) { return _mm256_fmadd_ps(a, b, c); }
 INLINE VF vf_fnma(VF a, VF b, VF c) { return _mm256_fnmadd_ps(a, b, c); }
 INLINE VF vf_max(VF a, VF b) { return _mm256_max_ps(a, b); }
 INLINE VF vf_min(VF a, VF b) { return _mm256_min_ps(a, b); }
+INLINE VF vf_sqrt(VF a) { return _mm256_sqrt_ps(a); }
 INLINE VF vf_abs(VF a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 INLINE VF vf_round(VF a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 INLINE VF vf_where_less(VF a, VF b, VF yes, VF no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
@@ -64,6 +65,7 @@ INLINE void vi_store(void *p, VI v) { _mm256_storeu_si256(p, v); }
 INLINE VI vi_add(VI a, VI b) { return _mm256_add_epi32(a, b); }
 INLINE VI vi_sub(VI a, VI b) { return _mm256_sub_epi32(a, b); }
 INLINE VI vi_mul(VI a, VI b) { return _mm256_mullo_epi32(a, b); }
+INLINE VI vi_shift_left(VI a, int n) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n)); }
 INLINE VI vi_and(VI a, VI b) { return _mm256_and_si256(a, b); }
 INLINE VI vi_shift_right(VI a, int n) { return _mm256_srl_epi32(a, _mm_cvtsi32_si128(n)); }
 INLINE int32_t vi_sum(VI a) {
@@ -125,6 +127,7 @@ INLINE VD vd_load(const void *p) { return _mm256_loadu_pd(p); }
 INLINE VD vd_add(VD a, VD b) { return _mm256_add_pd(a, b); }
 INLINE VD vd_sub(VD a, VD b) { return _mm256_sub_pd(a, b); }
 INLINE VD vd_mul(VD a, VD b) { return _mm256_mul_pd(a, b); }
+INLINE VD vd_div(VD a, VD b) { return _mm256_div_pd(a, b); }
 INLINE VD vd_fma(VD a, VD b, VD c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE VD vd_fnma(VD a, VD b, VD c) { return _mm256_fnmadd_pd(a, b, c); }
 INLINE VD vd_max(VD a, VD b) { return _mm256_max_pd(a, b); }

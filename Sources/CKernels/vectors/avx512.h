@@ -35,6 +35,7 @@ INLINE VF vf_fma(VF a, VF b, VF c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE VF vf_fnma(VF a, VF b, VF c) { return _mm512_fnmadd_ps(a, b, c); }
 INLINE VF vf_max(VF a, VF b) { return _mm512_max_ps(a, b); }
 INLINE VF vf_min(VF a, VF b) { return _mm512_min_ps(a, b); }
+INLINE VF vf_sqrt(VF a) { return _mm512_sqrt_ps(a); }
 INLINE VF vf_abs(VF a) { return _mm512_abs_ps(a); }
 INLINE VF vf_round(VF a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 INLINE VF vf_ldexp(VF a, VF n) { return _mm512_scalef_ps(a, n); }
@@ -54,6 +55,7 @@ INLINE void vi_store(void *p, VI v) { _mm512_storeu_si512(p, v); }
 INLINE VI vi_add(VI a, VI b) { return _mm512_add_epi32(a, b); }
 INLINE VI vi_sub(VI a, VI b) { return _mm512_sub_epi32(a, b); }
 INLINE VI vi_mul(VI a, VI b) { return _mm512_mullo_epi32(a, b); }
+INLINE VI vi_shift_left(VI a, int n) { return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n)); }
 INLINE VI vi_and(VI a, VI b) { return _mm512_and_si512(a, b); }
 INLINE VI vi_shift_right(VI a, int n) { return _mm512_srl_epi32(a, _mm_cvtsi32_si128(n)); }
 INLINE int32_t vi_sum(VI a) { return _mm512_reduce_add_epi32(a); }
@@ -94,6 +96,7 @@ INLINE VD vd_load(const void *p) { return _mm512_loadu_pd(p); }
 INLINE VD vd_add(VD a, VD b) { return _mm512_add_pd(a, b); }
 INLINE VD vd_sub(VD a, VD b) { return _mm512_sub_pd(a, b); }
 INLINE VD vd_mul(VD a, VD b) { return _mm512_mul_pd(a, b); }
+INLINE VD vd_div(VD a, VD b) { return _mm512_div_pd(a, b); }
 INLINE VD vd_fma(VD a, VD b, VD c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE VD vd_fnma(VD a, VD b, VD c) { return _mm512_fnmadd_pd(a, b, c); }
 INLINE VD vd_max(VD a, VD b) { return _mm512_max_pd(a, b); }

@@ -11,7 +11,11 @@
 #define DSO_KERNEL(name) dso_neon_##name
 #define LANES 4
 
-#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
+/// Files that have more for newer processors say so before.
+#ifndef NEON_FEATURES
+#define NEON_FEATURES "dotprod"
+#endif
+#pragma clang attribute push(__attribute__((target(NEON_FEATURES))), apply_to = function)
 #define INLINE static inline __attribute__((always_inline, unused))
 
 typedef float32x4_t VF;
@@ -41,6 +45,7 @@ INLINE VF vf_fnma(VF a, VF b, VF c) { return vfmsq_f32(c, a, b); }
 // By comparison, for the second operand must win when either is not a number.
 INLINE VF vf_max(VF a, VF b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 INLINE VF vf_min(VF a, VF b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+INLINE VF vf_sqrt(VF a) { return vsqrtq_f32(a); }
 INLINE VF vf_abs(VF a) { return vabsq_f32(a); }
 INLINE VF vf_round(VF a) { return vrndnq_f32(a); }
 INLINE VF vf_where_less(VF a, VF b, VF yes, VF no) { return vbslq_f32(vcltq_f32(a, b), yes, no); }
@@ -61,6 +66,7 @@ INLINE void vi_store(void *p, VI v) { vst1q_u8(p, vreinterpretq_u8_s32(v)); }
 INLINE VI vi_add(VI a, VI b) { return vaddq_s32(a, b); }
 INLINE VI vi_sub(VI a, VI b) { return vsubq_s32(a, b); }
 INLINE VI vi_mul(VI a, VI b) { return vmulq_s32(a, b); }
+INLINE VI vi_shift_left(VI a, int n) { return vshlq_s32(a, vdupq_n_s32(n)); }
 INLINE VI vi_and(VI a, VI b) { return vandq_s32(a, b); }
 INLINE VI vi_shift_right(VI a, int n) { return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n))); }
 INLINE int32_t vi_sum(VI a) { return vaddvq_s32(a); }
@@ -123,6 +129,7 @@ INLINE VD vd_load(const void *p) { return vreinterpretq_f64_u8(vld1q_u8(p)); }
 INLINE VD vd_add(VD a, VD b) { return vaddq_f64(a, b); }
 INLINE VD vd_sub(VD a, VD b) { return vsubq_f64(a, b); }
 INLINE VD vd_mul(VD a, VD b) { return vmulq_f64(a, b); }
+INLINE VD vd_div(VD a, VD b) { return vdivq_f64(a, b); }
 INLINE VD vd_fma(VD a, VD b, VD c) { return vfmaq_f64(c, a, b); }
 INLINE VD vd_fnma(VD a, VD b, VD c) { return vfmsq_f64(c, a, b); }
 INLINE VD vd_max(VD a, VD b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
