@@ -21,12 +21,12 @@ void dso_quantize_rows_s16(const float *x, int64_t ldx, int64_t rows, int64_t k,
 /// order of K, then comes the row's scale, then the bias. A chunk is a group, or where a group is longer than 512 elements (256 with zero
 /// points), a piece of that length from the group's beginning on. Every instruction set gives the same bits.
 /// scratch: dso_matmul_scratch_bytes, as for the other products.
-void dso_matmul_s16(const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
-                    const float *bias, float *c, int64_t ldc, void *scratch);
+void dso_matmul_s16(const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin,
+                    int64_t n_end, const float *bias, float *c, int64_t ldc, void *scratch);
 /// The same for few rows (decode, m of 1 to 8): streams the weights once, no packing. Not bit-equal to dso_matmul_s16. Fast where groups are
 /// the whole row or a multiple of 64 (16 and 32 too, with two or more of them side by side); right for every other shape.
-void dso_matvec_s16(const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
-                    const float *bias, float *c, int64_t ldc, void *scratch);
+void dso_matvec_s16(const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin,
+                    int64_t n_end, const float *bias, float *c, int64_t ldc, void *scratch);
 
 #ifdef __cplusplus
 }

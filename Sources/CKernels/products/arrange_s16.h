@@ -72,7 +72,8 @@ INLINE VI arrange_step(const wide_plan *plan, const int16_t *from, int64_t count
   return vi_add(sum_planes(to), sum_planes(to + PLANE_BYTES));
 }
 
-/// Fills `planes` and, behind them, the sums of all pieces, which it returns: with symmetric weights times what is too much in a stored code.
+/// Fills `planes` and, behind them, the sums of all pieces, which it returns: with symmetric weights times what is too much in a stored
+/// code.
 static const VI *arrange_wide(const wide_plan *plan, const dso_weights *w, const int16_t *a, int64_t lda, int64_t rows, uint8_t *planes) {
   VI *sums = (VI *)(void *)(planes + rows * plan->plane_pitch), *sum = sums;
   VI factor = vi_set(w->zero_points ? 1 : (1 << (w->bits - 1)) - plan->shift);

@@ -48,8 +48,8 @@ INLINE void ask_ahead(const uint8_t *weights, int64_t bytes, int64_t ahead) {
 }
 
 /// totals[r] and rests[r] += scale * sum of (weight - offset) * a over `count` elements, a[r] = a + r*lda.
-INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t ahead, int64_t count, const float *levels, float offset, float scale,
-                       const float *a, int64_t lda, VF *totals, float *rests) {
+INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t ahead, int64_t count, const float *levels, float offset,
+                       float scale, const float *a, int64_t lda, VF *totals, float *rests) {
   const int64_t size = kind == READ_F32 ? 4 : kind == READ_BF16 || kind == READ_F16 ? 2 : 1;
   VF acc[STREAM_PARTS][STREAM_ROWS], offsets = vf_set(offset);
   for (int p = 0; p < STREAM_PARTS; p++)

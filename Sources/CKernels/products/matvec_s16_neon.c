@@ -1,4 +1,5 @@
-/// Products of few rows of 16-bit activations for NEON: 16 codes at once, as signed bytes, times the high and the low bytes of the activations.
+/// Products of few rows of 16-bit activations for NEON: 16 codes at once, as signed bytes, times the high and the low bytes of the
+/// activations.
 #if defined(__aarch64__)
 #include "../vectors/neon.h"
 
