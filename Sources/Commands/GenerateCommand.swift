@@ -33,6 +33,9 @@ struct GenerateCommand: ParsableCommand {
   @Option(name: .customLong("kv-cache"), help: "How keys and values are kept: none (float32), or int8. Default: none.")
   var keyValueCache = KeyValueQuantization.none
 
+  @Option(help: "What products are computed in: float32, or 16bit, which is about twice as fast on prompts. Default: 16bit.")
+  var compute = Arithmetic.sixteenBit
+
   @Option(help: "Worker threads. Default: one per processor.")
   var threads: Int?
 
@@ -46,7 +49,8 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     let bundle = try adapter.apply(to: ModelBundle(opening: model.model), threads: threads)
     var generator = try TextGenerator(
-      model: bundle, threads: threads, sampling: Sampling(temperature: temperature, topP: topP, seed: seed), keyValues: keyValueCache)
+      model: bundle, threads: threads, sampling: Sampling(temperature: temperature, topP: topP, seed: seed), keyValues: keyValueCache,
+      arithmetic: compute)
     Terminal.write(prompt, to: STDOUT_FILENO)
     let statistics = try generator.generate(from: prompt, maximumTokens: maxTokens) { Terminal.write($0, to: STDOUT_FILENO) }
     Terminal.write("\n", to: STDOUT_FILENO)
@@ -63,3 +67,4 @@ struct GenerateCommand: ParsableCommand {
 }
 
 extension KeyValueQuantization: ExpressibleByArgument {}
+extension Arithmetic: ExpressibleByArgument {}

@@ -12,7 +12,7 @@ public struct OptimizeCommand: ParsableCommand {
       CompareCommand.self,
       InspectCommand.self,
       ConvertCommand.self,
-      GenerateCommand.self, TokenizeCommand.self, RunCommand.self,
+      GenerateCommand.self, BenchCommand.self, TokenizeCommand.self, RunCommand.self,
     ])
 
   public init() {}

@@ -60,6 +60,12 @@ struct EvaluationOptions: ParsableArguments {
     help: "Measure also what a quantized cache of keys and values costs: none, or int8. Default: none.")
   var keyValueCache = KeyValueQuantization.none
 
+  @Option(
+    help: ArgumentHelp(
+      "What products are computed in: float32, or 16bit, which is about twice as fast and says so in the report. Default: float32.",
+      valueName: "arithmetic"))
+  var compute = Arithmetic.float32
+
   func validate() throws {
     if let batchSize, !(1...65536).contains(batchSize) { throw ValidationError("--batch-size \(batchSize) is not from 1 to 65536") }
     if let tokens, tokens < 2 { throw ValidationError("--eval-tokens \(tokens) is not at least 2") }
@@ -71,6 +77,7 @@ struct EvaluationOptions: ParsableArguments {
       text: text.map { URL(fileURLWithPath: $0) } ?? DemoModel.evaluationText, context: sequenceLength, tokens: tokens)
     settings.batchSize = batchSize
     settings.keyValueCache = keyValueCache
+    settings.arithmetic = compute
     return settings
   }
 }

@@ -70,24 +70,26 @@ public final class LayerErrorMeter {
 
   /// Σw² and Σ(w−ŵ)² over all weights.
   package static func squaredError(of tensor: QuantizedTensor, against dense: Tensor, pool: ThreadPool) -> (Double, Double) {
+    guard let storage = dense.dataType.kernelStorage else {
+      // No kernel reads float64: rounded once.
+      return dense.asFloat32().map { squaredError(of: tensor, against: $0, pool: pool) } ?? (0, 0)
+    }
     let (rows, columns) = (tensor.outputs, tensor.inputs)
     var sums = [(signal: Double, noise: Double)](repeating: (0, 0), count: rows)
     sums.withUnsafeMutableBufferPointer { sums in
       nonisolated(unsafe) let sums = sums
       tensor.withKernelView { view in
         dense.withUnsafeBytes { bytes in
-          let rowBytes = bytes.count / rows
-          pool.run(rows, scratchBytes: columns * 8) { row, scratch in
-            var view = view
-            let original = scratch.bindMemory(to: Float.self, capacity: columns * 2)
-            convertToFloat32(
-              UnsafeRawBufferPointer(rebasing: bytes[row * rowBytes..<(row + 1) * rowBytes]), dense.dataType, into: original,
-              count: columns)
-            dso_dequantize(&view, Int64(row), Int64(row + 1), original + columns, Int64(columns))
-            sums[row] = (
-              dso_sum_squares(original, Int64(columns)),
-              dso_sum_squared_differences(original, original + columns, Int64(columns))
-            )
+          var original = dso_weights()
+          (original.storage, original.data, original.row_bytes) = (storage, bytes.baseAddress, Int64(bytes.count / max(1, rows)))
+          (original.n, original.k) = (Int64(rows), Int64(columns))
+          pool.ranges(of: rows, grain: max(1, (1 << 18) / max(1, columns))) { [original] range in
+            var (original, view) = (original, view)
+            for row in range {
+              var (signal, noise) = (0.0, 0.0)
+              dso_weight_error(&original, &view, Int64(row), &signal, &noise)
+              sums[row] = (signal, noise)
+            }
           }
         }
       }

@@ -6,7 +6,7 @@ public final class DecodingSession {
   public let graph: ModelGraph
   private let interpreter: Interpreter
   private let blocks: [LoadedBlock]
-  private let cache: KeyValueCache
+  private var cache: KeyValueCache
 
   /// - Parameters:
   ///   - capacity: the most tokens the sequence may reach.
@@ -19,6 +19,9 @@ public final class DecodingSession {
     blocks = try graph.blocks.map { try LoadedBlock($0, of: graph) }
     cache = KeyValueCache(capacity: capacity, quantization: keyValues)
   }
+
+  /// Forgets all tokens, for another sequence.
+  public func restart() { cache = KeyValueCache(capacity: cache.capacity, quantization: cache.quantization) }
 
   /// Tokens seen so far.
   public var length: Int { cache.length }

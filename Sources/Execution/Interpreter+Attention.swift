@@ -25,11 +25,13 @@ extension Interpreter {
       stored = KeyValues(rows: keys.rows, attention, keyValues)
       stored.store(keys, values, at: 0, pool: pool)
     }
-    let output = Matrix(rows: queries.rows, columns: attention.queryHeads * attention.valueDimension)
+    let width = attention.queryHeads * attention.valueDimension
     if let selection = attention.selection {
+      let output = Matrix(rows: queries.rows, columns: width)
       attendSelected(queries, stored, attention, selection, layout, cache: cache, node: node, into: output)
       return output
     }
+    let output = Matrix(uninitializedRows: queries.rows, columns: width)
     let sequences = layout.sequences
     let shared = attention.queryHeads / attention.keyValueHeads
     pool.run(sequences.count * attention.queryHeads, scratchBytes: stored.scratchBytes(attention)) { task, scratch in

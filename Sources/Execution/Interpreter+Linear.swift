@@ -9,7 +9,7 @@ extension Interpreter {
   /// `x · Wᵀ + b` for any storage of W. With int8 input quantization the rows of x are quantized on the fly, by the scale
   /// that the weight brings along or by one per row.
   func linear(_ x: Matrix, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization) -> Matrix {
-    let output = Matrix(rows: x.rows, columns: Int(weight.view.n))
+    let output = Matrix(uninitializedRows: x.rows, columns: Int(weight.view.n))
     linear(x, rows: 0..<x.rows, weight, bias: bias, quantization: quantization, into: output)
     return output
   }
@@ -33,21 +33,51 @@ extension Interpreter {
     if products == .float16, quantization == .none {
       let (rounded, half) = (roundedToHalf(x, rows: rows), HalfWeight(weight, pool: pool))
       return withExtendedLifetime(half) {
-        multiply(rounded, rows: 0..<rounded.rows, half.view, quantized: nil, few: false, bias: bias, into: output)
+        multiply(rounded, rows: 0..<rounded.rows, half.view, .float32(streaming: false), bias: bias, into: output)
       }
     }
-    let quantized = quantization == .none ? nil : quantizeRows(x, rows, groupSize: Int(weight.view.group_size), scale: scale)
-    let few = rows.count <= Self.fewRows && quantized == nil && products == .float32
-    multiply(x, rows: rows, weight.view, quantized: quantized, few: few, bias: bias, into: output)
+    multiply(x, rows: rows, weight.view, operands(x, rows, weight, quantization, scale: scale), bias: bias, into: output)
   }
 
-  /// - Parameter few: whether to stream the weights instead of packing them.
+  /// The left operands of a product, and how it is computed.
+  private enum Operands {
+    /// - Parameter streaming: whether the weights are streamed once instead of packed.
+    case float32(streaming: Bool)
+    case bfloat16
+    case int8(QuantizedRows)
+    case int16(WideRows, streaming: Bool)
+
+    var isStreaming: Bool {
+      switch self {
+      case .float32(let streaming), .int16(_, let streaming): streaming
+      default: false
+      }
+    }
+  }
+
+  private func operands(
+    _ x: Matrix, _ rows: Range<Int>, _ weight: LoadedParameter, _ quantization: ActivationQuantization, scale: Float?
+  ) -> Operands {
+    let isFew = rows.count <= Self.fewRows
+    let isFast = arithmetic == .sixteenBit && products == .float32
+    if quantization != .none {
+      let quantized = quantizeRows(x, rows, groupSize: Int(weight.view.group_size), scale: scale)
+      return isFast && isFew ? .int16(WideRows(quantized, columns: x.columns), streaming: true) : .int8(quantized)
+    }
+    if products == .bfloat16 { return .bfloat16 }
+    guard isFast else { return .float32(streaming: isFew && products == .float32) }
+    if weight.view.storage == DSO_STORAGE_QUANTIZED, weight.view.levels == nil {
+      return .int16(widen(x, rows), streaming: isFew)
+    }
+    return isFew ? .float32(streaming: true) : .bfloat16
+  }
+
   private func multiply(
-    _ x: Matrix, rows: Range<Int>, _ weight: dso_weights, quantized: QuantizedRows?, few: Bool, bias: [Float]?, into output: Matrix
+    _ x: Matrix, rows: Range<Int>, _ weight: dso_weights, _ operands: Operands, bias: [Float]?, into output: Matrix
   ) {
     var shape = weight
     let scratch = Int(dso_matmul_scratch_bytes(&shape))
-    let (rowPiece, columnPiece) = pieces(rows: rows.count, columns: output.columns, few: few)
+    let (rowPiece, columnPiece) = pieces(rows: rows.count, columns: output.columns, few: operands.isStreaming)
     let rowPieces = (rows.count + rowPiece - 1) / rowPiece
     let columnPieces = (output.columns + columnPiece - 1) / columnPiece
     bias.withOptionalPointer { bias in
@@ -60,16 +90,21 @@ extension Interpreter {
         let input = x.row(rows.lowerBound + first)
         let target = output.row(first)
         let (width, outputs) = (Int64(x.columns), Int64(output.columns))
-        if let quantized {
+        switch operands {
+        case .float32(streaming: true): dso_matvec_f32(input, width, count, &view, begin, end, bias, target, outputs, scratch)
+        case .float32: dso_matmul_f32(input, width, count, &view, begin, end, bias, target, outputs, scratch)
+        case .bfloat16: dso_matmul_nt_bf16(input, width, count, &view, begin, end, bias, target, outputs, scratch)
+        case .int8(let rows):
           dso_matmul_s8(
-            quantized.codes + first * x.columns, width, quantized.scales + first,
-            quantized.sums + first * quantized.groups, count, &view, begin, end, bias, target, outputs, scratch)
-        } else if few {
-          dso_matvec_f32(input, width, count, &view, begin, end, bias, target, outputs, scratch)
-        } else if products == .bfloat16 {
-          dso_matmul_nt_bf16(input, width, count, &view, begin, end, bias, target, outputs, scratch)
-        } else {
-          dso_matmul_f32(input, width, count, &view, begin, end, bias, target, outputs, scratch)
+            rows.codes + first * x.columns, width, rows.scales + first, rows.sums + first * rows.groups, count, &view, begin, end, bias,
+            target, outputs, scratch)
+        case .int16(let rows, let streaming):
+          let (codes, scales) = (rows.codes + first * x.columns, rows.scales + first)
+          if streaming {
+            dso_matvec_s16(codes, width, scales, count, &view, begin, end, bias, target, outputs, scratch)
+          } else {
+            dso_matmul_s16(codes, width, scales, count, &view, begin, end, bias, target, outputs, scratch)
+          }
         }
       }
     }
@@ -118,14 +153,51 @@ extension Interpreter {
   }
 }
 
+extension Interpreter {
+  private func widen(_ x: Matrix, _ rows: Range<Int>) -> WideRows {
+    let result = WideRows(rows: rows.count, columns: x.columns)
+    pool.ranges(of: rows.count, grain: 8) { range in
+      dso_quantize_rows_s16(
+        x.row(rows.lowerBound + range.lowerBound), Int64(x.columns), Int64(range.count), Int64(x.columns),
+        result.codes + range.lowerBound * x.columns, Int64(x.columns), result.scales + range.lowerBound)
+    }
+    return result
+  }
+}
+
+/// Activations as 16-bit integers with a scale per row.
+private final class WideRows: @unchecked Sendable {
+  let codes: UnsafeMutablePointer<Int16>
+  let scales: UnsafeMutablePointer<Float>
+
+  init(rows: Int, columns: Int) {
+    codes = .allocate(capacity: rows * columns + 64)
+    scales = .allocate(capacity: rows)
+    (codes + rows * columns).initialize(repeating: 0, count: 64)
+  }
+
+  /// The same codes, which are narrower.
+  convenience init(_ rows: QuantizedRows, columns: Int) {
+    self.init(rows: rows.rows, columns: columns)
+    for index in 0..<rows.rows * columns { codes[index] = Int16(rows.codes[index]) }
+    scales.update(from: rows.scales, count: rows.rows)
+  }
+
+  deinit {
+    codes.deallocate()
+    scales.deallocate()
+  }
+}
+
 /// Activations as int8 with a scale per row and, per group of columns, the sum of the codes.
 private final class QuantizedRows: @unchecked Sendable {
   let codes: UnsafeMutablePointer<Int8>
   let scales: UnsafeMutablePointer<Float>
   let sums: UnsafeMutablePointer<Int32>
-  let groups: Int
+  let rows, groups: Int
 
   init(rows: Int, columns: Int, groupSize: Int) {
+    self.rows = rows
     groups = (columns + groupSize - 1) / max(1, groupSize)
     codes = .allocate(capacity: rows * columns + 64)
     scales = .allocate(capacity: rows)

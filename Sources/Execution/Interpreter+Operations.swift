@@ -4,7 +4,7 @@ import Tensors
 
 extension Interpreter {
   func embed(_ tokens: [Int32], _ table: LoadedParameter, width: Int) -> Matrix {
-    let output = Matrix(rows: tokens.count, columns: width)
+    let output = Matrix(uninitializedRows: tokens.count, columns: width)
     pool.ranges(of: tokens.count, grain: 16) { range in
       for row in range { table.copyRow(Int(tokens[row]), to: output.row(row)) }
     }
@@ -13,7 +13,7 @@ extension Interpreter {
 
   /// Normalises every run of `width` features: heads are rows too.
   func rmsNorm(_ x: Matrix, _ gain: LoadedParameter, epsilon: Float, width: Int) -> Matrix {
-    let output = Matrix(rows: x.rows, columns: x.columns)
+    let output = Matrix(uninitializedRows: x.rows, columns: x.columns)
     let runs = x.rows * (x.columns / width)
     pool.ranges(of: runs, grain: max(1, 16_384 / width)) { range in
       let offset = range.lowerBound * width
@@ -33,15 +33,20 @@ extension Interpreter {
     let table = rotaryTables.table(for: rotary, positions: last)
     let sines = inverse ? table.sines.map(-) : table.sines
     let half = rotary.rotaryDimension / 2
-    let sequences = layout.sequences
-    pool.run(sequences.count) { index, _ in
-      let sequence = sequences[index]
-      let offset = sequence.position * half
+    // Pieces of sequences, so that one long one is cut as well.
+    let pieces = layout.sequences.flatMap { sequence in
+      stride(from: 0, to: sequence.length, by: 64).map { begin in
+        (row: sequence.row + begin, length: min(64, sequence.length - begin), position: sequence.position + begin)
+      }
+    }
+    pool.run(pieces.count) { index, _ in
+      let piece = pieces[index]
+      let offset = piece.position * half
       table.cosines.withUnsafeBufferPointer { cosines in
         sines.withUnsafeBufferPointer { sines in
           guard let cosines = cosines.baseAddress, let sines = sines.baseAddress else { return }
           dso_rotary(
-            output.row(sequence.row) + rotary.offset, Int64(output.columns), Int64(sequence.length), Int64(rotary.heads),
+            output.row(piece.row) + rotary.offset, Int64(output.columns), Int64(piece.length), Int64(rotary.heads),
             Int64(rotary.headDimension), Int64(rotary.rotaryDimension), rotary.interleaved ? 1 : 0, cosines + offset,
             sines + offset, Int64(half))
         }
@@ -103,7 +108,7 @@ extension Interpreter {
   static let ones = [Float](repeating: 1, count: 4096)
 
   func gate(_ gate: Matrix, _ up: Matrix, _ activation: Activation, inPlace: Bool) -> Matrix {
-    let output = inPlace ? gate : Matrix(rows: gate.rows, columns: gate.columns)
+    let output = inPlace ? gate : Matrix(uninitializedRows: gate.rows, columns: gate.columns)
     pool.ranges(of: gate.rows * gate.columns, grain: 8192) { range in
       dso_gated_activation(
         activation.kernel, gate.pointer + range.lowerBound, up.pointer + range.lowerBound,
@@ -144,7 +149,7 @@ extension Interpreter {
   }
 
   func copy(_ x: Matrix) -> Matrix {
-    let output = Matrix(rows: x.rows, columns: x.columns)
+    let output = Matrix(uninitializedRows: x.rows, columns: x.columns)
     output.pointer.update(from: x.pointer, count: x.rows * x.columns)
     return output
   }

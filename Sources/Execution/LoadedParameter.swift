@@ -65,12 +65,8 @@ final class LoadedParameter: @unchecked Sendable {
         return
       }
       storedVector = []
-      switch tensor.dataType {
-      case .float32: view.storage = DSO_STORAGE_F32
-      case .bfloat16: view.storage = DSO_STORAGE_BF16
-      case .float16: view.storage = DSO_STORAGE_F16
-      default: throw ExecutionError.notNumeric(name)
-      }
+      guard let storage = tensor.dataType.kernelStorage else { throw ExecutionError.notNumeric(name) }
+      view.storage = storage
       view.n = Int64(tensor.shape[0])
       view.k = Int64(tensor.shape[1])
       view.row_bytes = Int64(tensor.shape[1] * tensor.dataType.bitWidth / 8)

@@ -34,6 +34,14 @@ public enum CheckpointExtent: Sendable {
   case headers
 }
 
+/// Told where a writer's bytes are as soon as they can be read again.
+public protocol WritingObserver: AnyObject, Sendable {
+  /// A file that has its size and gets its name later.
+  func began(_ file: URL, at temporary: URL)
+  /// Bytes of it that were written; in any order, from any thread.
+  func wrote(_ range: Range<Int>, of file: URL)
+}
+
 /// Writes tensors whose names, types and shapes were announced, in any order; nothing is visible under the final name until `finish()`.
 public protocol CheckpointWriter: AnyObject {
   /// Writes the elements of one announced tensor: row-major, little-endian, exactly as many bytes as its descriptor says.

@@ -34,10 +34,13 @@ extension CompressionReport.Size {
 
 extension CompressionReport.OutputFile {
   /// The weights of a written checkpoint.
-  static func files(of written: ModelBundle) throws -> [CompressionReport.OutputFile] {
-    try written.checkpoint.files.map { file in
+  /// - Parameter known: digests that were found out before.
+  static func files(of written: ModelBundle, known: [URL: String] = [:]) throws -> [CompressionReport.OutputFile] {
+    let known = Dictionary(uniqueKeysWithValues: known.map { ($0.key.standardizedFileURL.path, $0.value) })
+    return try written.checkpoint.files.map { file in
       let size = try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int
-      return .init(name: file.lastPathComponent, bytes: size ?? nil, sha256: try FileDigest.hexadecimal(of: file))
+      let digest = try known[file.standardizedFileURL.path] ?? FileDigest.hexadecimal(of: file)
+      return .init(name: file.lastPathComponent, bytes: size ?? nil, sha256: digest)
     }
   }
 }

@@ -6,7 +6,7 @@ import Reporting
 
 extension CompressionReport.Accuracy {
   /// The report's figures of a measurement.
-  public init(_ accuracy: Evaluation.Accuracy) {
+  public init(_ accuracy: Evaluation.Accuracy, computedIn arithmetic: Arithmetic = .float32) {
     let model = accuracy.modelPerplexity
     let reference = accuracy.referencePerplexity
     let ratio = accuracy.perplexityRatio
@@ -20,6 +20,7 @@ extension CompressionReport.Accuracy {
       klHistogram: accuracy.divergences.isEmpty ? nil : .init(values: accuracy.divergences),
       windows: .init(
         negativeLogLikelihood: accuracy.windowLosses, klDivergence: accuracy.divergences.isEmpty ? nil : accuracy.windowDivergences))
+    compute = arithmetic == .float32 ? nil : arithmetic.rawValue
   }
 }
 

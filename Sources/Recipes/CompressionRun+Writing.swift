@@ -12,13 +12,14 @@ extension CompressionRun {
   /// - Returns: a digest of every weight as it must be read again, by name.
   func writeWeights(
     _ layout: OutputLayout, _ source: ModelGraph, _ workers: inout [any BlockPass], _ calibration: CalibrationWork?,
-    _ trained: TrainedWeights?, to output: OutputDirectory, _ journal: RunJournal, configuration: OutputConfiguration, recipe yaml: String
+    _ trained: TrainedWeights?, to output: OutputDirectory, _ journal: RunJournal, configuration: OutputConfiguration, recipe yaml: String,
+    observer: (any WritingObserver)? = nil
   ) throws -> [TensorName: String] {
     if journal.isResuming {
       for index in workers.indices { workers[index].record = journal.records[index] }
     }
     if journal.isWritten { return journal.digests }
-    let writer = try makeWriter(layout, output, journal, configuration: configuration, recipe: yaml)
+    let writer = try makeWriter(layout, output, journal, configuration: configuration, recipe: yaml, observer: observer)
     func flush() throws { try (writer as? SafeTensorsWriter)?.suspend() }
     func saveActivations(_ blocks: Int) throws {
       try calibration?.save(to: output.file(RunJournal.activationFile(blocks: blocks)), at: blocks)
@@ -66,14 +67,15 @@ extension CompressionRun {
   }
 
   private func makeWriter(
-    _ layout: OutputLayout, _ output: OutputDirectory, _ journal: RunJournal, configuration: OutputConfiguration, recipe yaml: String
+    _ layout: OutputLayout, _ output: OutputDirectory, _ journal: RunJournal, configuration: OutputConfiguration, recipe yaml: String,
+    observer: (any WritingObserver)?
   ) throws -> any CheckpointWriter {
     switch recipe.format {
     case .compressedTensors, .safetensors:
       let done =
         journal.isResuming
         ? layout.entries.filter { journal.digests[TensorName($0.name)] != nil }.flatMap(\.tensors).map(\.name) : nil
-      let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors, resumingAfter: done)
+      let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors, resumingAfter: done, observer: observer)
       // What an earlier run wrote stays even if this one ends before it saves anything.
       if journal.isResuming { try writer.suspend() }
       return writer

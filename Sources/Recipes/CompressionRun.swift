@@ -83,7 +83,10 @@ public struct CompressionRun {
     let evaluation = try settings.evaluation.map { try EvaluationPlan($0, model: model) }
     let prepared = try prepareWithinMemory()
     return try reserving { output in
-      try finish(quantize(prepared, into: output), evaluation: evaluation, since: start)
+      // One thread means one: then files are digested at the end.
+      let digests = interpreter.pool.threads > 1 ? StreamedDigests(of: model.weightFiles) : nil
+      defer { digests?.cancel() }
+      return try finish(quantize(prepared, into: output, digests: digests), evaluation: evaluation, digests: digests, since: start)
     }
   }
 
@@ -108,9 +111,11 @@ public struct CompressionRun {
   }
 
   /// Runs the passes and writes the checkpoint.
-  /// - Parameter material: of calibration, when several runs share it.
+  /// - Parameters:
+  ///   - material: of calibration, when several runs share it.
+  ///   - digests: told what is written.
   func quantize(
-    _ prepared: Preparation, into output: OutputDirectory, sharing material: CalibrationMaterial? = nil
+    _ prepared: Preparation, into output: OutputDirectory, sharing material: CalibrationMaterial? = nil, digests: StreamedDigests? = nil
   ) throws -> Quantized {
     let graph = prepared.graph
     let calibration =
@@ -127,20 +132,21 @@ public struct CompressionRun {
     var workers = chosen.workers
     let configuration = try OutputConfiguration(model: model, graph: graph, layout: layout)
     let yaml = recipe.yaml()
-    let digests = try writeWeights(
-      layout, graph, &workers, calibration, training?.trained, to: output, journal, configuration: configuration, recipe: yaml)
+    let expected = try writeWeights(
+      layout, graph, &workers, calibration, training?.trained, to: output, journal, configuration: configuration, recipe: yaml,
+      observer: digests)
     try output.write(configuration.json.text(), to: "config.json")
     for file in configuration.files { try output.write(file.content.text(), to: file.name) }
     for companion in try model.companions(for: recipe.format) { try output.write(companion.content, to: companion.name) }
     try output.write(recipeHeader + yaml, to: "recipe.yaml")
 
     let written = try ModelBundle(opening: output.partial.path)
-    try WeightOutput.compare(written, with: digests, progress: progress)
+    try WeightOutput.compare(written, with: expected, progress: progress)
     // What comes after a merge, or another container, leaves nothing that it could be taken out of.
     if recipe.passes.count == 1, recipe.passes[0] is AdapterMerging, recipe.format == .compressedTensors {
-      try MergeRecord.write(of: graph, beside: written, digests: digests, in: output, pool: interpreter.pool)
+      try MergeRecord.write(of: graph, beside: written, digests: expected, in: output, pool: interpreter.pool)
     }
-    try model.originalDigests?.check(digests)
+    try model.originalDigests?.check(expected)
     var caveats = configuration.caveats
     if !recipe.adapterFiles.isEmpty, !FileManager.default.fileExists(atPath: output.file(MergeRecord.directoryName).path) {
       caveats.append("the adapter cannot be taken out again: that takes `merge` alone, into safetensors")
@@ -152,14 +158,17 @@ public struct CompressionRun {
   }
 
   /// Measures the checkpoint, writes the report, and gives the output its name.
-  /// - Parameter allocation: how its bits were chosen, when they were.
+  /// - Parameters:
+  ///   - allocation: how its bits were chosen, when they were.
+  ///   - digests: of the files that were read and written, where they were found out meanwhile.
   func finish(
-    _ quantized: Quantized, evaluation: EvaluationPlan?, allocation: BitAllocation.Outcome? = nil, since start: ContinuousClock.Instant
+    _ quantized: Quantized, evaluation: EvaluationPlan?, allocation: BitAllocation.Outcome? = nil, digests: StreamedDigests? = nil,
+    since start: ContinuousClock.Instant
   ) throws -> CompressionReport {
     let output = quantized.output
     var report = try ReportBuilder(
       run: self, prepared: quantized.prepared, written: quantized.written, records: quantized.records,
-      calibration: quantized.calibration, caveats: quantized.caveats
+      calibration: quantized.calibration, caveats: quantized.caveats, digests: digests
     )
     .report(evaluation: evaluation)
     report.training = quantized.training

@@ -71,10 +71,11 @@ package enum TextFile {
 /// SHA-256 of files, read in pieces.
 enum FileDigest {
   /// Of the lines `<digest>  <name>` of several files, in the order of the names.
-  static func hexadecimal(ofFiles files: [URL]) throws -> String {
+  /// - Parameter known: digests that were found out before.
+  static func hexadecimal(ofFiles files: [URL], known: [URL: String] = [:]) throws -> String {
     var digest = ContentDigest()
     for file in files.sorted(by: { $0.lastPathComponent < $1.lastPathComponent }) {
-      digest.update("\(try hexadecimal(of: file))  \(file.lastPathComponent)\n")
+      digest.update("\(try known[file] ?? hexadecimal(of: file))  \(file.lastPathComponent)\n")
     }
     return digest.hexadecimal()
   }

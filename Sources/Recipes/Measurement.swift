@@ -35,13 +35,14 @@ public struct Measurement {
     case .predictions(let found): plan = found
     case .embeddings(let found): return try report(found, since: start)
     }
-    let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(to: maximumMemory, batch: plan.batchRows)
+    let evaluator = Evaluator(interpreter: interpreter.computing(in: plan.arithmetic), progress: progress).limited(
+      to: maximumMemory, batch: plan.batchRows)
     let accuracy = try evaluator.accuracy(of: model.graph, reference: reference?.graph, on: plan.text)
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
     report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: plan.digest)
-    report.accuracy = .init(accuracy)
+    report.accuracy = .init(accuracy, computedIn: plan.arithmetic)
     report.keyValueCache = try .init(of: model.graph, plan, evaluator: evaluator)
     report.resources = ResourceMeter.resources(
       since: start, clock: clock, bytesRead: model.sourceBytes + (reference?.sourceBytes ?? 0), bytesWritten: nil,

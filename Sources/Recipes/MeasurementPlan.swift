@@ -13,6 +13,7 @@ public struct MeasurementPlan: Sendable {
   public let digest: String
   let measuresSpeed: Bool
   let keyValueCache: KeyValueQuantization
+  let arithmetic: Arithmetic
   /// Rows of a batch, when the settings say how many windows run together.
   let batchRows: Int?
 
@@ -37,6 +38,7 @@ public struct MeasurementPlan: Sendable {
     digest = passages.digest
     measuresSpeed = settings.measuresSpeed
     keyValueCache = settings.keyValueCache
+    arithmetic = settings.arithmetic
     batchRows = settings.batchSize.map { $0 * context }
   }
 }

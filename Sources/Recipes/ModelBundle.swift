@@ -152,10 +152,17 @@ public struct ModelBundle: Sendable {
     }
   }
 
+  /// The files that hold weights.
+  var weightFiles: [URL] { checkpoint.files.filter { $0.pathExtension != "json" } }
+
   /// Identity of the weights: the SHA-256 of the file, or, of several, of the lines `<digest>  <name>` in the order of the names.
-  public func contentDigest() throws -> String {
-    let files = checkpoint.files.filter { $0.pathExtension != "json" }
-    return files.count == 1 ? try FileDigest.hexadecimal(of: files[0]) : try FileDigest.hexadecimal(ofFiles: files)
+  public func contentDigest() throws -> String { try contentDigest(known: [:]) }
+
+  /// - Parameter known: digests of files that were found out before.
+  func contentDigest(known: [URL: String]) throws -> String {
+    let files = weightFiles
+    if files.count == 1 { return try known[files[0]] ?? FileDigest.hexadecimal(of: files[0]) }
+    return try FileDigest.hexadecimal(ofFiles: files, known: known)
   }
 }
 

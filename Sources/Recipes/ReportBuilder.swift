@@ -19,23 +19,26 @@ struct ReportBuilder {
   let records: [PassRecord]
   let calibration: CalibrationSelection?
   let caveats: [String]
+  /// Of the files that were read and written, where they were found out meanwhile.
+  let digests: StreamedDigests?
 
   func report(evaluation: EvaluationPlan?) throws -> CompressionReport {
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: run.model.name, family: run.model.graph.family, parameters: run.model.graph.parameterCount))
     report.recipe = run.recipe.listing
-    report.inputs = .init(
-      modelSHA256: try run.model.contentDigest(), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest,
-      adapterSHA256: run.recipe.adapterFiles.isEmpty ? nil : try FileDigest.hexadecimal(ofFiles: run.recipe.adapterFiles))
     report.calibration = calibration.map { .init($0, trials: run.settings.trials) }
     report.size = .init(of: written, from: run.source)
     if run.recipe.passes.contains(where: { $0 is Sparsification }) { report.size?.sparsity = try written.zeroShare() }
-    report.outputs = try CompressionReport.OutputFile.files(of: written)
     let rescaled = Set(records.flatMap(\.rescaled))
     report.warnings = (calibration?.warnings ?? []) + textWarnings(rescaled) + records.flatMap(\.warnings) + caveats
     let meter = LayerErrorMeter(model: written.graph, leavingOut: rescaled)
     if !records.isEmpty { try meter.measureWeights(against: prepared, pool: run.interpreter.pool) }
+    let known = digests?.finish() ?? [:]
+    report.inputs = .init(
+      modelSHA256: try run.model.contentDigest(known: known), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest,
+      adapterSHA256: run.recipe.adapterFiles.isEmpty ? nil : try FileDigest.hexadecimal(ofFiles: run.recipe.adapterFiles))
+    report.outputs = try CompressionReport.OutputFile.files(of: written, known: known)
     switch evaluation {
     case .predictions(let plan): try measure(plan, meter, into: &report)
     case .embeddings(let plan): try measure(plan, meter, into: &report)
@@ -55,7 +58,7 @@ struct ReportBuilder {
 
   /// A language model's predictions.
   private func measure(_ evaluation: MeasurementPlan, _ meter: LayerErrorMeter, into report: inout CompressionReport) throws {
-    let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
+    let evaluator = Evaluator(interpreter: run.interpreter.computing(in: evaluation.arithmetic), progress: run.progress)
       .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
     // Layers are compared with the model that was quantized, whatever the whole is held against.
     let isOwnReference = !prepared.isRewritten && run.settings.reference == nil
@@ -63,7 +66,7 @@ struct ReportBuilder {
       of: written.graph, reference: run.reference(), on: evaluation.text,
       layerErrors: isOwnReference ? meter : nil)
     if !isOwnReference { try evaluator.measureLayers(meter, of: prepared, on: evaluation.text) }
-    report.accuracy = .init(accuracy)
+    report.accuracy = .init(accuracy, computedIn: evaluation.arithmetic)
     report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
     report.activations = try activations(accuracy, evaluation, evaluator)
     if !accuracy.modelPerplexity.value.isFinite || accuracy.referencePerplexity?.value.isFinite == false {
@@ -161,11 +164,13 @@ struct ReportBuilder {
 
   private func speed(_ evaluation: MeasurementPlan) throws -> CompressionReport.Speed {
     run.progress?(.init(stage: "Timing", completed: 0, total: 1))
+    // As `generate` computes.
+    let arithmetic = Arithmetic.sixteenBit
     let results = try Throughput.measure(
-      [run.reference(), written.graph], interpreter: run.interpreter, tokens: evaluation.text.windows[0])
+      [run.reference(), written.graph], interpreter: run.interpreter.computing(in: arithmetic), tokens: evaluation.text.windows[0])
     run.progress?(.init(stage: "Timing", completed: 1, total: 1))
     return .init(
       prefillTokensPerSecond: .init(reference: results[0].prefill, compressed: results[1].prefill),
-      decodeTokensPerSecond: .init(reference: results[0].decode, compressed: results[1].decode))
+      decodeTokensPerSecond: .init(reference: results[0].decode, compressed: results[1].decode), compute: arithmetic.rawValue)
   }
 }

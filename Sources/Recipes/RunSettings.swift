@@ -37,6 +37,8 @@ public struct EvaluationSettings: Sendable {
   public var measuresSpeed = true
   /// A quantized cache of keys and values whose cost is measured as well; `.none` for no such measurement.
   public var keyValueCache = KeyValueQuantization.none
+  /// What products are computed in.
+  public var arithmetic = Arithmetic.float32
 
   public init(text: URL = DemoModel.evaluationText, context: Int? = nil, tokens: Int? = nil) {
     self.text = text

@@ -27,13 +27,14 @@ public struct TextGenerator {
   private let keyValues: KeyValueQuantization
 
   public init(
-    model: ModelBundle, threads: Int? = nil, sampling: Sampling = Sampling(), keyValues: KeyValueQuantization = .none
+    model: ModelBundle, threads: Int? = nil, sampling: Sampling = Sampling(), keyValues: KeyValueQuantization = .none,
+    arithmetic: Arithmetic = .float32
   ) throws {
     try model.requirePredictions(for: "generate")
     self.model = model
     self.keyValues = keyValues
     tokenizer = try model.tokenizer()
-    interpreter = Interpreter(pool: ThreadPool(threads: threads))
+    interpreter = Interpreter(pool: ThreadPool(threads: threads)).computing(in: arithmetic)
     self.sampling = sampling
     stops = Self.stopTokens(model)
   }

@@ -39,7 +39,7 @@ struct WeightOutput {
       guard let expected = digests[TensorName(name)] else {
         throw RecipeError(name, "stands in the output and was never written", kind: .inputOutput)
       }
-      guard try written.weights.load(name).digest() == expected else {
+      guard try written.weights.digest(name) == expected else {
         throw RecipeError(
           name, "reads back other than it was written", remedy: "check the disk and run again", kind: .inputOutput)
       }

@@ -13,6 +13,7 @@ package enum CodePacking {
     guard codes.dataType == .int8, codes.shape.rank == 2, (1...8).contains(bits) else { return nil }
     let (rows, columns) = (codes.shape[0], codes.shape[1])
     let rowWords = words(of: columns, bits: bits)
+    if bits == 8, columns % 4 == 0 { return withSignsExchanged(codes, .int32, [rows, rowWords]) }
     let offset = UInt8(1) << UInt8(bits - 1)
     var excess: UInt8 = 0
     let result = Tensor(dataType: .int32, shape: [rows, rowWords]) { target in
@@ -46,6 +47,7 @@ package enum CodePacking {
       codes.shape[1] == words(of: columns, bits: bits)
     else { return nil }
     let (rows, rowWords) = (codes.shape[0], codes.shape[1])
+    if bits == 8, columns % 4 == 0 { return withSignsExchanged(codes, .int8, [rows, columns]) }
     let offset = UInt8(1) << UInt8(bits - 1)
     return Tensor(dataType: .int8, shape: [rows, columns]) { target in
       let bytes = target.bindMemory(to: UInt8.self)
@@ -60,6 +62,16 @@ package enum CodePacking {
             for column in 0..<columns { values[column] &-= offset }
           }
         }
+      }
+    }
+  }
+
+  /// Every byte plus 128: from stored codes of 8 bits to signed ones and back, where rows have no gaps.
+  private static func withSignsExchanged(_ codes: Tensor, _ type: DataType, _ shape: Shape) -> Tensor {
+    Tensor(dataType: type, shape: shape) { target in
+      codes.withUnsafeBytes { source in
+        guard let from = source.baseAddress, let to = target.baseAddress else { return }
+        dso_exchange_signs(from, to, Int64(source.count))
       }
     }
   }

@@ -12,16 +12,25 @@ open class TensorStorage: @unchecked Sendable {
 /// 64-byte aligned memory of its own, zeroed, so that kernels may read whole vectors.
 final class OwnedStorage: TensorStorage, @unchecked Sendable {
   let mutableBytes: UnsafeMutableRawBufferPointer
+  private let mappedBytes: Int
 
   init(byteCount: Int) {
     // One vector of slack: a kernel may read (never write) past the last element.
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount + 64, alignment: 64)
-    memory.initializeMemory(as: UInt8.self, repeating: 0)
-    mutableBytes = UnsafeMutableRawBufferPointer(rebasing: memory[0..<byteCount])
+    let needed = byteCount + 64
+    var size: Int64 = 0
+    var isZero: Int32 = 0
+    let mapped = needed >= 1 << 22 ? dso_map_pages(Int64(needed), &size, &isZero) : nil
+    mappedBytes = mapped == nil ? 0 : Int(size)
+    let memory = mapped ?? UnsafeMutableRawPointer.allocate(byteCount: needed, alignment: 64)
+    if isZero == 0 { memory.initializeMemory(as: UInt8.self, repeating: 0, count: needed) }
+    mutableBytes = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
     super.init(bytes: UnsafeRawBufferPointer(mutableBytes))
   }
 
-  deinit { mutableBytes.baseAddress?.deallocate() }
+  deinit {
+    guard let base = mutableBytes.baseAddress else { return }
+    if mappedBytes > 0 { dso_unmap_pages(base, Int64(mappedBytes)) } else { base.deallocate() }
+  }
 }
 
 /// A dense row-major array: a type, a shape and the bytes, which may lie in a mapped file and need not be aligned.

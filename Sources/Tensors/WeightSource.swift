@@ -53,12 +53,16 @@ public protocol WeightSource: Sendable {
   func storedByteCount(_ name: String) -> Int?
   /// Reads one parameter. Throws a `Failure` that names the file and the tensor.
   func load(_ name: String) throws -> Weight
+  /// The digest of what ``load(_:)`` gives.
+  func digest(_ name: String) throws -> String
   /// Lets the memory go that reading one parameter took, where it can be read again; tensors in use stay valid.
   func release(_ name: String)
 }
 
 extension WeightSource {
   public func release(_ name: String) {}
+
+  public func digest(_ name: String) throws -> String { try load(name).digest() }
 
   /// Of a parameter that is one dense tensor; sources that keep any other way say so themselves.
   public func storedByteCount(_ name: String) -> Int? {

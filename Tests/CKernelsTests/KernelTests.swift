@@ -51,7 +51,8 @@ extension KernelTests {
         Products.kernels + CodeProducts.kernels + Attention.kernels + QuantizedCache.kernels + Normalization.kernels + Rotary.kernels
         + Activations.kernels + Distributions.kernels + Conversions.kernels + Packing.kernels + Grid.kernels
         + Gradients.kernels + TrainingProducts.kernels + GridSearch.kernels + LearnedRounding.kernels + StepSizes.kernels
-        + Factorization.kernels + SelectedAttention.kernels + MemoryBound.kernels + DynamicTanh.kernels
+        + Factorization.kernels + SelectedAttention.kernels + NearestRounding.kernels + WideProducts.kernels + MemoryBound.kernels
+        + DynamicTanh.kernels
       #expect(Set(tested) == listed)
       #expect(dso_kernel_name(-1) == nil)
       #expect(dso_kernel_name(dso_kernel_count()) == nil)

@@ -7,6 +7,14 @@ enum { CHAINS = 16 };
 static volatile float float_sink;
 static volatile int code_sink;
 
+/// Eight accumulators of whatever width the compiler has.
+static void read_words(const uint64_t *words, int64_t bytes) {
+  uint64_t acc[8] = {0};
+  for (int64_t i = 0; i < bytes / 8; i += 8)
+    for (int j = 0; j < 8; j++) acc[j] += words[i + j];
+  for (int j = 0; j < 8; j++) code_sink += (int)acc[j];
+}
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -48,6 +56,24 @@ BF16 static int64_t bfloat_avx512(int64_t rounds) {
   }
   for (int i = 0; i < CHAINS; i++) float_sink += _mm512_reduce_add_ps(acc[i]);
   return rounds * CHAINS * 32 * 2;
+}
+
+AVX512 static void read_avx512(const uint8_t *memory, int64_t bytes) {
+  __m512i acc[8];
+  for (int i = 0; i < 8; i++) acc[i] = _mm512_setzero_si512();
+  for (int64_t i = 0; i < bytes; i += 512)
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 8; j++) acc[j] = _mm512_add_epi32(acc[j], _mm512_loadu_si512(memory + i + 64 * j));
+  for (int i = 0; i < 8; i++) code_sink += _mm512_reduce_add_epi32(acc[i]);
+}
+
+AVX2 static void read_avx2(const uint8_t *memory, int64_t bytes) {
+  __m256i acc[8];
+  for (int i = 0; i < 8; i++) acc[i] = _mm256_setzero_si256();
+  for (int64_t i = 0; i < bytes; i += 256)
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 8; j++) acc[j] = _mm256_add_epi32(acc[j], _mm256_loadu_si256((const __m256i *)(memory + i + 32 * j)));
+  for (int i = 0; i < 8; i++) code_sink += _mm256_extract_epi32(acc[i], 0);
 }
 
 AVX2 static int64_t float_avx2(int64_t rounds) {
@@ -132,4 +158,19 @@ int64_t peak_codes(peak_set set, int64_t rounds) {
 #endif
     default: return 0;
   }
+}
+
+void read_stream(peak_set set, const void *memory, int64_t bytes) {
+#if defined(__x86_64__)
+  if (set == PEAK_AVX512) {
+    read_avx512(memory, bytes);
+    return;
+  }
+  if (set == PEAK_AVX2) {
+    read_avx2(memory, bytes);
+    return;
+  }
+#endif
+  (void)set;
+  read_words(memory, bytes);
 }

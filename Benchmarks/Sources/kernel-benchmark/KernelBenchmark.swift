@@ -21,19 +21,22 @@ struct KernelBenchmark {
       exit(2)
     }
     let workload = Workload(m: options.m, n: options.n, k: options.k)
+    let streams = StreamWorkload(bytes: options.megabytes << 20, k: options.k)
     let library = OpenBLAS()
     var document: [String: Any] = [
       "instruction_set": String(cString: dso_isa_name(dso_isa_current())),
-      "m": options.m, "n": options.n, "k": options.k, "rounds": options.rounds,
+      "m": options.m, "n": options.n, "k": options.k, "rounds": options.rounds, "stream_megabytes": options.megabytes,
     ]
     for threads in options.threads {
-      document["threads_\(threads)"] = try measure(workload, library, threads: threads, rounds: options.rounds)
+      document["threads_\(threads)"] = try measure(workload, streams, library, threads: threads, rounds: options.rounds)
     }
     let data = try JSONSerialization.data(withJSONObject: document, options: [.prettyPrinted, .sortedKeys])
     FileHandle.standardOutput.write(data + Data("\n".utf8))
   }
 
-  static func measure(_ w: Workload, _ library: OpenBLAS?, threads: Int, rounds: Int) throws -> [String: Any] {
+  static func measure(
+    _ w: Workload, _ streamed: StreamWorkload, _ library: OpenBLAS?, threads: Int, rounds: Int
+  ) throws -> [String: Any] {
     var view = w.float32
     let scratchBytes = Int(max(dso_matmul_scratch_bytes(&view), dso_gradient_product_scratch_bytes()))
     guard let pool = Pool(threads: threads, scratchBytes: scratchBytes) else {
@@ -54,7 +57,7 @@ struct KernelBenchmark {
           pool.run(threads) { _, _ in _ = loop(set, turns) }
         })
     }
-    let rates = medianRates(products, rounds: rounds)
+    var rates = medianRates(products, rounds: rounds)
     var ratios: [String: Double] = [:]
     func ratio(_ name: String, _ over: String, _ under: String) {
       if let a = rates[over], let b = rates[under], b > 0 { ratios[name] = rounded(a / b) }
@@ -65,15 +68,22 @@ struct KernelBenchmark {
     ratio("s8_4bit_g128_over_f32", "s8_4bit_g128", "f32")
     ratio("f32_over_peak", "f32", "peak_float")
     ratio("s8_8bit_over_peak", "s8_8bit", "peak_codes")
+    if let codes = rates["peak_codes"] { rates["half_peak_codes"] = codes / 2 }
+    for name in ["s16_8bit", "s16_4bit_g128"] {
+      ratio("\(name)_over_bf16", name, "bf16")
+      ratio("\(name)_over_half_peak_codes", name, "half_peak_codes")
+    }
     for (name, single) in [("nt", "f32"), ("nn", "nn_f32"), ("tn", "tn_f32")] {
       ratio("\(name)_bf16_over_f32", "\(name)_bf16", single)
       ratio("\(name)_bf16_over_peak", "\(name)_bf16", "peak_bfloat")
       if name != "nt" { ratio("\(name)_f32_over_peak", single, "peak_float") }
     }
+    let streams = medianRates(streamed.measurements(pool), rounds: rounds)
     return [
       "billion_operations_per_second": rates.mapValues(rounded),
       "ratios": ratios,
-      "matvec_gigabytes_per_second": medianRates(streams(w, pool), rounds: rounds).mapValues(rounded),
+      "matvec_gigabytes_per_second": streams.mapValues(rounded),
+      "matvec_over_stream": streams.filter { $0.key != "stream" }.mapValues { rounded($0 / (streams["stream"] ?? .infinity)) },
     ]
   }
 
@@ -95,6 +105,14 @@ struct KernelBenchmark {
         }
       }
     }
+    func wide(_ name: String, _ weights: dso_weights, _ work: Double) -> Measurement {
+      Measurement(name: name, work: work) {
+        pool.columns(w.n) { begin, end, scratch in
+          var view = weights
+          dso_matmul_s16(w.wideCodes, k, w.wideScales, m, &view, begin, end, nil, w.result, n, scratch)
+        }
+      }
+    }
     let work = 2 * Double(w.m) * Double(w.n) * Double(w.k) / 1e9
     let bfloat16 = Measurement(name: "bf16", work: work) {
       pool.columns(w.n) { begin, end, scratch in
@@ -104,21 +122,9 @@ struct KernelBenchmark {
     }
     return [
       float("f32", w.float32, work), bfloat16, codes("s8_8bit", w.bits8, work), codes("s8_4bit_g128", w.bits4, work),
+      wide("s16_8bit", w.bits8, work), wide("s16_4bit_g128", w.bits4, work),
       float("f32_8bit", w.bits8, work), float("f32_4bit_g128", w.bits4, work),
     ]
-  }
-
-  /// One row of activations: what counts is how fast the weights stream by.
-  static func streams(_ w: Workload, _ pool: Pool) -> [Measurement] {
-    let all = [("f32", w.float32), ("bf16", w.bfloat16), ("8bit", w.bits8), ("4bit_g128", w.bits4)]
-    return all.map { name, weights in
-      Measurement(name: name, work: Double(weights.n * weights.row_bytes) / 1e9) {
-        pool.columns(w.n) { begin, end, scratch in
-          var view = weights
-          dso_matvec_f32(w.activations, Int64(w.k), 1, &view, begin, end, nil, w.result, Int64(w.n), scratch)
-        }
-      }
-    }
   }
 
   /// Work per second of each, the median of rounds in which every one had its turn.

@@ -5,6 +5,8 @@ struct Options {
   var k = 4096
   var rounds = 5
   var threads = [1, 2]
+  /// Weights of the products of one row, in MiB: more than the caches hold.
+  var megabytes = 1024
 
   struct Unusable: Error, CustomStringConvertible {
     var description: String
@@ -22,7 +24,8 @@ struct Options {
       case "--k": k = (number + 127) / 128 * 128  // whole groups of 128
       case "--rounds": rounds = number
       case "--threads": threads = numbers
-      default: throw Unusable(description: "\(name): no such option (--m --n --k --rounds --threads)")
+      case "--stream-megabytes": megabytes = number
+      default: throw Unusable(description: "\(name): no such option (--m --n --k --rounds --threads --stream-megabytes)")
       }
     }
   }

@@ -7,6 +7,8 @@ struct Workload {
   let rounded: UnsafeMutablePointer<UInt16>
   let codes: UnsafeMutablePointer<Int8>
   let codeScales: UnsafeMutablePointer<Float>
+  let wideCodes: UnsafeMutablePointer<Int16>
+  let wideScales: UnsafeMutablePointer<Float>
   let result: UnsafeMutablePointer<Float>
   /// Of the result [m, n], the activations [m, k] and the weight [n, k].
   let gradient, activationGradient, weightGradient: UnsafeMutablePointer<Float>
@@ -28,6 +30,9 @@ struct Workload {
     codes = memory(m * k) { 0 }
     codeScales = memory(m) { 0 }
     dso_quantize_rows_s8(activations, Int64(k), Int64(m), Int64(k), codes, Int64(k), codeScales, Int64(k), nil)
+    wideCodes = memory(m * k) { 0 }
+    wideScales = memory(m) { 0 }
+    dso_quantize_rows_s16(activations, Int64(k), Int64(m), Int64(k), wideCodes, Int64(k), wideScales)
     result = memory(m * n) { 0 }
     gradient = memory(m * n, random)
     activationGradient = memory(m * k) { 0 }

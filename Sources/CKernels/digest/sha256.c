@@ -73,6 +73,20 @@ void dso_sha256_update(dso_sha256 *digest, const void *data, size_t count) {
   memcpy(digest->block, bytes + count / 64 * 64, count % 64);
 }
 
+void dso_sha256_update_two(dso_sha256 *first, const void *first_bytes, dso_sha256 *second, const void *second_bytes, size_t count) {
+#if defined(__x86_64__)
+  if (first->length % 64 == 0 && second->length % 64 == 0 && dso_sha256_has_x86()) {
+    size_t whole = count / 64 * 64;
+    dso_sha256_two_x86(first->state, first_bytes, second->state, second_bytes, count / 64);
+    first->length += whole, second->length += whole;
+    first_bytes = (const uint8_t *)first_bytes + whole, second_bytes = (const uint8_t *)second_bytes + whole;
+    count -= whole;
+  }
+#endif
+  dso_sha256_update(first, first_bytes, count);
+  dso_sha256_update(second, second_bytes, count);
+}
+
 void dso_sha256_finish(dso_sha256 *digest, uint8_t out[32]) {
   uint64_t bits = digest->length * 8;
   static const uint8_t padding[64] = {0x80};

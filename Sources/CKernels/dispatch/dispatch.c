@@ -37,7 +37,7 @@ int dso_isa_available(dso_isa isa) {
     case DSO_ISA_AVX512:
       return dso_isa_available(DSO_ISA_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") &&
-             __builtin_cpu_supports("avx512bf16");
+             __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi");
 #endif
 #if defined(__aarch64__)
 #if defined(__linux__)

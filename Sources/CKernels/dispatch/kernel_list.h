@@ -28,6 +28,16 @@
             (const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales, int64_t group_size,       \
              int32_t *sums),                                                                                                        \
             (x, ldx, rows, k, q, ldq, scales, group_size, sums))                                                                    \
+  PROCEDURE(matmul_s16,                                                                                                             \
+            (const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, \
+             const float *bias, float *c, int64_t ldc, void *scratch),                                                              \
+            (a, lda, a_scales, m, w, n_begin, n_end, bias, c, ldc, scratch))                                                        \
+  PROCEDURE(matvec_s16,                                                                                                             \
+            (const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, \
+             const float *bias, float *c, int64_t ldc, void *scratch),                                                              \
+            (a, lda, a_scales, m, w, n_begin, n_end, bias, c, ldc, scratch))                                                        \
+  PROCEDURE(quantize_rows_s16, (const float *x, int64_t ldx, int64_t rows, int64_t k, int16_t *q, int64_t ldq, float *scales),      \
+            (x, ldx, rows, k, q, ldq, scales))                                                                                      \
   PROCEDURE(attention,                                                                                                              \
             (const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv, float *out, int64_t ldo,        \
              int64_t q_tokens, int64_t kv_tokens, int64_t q_offset, int64_t head_dim, int64_t v_dim, float scale, int64_t window,   \
@@ -137,6 +147,13 @@
             (x, count, minimum, maximum, nonfinite))                                                                                \
   FUNCTION(int64_t, quantize_group, (const float *x, int64_t count, float scale, int zero_point, int bits, uint8_t *codes),         \
            (x, count, scale, zero_point, bits, codes))                                                                              \
+  FUNCTION(dso_nearest_counts, round_rows_to_nearest,                                                                               \
+           (const void *weights, int storage, int64_t row_bytes, int64_t rows, int64_t k, const dso_nearest_grid *grid,             \
+            uint32_t *words, float *scales, int8_t *zero_points, void *scratch),                                                    \
+           (weights, storage, row_bytes, rows, k, grid, words, scales, zero_points, scratch))                                       \
+  PROCEDURE(weight_error,                                                                                                           \
+            (const dso_weights *dense, const dso_weights *quantized, int64_t row, double *signal, double *noise),                   \
+            (dense, quantized, row, signal, noise))                                                                                 \
   FUNCTION(dso_grid, search_grid,                                                                                                   \
            (const float *w, const float *importance, int64_t count, int bits, int symmetric, dso_scale_type type, void *scratch),   \
            (w, importance, count, bits, symmetric, type, scratch))                                                                  \

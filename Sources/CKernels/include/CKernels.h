@@ -24,6 +24,7 @@
 #include "LearnedRounding.h"
 #include "Masks.h"
 #include "Memory.h"
+#include "NearestRounding.h"
 #include "Optimizer.h"
 #include "QuantizedCache.h"
 #include "Routing.h"
@@ -43,7 +44,7 @@ extern "C" {
 typedef enum {
   DSO_ISA_PORTABLE = 0,
   DSO_ISA_AVX2 = 1,    ///< AVX2, FMA, F16C
-  DSO_ISA_AVX512 = 2,  ///< AVX-512 F, BW, DQ, VL, VNNI, BF16
+  DSO_ISA_AVX512 = 2,  ///< AVX-512 F, BW, DQ, VL, VNNI, BF16, VBMI
   DSO_ISA_NEON = 3,    ///< AArch64 with the dot-product extension
   DSO_ISA_NEON_I8MM = 4,  ///< and with the one for products of 8-bit matrices
 } dso_isa;
@@ -209,8 +210,14 @@ void dso_convert_f32_to_f16(const float *from, uint16_t *to, int64_t count);
 void dso_pack_codes(const uint8_t *codes, int64_t count, int bits, uint32_t *words);
 void dso_unpack_codes(const uint32_t *words, int64_t count, int bits, uint8_t *codes);
 
+/// to = from with the highest bit of every byte exchanged: signed codes of 8 bits from stored ones, and back.
+void dso_exchange_signs(const void *from, void *to, int64_t count);
+
 /// Rows row_begin..<row_end of a quantized matrix as floats.
 void dso_dequantize(const dso_weights *w, int64_t row_begin, int64_t row_end, float *out, int64_t ldo);
+
+/// Of one row: *signal = the sum of squares of `dense` (a float storage), *noise = that of its differences from `quantized`, of the same shape.
+void dso_weight_error(const dso_weights *dense, const dso_weights *quantized, int64_t row, double *signal, double *noise);
 
 /// Smallest and largest element; NaN is ignored and counted in *nonfinite together with infinities (which do count as extremes).
 /// Without any number: +infinity and -infinity.
@@ -229,5 +236,6 @@ int64_t dso_quantize_group(const float *x, int64_t count, float scale, int zero_
 
 #include "Gradients.h"
 #include "TrainingProducts.h"
+#include "WideActivations.h"
 
 #endif

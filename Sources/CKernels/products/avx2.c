@@ -34,6 +34,13 @@ INLINE int32_t sum_codes(const int8_t *a, int64_t count) {
   return vi_sum(sum) + rest;
 }
 
+/// 16-bit activations need nothing else than 8-bit ones, which are widened.
+#define WIDE_PER_UNIT 2
+#define WIDE_BYTES 2
+
+INLINE VI add_product_wide(VI acc, VI a, VI b) { return add_product_codes(acc, a, b); }
+INLINE void center_wide(const uint8_t *codes, int64_t count, int offset, uint8_t *to) { center_codes(codes, count, offset, to); }
+
 #define HAS_PRODUCTS
 #include "pack.h"
 #include "tile.h"
@@ -53,6 +60,7 @@ INLINE void widen_activations(unit_kind kind, const uint8_t *from, int64_t count
 
 #include "weights.h"
 #include "finish.h"
+#include "wide.h"
 #include "driver.h"
 #include "../vectors/end.h"
 #endif

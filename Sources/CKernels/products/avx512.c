@@ -23,6 +23,24 @@ INLINE int32_t sum_codes(const int8_t *a, int64_t count) {
   return vi_sum(sum);
 }
 
+/// 16-bit activations are multiplied in pairs with codes that are widened and centred while they are packed.
+#define WIDE_PER_UNIT 2
+#define WIDE_BYTES 2
+
+INLINE VI add_product_wide(VI acc, VI a, VI b) { return _mm512_dpwssd_epi32(acc, a, b); }
+INLINE void center_wide(const uint8_t *codes, int64_t count, int offset, uint8_t *to) {
+  int64_t i = 0;
+  VI offsets = _mm512_set1_epi16((short)offset);
+  for (; i + 32 <= count; i += 32) {
+    VI wide = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(codes + i)));
+    vi_store(to + 2 * i, _mm512_sub_epi16(wide, offsets));
+  }
+  for (; i < count; i++) {
+    int16_t code = (int16_t)(codes[i] - offset);
+    memcpy(to + 2 * i, &code, sizeof code);
+  }
+}
+
 #define HAS_PRODUCTS
 #include "pack.h"
 #include "tile.h"
@@ -33,6 +51,7 @@ INLINE void widen_activations(unit_kind kind, const uint8_t *from, int64_t count
 
 #include "weights.h"
 #include "finish.h"
+#include "wide.h"
 #include "driver.h"
 #include "../vectors/end.h"
 #endif

@@ -12,6 +12,10 @@ enum {
   DSO_PORTABLE_CHUNK = 1024,
   /// Longest run of 8-bit products whose sum is certain to fit 32 bits: 65536 * 255 * 128 < 2^31.
   DSO_EXACT_RUN = 65536,
+  /// The same of 16-bit activations: 512 * 128 * 32639 < 2^31, and with zero points, which take a code as far as 255 away,
+  /// 256 * 255 * 32639 < 2^31.
+  DSO_WIDE_RUN = 512,
+  DSO_WIDE_RUN_ASYMMETRIC = 256,
 
   /// A block of K in units of 32 bits (one float, two bfloat16, four codes): a panel of weights of this depth stays in the first cache.
   DSO_BLOCK_UNITS = 256,
@@ -49,6 +53,9 @@ enum {
   DSO_PRODUCT_BYTES = DSO_WEIGHTS_BYTES + DSO_ACTIVATIONS_BYTES + DSO_DECODED_BYTES + 2 * DSO_SCALES_BYTES + DSO_SUMS_BYTES +
                       DSO_BIAS_BYTES + 7 * DSO_SLACK_BYTES,
 };
+
+/// The longest chunk of products of 16-bit activations.
+static inline int64_t dso_wide_run(const dso_weights *w) { return w->zero_points ? DSO_WIDE_RUN_ASYMMETRIC : DSO_WIDE_RUN; }
 
 static inline void *dso_take(uint8_t **at, int64_t bytes) {
   uint8_t *area = *at;

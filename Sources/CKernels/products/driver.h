@@ -5,7 +5,7 @@
 /// What all products have in common.
 typedef struct {
   const dso_weights *w;
-  const void *a;        ///< float, bfloat16 or int8, by kind; float that becomes bfloat16 when `rounding`
+  const void *a;        ///< float, bfloat16, int8 or int16, by kind; float that becomes bfloat16 when `rounding`
   int64_t lda, m;
   const float *a_scales;
   int64_t n_begin, n_end;
@@ -22,18 +22,38 @@ typedef struct {
   int64_t units;         ///< of the whole block in a panel
   int grouped, first, last;
   int64_t group_begin, groups, group_size;
+  int cut;  ///< whether `groups` are pieces of the one group group_begin
 } block;
 
 INLINE int64_t units_of(unit_kind kind, int64_t elements) {
 #ifdef UNITS_IN_PAIRS
   if (kind == UNITS_CODES) return (elements + 2 * CODES_PER_UNIT - 1) / (2 * CODES_PER_UNIT) * 2;
 #endif
-  int64_t per = kind == UNITS_F32 ? 1 : kind == UNITS_BF16 ? BF16_PER_UNIT : CODES_PER_UNIT;
+  int64_t per = kind == UNITS_F32 ? 1 : kind == UNITS_BF16 ? BF16_PER_UNIT : kind == UNITS_CODES ? CODES_PER_UNIT : WIDE_PER_UNIT;
   return (elements + per - 1) / per;
+}
+
+/// A block of 16-bit activations: whole groups, or pieces of a longer one.
+INLINE block wide_block_at(const dso_weights *w, int64_t begin) {
+  int64_t run = dso_wide_run(w), groups = dso_group_count(w), size = dso_min_i64(w->group_size, w->k);
+  block b = {.kind = UNITS_WIDE, .begin = begin, .grouped = 1, .first = begin == 0, .group_begin = begin / size};
+  b.cut = size > run;
+  b.group_size = b.cut ? run : size;
+  if (b.cut) {
+    b.count = dso_min_i64(DSO_WIDE_RUN, dso_min_i64((b.group_begin + 1) * size, w->k) - begin);
+    b.groups = (b.count + run - 1) / run;
+  } else {
+    b.groups = dso_min_i64(dso_min_i64(DSO_WIDE_RUN / size, DSO_BLOCK_GROUPS), groups - b.group_begin);
+    b.count = dso_min_i64(b.groups * size, w->k - begin);
+  }
+  b.units = (b.groups - 1) * units_of(UNITS_WIDE, b.group_size) + units_of(UNITS_WIDE, b.count - (b.groups - 1) * b.group_size);
+  b.last = begin + b.count >= w->k;
+  return b;
 }
 
 /// The block that begins at an element. Depends on the kind, K and the group size only.
 INLINE block block_at(unit_kind kind, const dso_weights *w, int64_t begin) {
+  if (kind == UNITS_WIDE) return wide_block_at(w, begin);
   block b = {.kind = kind, .begin = begin, .first = begin == 0, .groups = 1, .group_size = w->k};
   int64_t groups = kind == UNITS_CODES ? dso_group_count(w) : 1;
   int64_t deepest = DSO_BLOCK_UNITS * (kind == UNITS_F32 ? 1 : kind == UNITS_BF16 ? BF16_PER_UNIT : CODES_PER_UNIT);
@@ -59,22 +79,26 @@ static void pack_weight_block(const product *p, const block *b, int64_t column, 
   const dso_weights *w = p->w;
   for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
     float *to = s->weights + j * b->units;
-    if (b->kind != UNITS_CODES) {
+    if (b->kind == UNITS_F32 || b->kind == UNITS_BF16) {
       pack_float_weights(w, b->kind, column + j, p->n_end, b->begin, b->count, s->decoded, to);
       continue;
     }
     for (int64_t g = 0; g < b->groups; g++) {
       int64_t begin = g * b->group_size, count = dso_min_i64(b->group_size, b->count - begin);
-      pack_codes_of_group(w, column + j, p->n_end, b->begin + begin, count, s->decoded, to);
-      to += units_of(UNITS_CODES, count) * TILE_COLUMNS;
+      if (b->kind == UNITS_WIDE) {
+        pack_wide_codes(w, column + j, p->n_end, b->begin + begin, count, s->decoded, to);
+      } else {
+        pack_codes_of_group(w, column + j, p->n_end, b->begin + begin, count, s->decoded, to);
+      }
+      to += units_of(b->kind, count) * TILE_COLUMNS;
     }
   }
-  if (b->kind != UNITS_CODES) return;
+  if (b->kind == UNITS_F32 || b->kind == UNITS_BF16) return;
   int64_t groups = dso_group_count(w);
   int base = CODES_UNSIGNED ? 1 << (w->bits - 1) : 0;
   for (int64_t j = 0; j < columns; j++) {
     for (int64_t g = 0; g < b->groups; g++) {
-      int64_t at = (column + j) * groups + b->group_begin + g;
+      int64_t at = (column + j) * groups + b->group_begin + (b->cut ? 0 : g);
       int inside = column + j < p->n_end;
       s->scales[g * DSO_COLUMNS + j] = inside ? w->scales[at] : 0;
       s->offsets[g * DSO_COLUMNS + j] = base + (inside && w->zero_points ? w->zero_points[at] : 0);
@@ -84,7 +108,7 @@ static void pack_weight_block(const product *p, const block *b, int64_t column, 
 
 /// Packs rows row..<row+rows of the activations, and the negative sums of their codes.
 static void pack_activation_block(const product *p, const block *b, int64_t row, int64_t rows, const dso_product_scratch *s) {
-  int64_t size = b->kind == UNITS_F32 || p->rounding ? 4 : b->kind == UNITS_BF16 ? 2 : 1;
+  int64_t size = b->kind == UNITS_F32 || p->rounding ? 4 : b->kind == UNITS_CODES ? 1 : 2;
   int summed = b->kind == UNITS_CODES && (CODES_UNSIGNED || p->w->zero_points);
   for (int64_t i = 0; i < rows; i += TILE_ROWS) {
     int64_t height = dso_min_i64(TILE_ROWS, rows - i);
@@ -101,10 +125,11 @@ static void pack_activation_block(const product *p, const block *b, int64_t row,
 #endif
       if (p->rounding) {
         pack_activations_how(PACK_ROUNDING, part, from_bytes, height, count * size, to);
-      } else if (b->kind == UNITS_F32 || (b->kind == UNITS_BF16 && BF16_PER_UNIT == 2) || (b->kind == UNITS_CODES && CODE_BYTES == 1)) {
+      } else if (b->kind == UNITS_F32 || (b->kind == UNITS_BF16 && BF16_PER_UNIT == 2) || (b->kind == UNITS_CODES && CODE_BYTES == 1) ||
+                 (b->kind == UNITS_WIDE && WIDE_BYTES == 2)) {
         pack_activations(part, from_bytes, height, count * size, to);
       } else {
-        int64_t wide = b->kind == UNITS_CODES ? CODE_BYTES : 4, pitch = DSO_LONGEST_GROUP * CODE_BYTES;
+        int64_t wide = b->kind == UNITS_CODES ? CODE_BYTES : b->kind == UNITS_WIDE ? WIDE_BYTES : 4, pitch = DSO_LONGEST_GROUP * CODE_BYTES;
         for (int64_t r = 0; r < height; r++) widen_activations(b->kind, part + r * from_bytes, count, s->decoded + r * pitch);
         pack_activations(s->decoded, pitch, height, count * wide, to);
       }
@@ -134,6 +159,7 @@ INLINE void run_tile(const block *b, int rows, const float *a, const float *weig
         run_plain_code_tile(rows, a, weights, groups, at);
       }
       return;
+    case UNITS_WIDE: run_wide_tile(rows, a, weights, groups, at); return;
   }
 }
 
@@ -239,6 +265,12 @@ void DSO_KERNEL(matmul_s8)(const int8_t *a, int64_t lda, const float *a_scales, 
   }
   product p = {w, a, lda, m, a_scales, n_begin, n_end, bias, c, ldc, 0};
   run_product(&p, UNITS_CODES, scratch);
+}
+
+void DSO_KERNEL(matmul_s16)(const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin,
+                            int64_t n_end, const float *bias, float *c, int64_t ldc, void *scratch) {
+  product p = {w, a, lda, m, a_scales, n_begin, n_end, bias, c, ldc, 0};
+  run_product(&p, UNITS_WIDE, scratch);
 }
 
 #endif

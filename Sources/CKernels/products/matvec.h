@@ -36,16 +36,27 @@ enum {
   /// Rows of activations that a decoded weight is used for; more rows pass over the same few rows of weights again, in cache.
   STREAM_ROWS = LANES == 8 ? 2 : 4,
   STREAM_BLOCK = 8,
+  /// How far ahead weights are asked for, in bytes: without it a processor comes to rest at the end of every row. What loops that spend
+  /// more on each byte want lies in the next page.
+  STREAM_AHEAD = 1024,
+  STREAM_AHEAD_CODES = 6144,
 };
 
+/// Asks for what lies `ahead` of `bytes` bytes of weights; 0 for weights that were decoded to the stack.
+INLINE void ask_ahead(const uint8_t *weights, int64_t bytes, int64_t ahead) {
+  for (int64_t b = 0; ahead > 0 && b < bytes; b += 64) __builtin_prefetch(weights + b + ahead, 0, 2);
+}
+
 /// totals[r] and rests[r] += scale * sum of (weight - offset) * a over `count` elements, a[r] = a + r*lda.
-INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t count, const float *levels, float offset, float scale,
-                       const float *a, int64_t lda, VF *totals, float *rests) {
+INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t ahead, int64_t count, const float *levels, float offset,
+                       float scale, const float *a, int64_t lda, VF *totals, float *rests) {
+  const int64_t size = kind == READ_F32 ? 4 : kind == READ_BF16 || kind == READ_F16 ? 2 : 1;
   VF acc[STREAM_PARTS][STREAM_ROWS], offsets = vf_set(offset);
   for (int p = 0; p < STREAM_PARTS; p++)
     for (int r = 0; r < rows; r++) acc[p][r] = vf_zero();
   int64_t i = 0;
   for (; i + STREAM_PARTS * LANES <= count; i += STREAM_PARTS * LANES) {
+    ask_ahead(weights + size * i, STREAM_PARTS * LANES * size, ahead);
 #pragma clang loop unroll(full)
     for (int p = 0; p < STREAM_PARTS; p++) {
       VF w = read_weights(kind, weights, i + p * LANES, levels);
@@ -97,7 +108,7 @@ INLINE void stream_quantized_row(int rows, const stream *s, int64_t row, VF *tot
     float scale = w->scales[row * groups + g];
     int64_t i = g * w->group_size, end = dso_min_i64(w->k, i + w->group_size);
     if (w->bits == 8 && !w->levels) {
-      stream_run(READ_BYTES, rows, data + i, end - i, NULL, (float)offset, scale, s->a + i, s->lda, totals, rests);
+      stream_run(READ_BYTES, rows, data + i, STREAM_AHEAD_CODES, end - i, NULL, (float)offset, scale, s->a + i, s->lda, totals, rests);
       continue;
     }
 #ifdef STREAMS_NIBBLES
@@ -107,13 +118,13 @@ INLINE void stream_quantized_row(int rows, const stream *s, int64_t row, VF *tot
       int64_t count = dso_min_i64(CHUNK, end - i);
       unpack_run(data, w->k, w->bits, i, count, codes);
       if (w->levels && w->bits == 4) {
-        stream_run(READ_LEVELS, rows, codes, count, w->levels, 0, scale, s->a + i, s->lda, totals, rests);
+        stream_run(READ_LEVELS, rows, codes, 0, count, w->levels, 0, scale, s->a + i, s->lda, totals, rests);
       } else if (w->levels) {
         float values[CHUNK];
         for (int64_t at = 0; at < count; at++) values[at] = w->levels[codes[at]];
-        stream_run(READ_F32, rows, (const uint8_t *)values, count, NULL, 0, scale, s->a + i, s->lda, totals, rests);
+        stream_run(READ_F32, rows, (const uint8_t *)values, 0, count, NULL, 0, scale, s->a + i, s->lda, totals, rests);
       } else {
-        stream_run(READ_BYTES, rows, codes, count, NULL, (float)offset, scale, s->a + i, s->lda, totals, rests);
+        stream_run(READ_BYTES, rows, codes, 0, count, NULL, (float)offset, scale, s->a + i, s->lda, totals, rests);
       }
       i += count;
     }
@@ -128,9 +139,9 @@ INLINE void stream_rows(int rows, const stream *s, int64_t n_begin, int64_t n_en
     for (int r = 0; r < rows; r++) totals[r] = vf_zero(), rests[r] = 0;
     const uint8_t *data = dso_weight_row(w, j);
     switch (w->storage) {
-      case DSO_STORAGE_F32: stream_run(READ_F32, rows, data, w->k, NULL, 0, 1, s->a, s->lda, totals, rests); break;
-      case DSO_STORAGE_BF16: stream_run(READ_BF16, rows, data, w->k, NULL, 0, 1, s->a, s->lda, totals, rests); break;
-      case DSO_STORAGE_F16: stream_run(READ_F16, rows, data, w->k, NULL, 0, 1, s->a, s->lda, totals, rests); break;
+      case DSO_STORAGE_F32: stream_run(READ_F32, rows, data, STREAM_AHEAD, w->k, NULL, 0, 1, s->a, s->lda, totals, rests); break;
+      case DSO_STORAGE_BF16: stream_run(READ_BF16, rows, data, STREAM_AHEAD, w->k, NULL, 0, 1, s->a, s->lda, totals, rests); break;
+      case DSO_STORAGE_F16: stream_run(READ_F16, rows, data, STREAM_AHEAD, w->k, NULL, 0, 1, s->a, s->lda, totals, rests); break;
       case DSO_STORAGE_QUANTIZED: stream_quantized_row(rows, s, j, totals, rests); break;
     }
     for (int r = 0; r < rows; r++) s->c[r * s->ldc + j] = vf_sum(totals[r]) + rests[r] + (s->bias ? s->bias[j] : 0);

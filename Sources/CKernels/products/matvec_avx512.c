@@ -23,6 +23,7 @@ INLINE int64_t stream_nibbles(int rows, const uint8_t *codes, int64_t count, con
     for (int r = 0; r < rows; r++) acc[p][r] = vf_zero();
   int64_t i = 0;
   for (; i + 128 <= count; i += 128) {
+    ask_ahead(codes + i / 2, 64, STREAM_AHEAD_CODES);
     VI words = vi_load(codes + i / 2);
 #pragma clang loop unroll(full)
     for (int s = 0; s < 8; s++) {

@@ -26,6 +26,21 @@ INLINE int32_t sum_codes(const int8_t *a, int64_t count) {
   return vi_sum(sum) + rest;
 }
 
+/// For 16-bit activations a unit is one 32-bit integer: a widening multiplication has no more products to an instruction.
+#define WIDE_PER_UNIT 1
+#define WIDE_BYTES 4
+
+INLINE VI add_product_wide(VI acc, VI a, VI b) { return vmlaq_s32(acc, a, b); }
+INLINE void center_wide(const uint8_t *codes, int64_t count, int offset, uint8_t *to) {
+  int64_t i = 0;
+  VI offsets = vi_set(offset);
+  for (; i + LANES <= count; i += LANES) vi_store(to + 4 * i, vi_sub(vi_load_u8(codes + i), offsets));
+  for (; i < count; i++) {
+    int32_t code = codes[i] - offset;
+    memcpy(to + 4 * i, &code, sizeof code);
+  }
+}
+
 #define HAS_PRODUCTS
 #include "pack.h"
 #include "tile.h"
@@ -34,12 +49,21 @@ INLINE int32_t sum_codes(const int8_t *a, int64_t count) {
 #endif
 
 INLINE void widen_activations(unit_kind kind, const uint8_t *from, int64_t count, uint8_t *to) {
-  (void)kind;
-  dso_neon_convert_bf16_to_f32(from, (float *)(void *)to, count);
+  if (kind == UNITS_BF16) {
+    dso_neon_convert_bf16_to_f32(from, (float *)(void *)to, count);
+    return;
+  }
+  for (int64_t i = 0; i < count; i++) {
+    int16_t code;
+    memcpy(&code, from + 2 * i, sizeof code);
+    int32_t wide = code;
+    memcpy(to + 4 * i, &wide, sizeof wide);
+  }
 }
 
 #include "weights.h"
 #include "finish.h"
+#include "wide.h"
 #include "driver.h"
 #include "../vectors/end.h"
 #endif

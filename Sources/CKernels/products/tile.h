@@ -7,7 +7,7 @@
 enum { TILE_COLUMNS = TILE_VECTORS * LANES };
 
 /// What a 32-bit unit of a panel holds.
-typedef enum { UNITS_F32, UNITS_BF16, UNITS_CODES } unit_kind;
+typedef enum { UNITS_F32, UNITS_BF16, UNITS_CODES, UNITS_WIDE } unit_kind;
 
 /// acc + a * b for one unit per lane. Accumulators of codes are 32-bit integers in float registers.
 /// Files without products of codes include this one without HAS_PRODUCTS.
@@ -17,6 +17,7 @@ INLINE VF add_product(unit_kind kind, VF acc, VF a, VF b) {
     case UNITS_BF16: return add_product_bf16(acc, a, b);
 #ifdef HAS_PRODUCTS
     case UNITS_CODES: return vf_cast(add_product_codes(vi_cast(acc), vi_cast(a), vi_cast(b)));
+    case UNITS_WIDE: return vf_cast(add_product_wide(vi_cast(acc), vi_cast(a), vi_cast(b)));
 #else
     default: return acc;
 #endif

@@ -47,3 +47,24 @@ void dso_portable_dequantize(const dso_weights *w, int64_t row_begin, int64_t ro
     }
   }
 }
+
+void dso_portable_weight_error(const dso_weights *dense, const dso_weights *quantized, int64_t row, double *signal, double *noise) {
+  enum { RUN = 512 };
+  float original[RUN], stored[RUN];
+  dso_weights run = *dense, codes = *quantized;
+  int64_t size = dense->storage == DSO_STORAGE_F32 ? 4 : 2, groups = dso_group_count(quantized);
+  *signal = *noise = 0;
+  for (int64_t begin = 0; begin < dense->k; begin += run.k) {
+    run.data = dso_weight_row(dense, row) + begin * size;
+    run.k = dso_min_i64(RUN, dense->k - begin);
+    dso_portable_dequantize(&run, 0, 1, original, run.k);
+    for (int64_t i = 0; i < run.k; i++) {
+      int64_t place = begin + i, g = place / codes.group_size;
+      int offset = (1 << (codes.bits - 1)) + (codes.zero_points ? codes.zero_points[row * groups + g] : 0);
+      stored[i] = dso_code_value(&codes, dso_stored_code(dso_weight_row(&codes, row), place, codes.bits), offset, codes.scales[row * groups + g]);
+      double difference = (double)original[i] - stored[i];
+      *signal += (double)original[i] * original[i];
+      *noise += difference * difference;
+    }
+  }
+}

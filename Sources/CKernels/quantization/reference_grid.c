@@ -66,19 +66,34 @@ int64_t dso_portable_quantize_rows_s8_fixed(const float *x, int64_t ldx, int64_t
   return clamped;
 }
 
+/// The scale that takes the largest magnitude of a row to `most`; NaN is passed over.
+static float row_scale(const float *x, int64_t k, float most) {
+  float largest = 0;
+  for (int64_t i = 0; i < k; i++) {
+    float magnitude = fabsf(x[i]);
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  float scale = largest > 0 ? largest / most : 1.0f;
+  // The quotient of a denormal maximum may round to zero.
+  return scale == 0 ? largest : scale;
+}
+
 void dso_portable_quantize_rows_s8(const float *x, int64_t ldx, int64_t rows, int64_t k, int8_t *q, int64_t ldq, float *scales,
                                    int64_t group_size, int32_t *sums) {
   for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
-    float largest = 0;
-    for (int64_t i = 0; i < k; i++) {
-      float magnitude = fabsf(x[i]);
-      largest = magnitude > largest ? magnitude : largest;
-    }
-    float scale = largest > 0 ? largest / 127.5f : 1.0f;
-    // The quotient of a denormal maximum may round to zero.
-    if (scale == 0) scale = largest;
-    scales[row] = scale;
-    round_row(x, k, scale, q);
+    scales[row] = row_scale(x, k, 127.5f);
+    round_row(x, k, scales[row], q);
     if (sums) sums = add_sums(q, k, group_size, sums);
+  }
+}
+
+void dso_portable_quantize_rows_s16(const float *x, int64_t ldx, int64_t rows, int64_t k, int16_t *q, int64_t ldq, float *scales) {
+  for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
+    scales[row] = row_scale(x, k, 32639.0f);
+    for (int64_t i = 0; i < k; i++) {
+      float rounded = rintf(x[i] / scales[row]);
+      rounded = rounded > -32639.0f ? rounded : -32639.0f;
+      q[i] = (int16_t)(rounded < 32639.0f ? rounded : 32639.0f);
+    }
   }
 }

@@ -102,6 +102,9 @@ INLINE void vi_store_8(void *p, VI v) {
                                                       12, -1, -1, -1, -1, -1, -1, -1, -1));
   _mm_storel_epi64(p, _mm_or_si128(_mm256_castsi256_si128(spread), _mm256_extracti128_si256(spread, 1)));
 }
+INLINE void vi_store_16(void *p, VI v) {
+  _mm_storeu_si128(p, _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+}
 INLINE VF vf_load_bf16(const void *p) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16)); }
 INLINE VF vf_load_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128(p)); }
 INLINE void vf_store_f16(void *p, VF v) { _mm_storeu_si128(p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)); }

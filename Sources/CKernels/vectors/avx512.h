@@ -12,7 +12,7 @@
 #define LANES 16
 
 #pragma clang attribute push( \
-    __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16"))), apply_to = function)
+    __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx512vbmi"))), apply_to = function)
 #define INLINE static inline __attribute__((always_inline, unused))
 
 typedef __m512 VF;
@@ -72,6 +72,7 @@ INLINE VF vf_look_up(VT table, VI i) { return _mm512_permutexvar_ps(i, table); }
 INLINE VI vi_load_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }
 INLINE VI vi_load_s8(const void *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(p)); }
 INLINE void vi_store_8(void *p, VI v) { _mm_storeu_si128(p, _mm512_cvtepi32_epi8(v)); }
+INLINE void vi_store_16(void *p, VI v) { _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(v)); }
 INLINE VF vf_load_bf16(const void *p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16));
 }

@@ -109,6 +109,7 @@ INLINE void vi_store_8(void *p, VI v) {
   uint32_t four = vget_lane_u32(vreinterpret_u32_s8(vmovn_s16(vcombine_s16(narrow, narrow))), 0);
   memcpy(p, &four, sizeof four);
 }
+INLINE void vi_store_16(void *p, VI v) { vst1_u8(p, vreinterpret_u8_s16(vmovn_s32(v))); }
 INLINE uint16x4_t v_load_halves(const void *p) { return vreinterpret_u16_u8(vld1_u8(p)); }
 INLINE void v_store_halves(void *p, uint16x4_t v) { vst1_u8(p, vreinterpret_u8_u16(v)); }
 INLINE VF vf_load_bf16(const void *p) { return vreinterpretq_f32_u32(vshll_n_u16(v_load_halves(p), 16)); }

@@ -78,6 +78,13 @@ struct GridTable: Sendable {
     }
   }
 
+  /// - Parameter count: of weights that are not finite.
+  static func requireFinite(_ count: Int, named name: String) throws(CompressionError) {
+    guard count > 0 else { return }
+    throw CompressionError(
+      name, "has \(count) weights that are NaN or infinite", remedy: "repair the checkpoint, or --ignore this layer", kind: .badData)
+  }
+
   /// One group of a row as the choosers see it.
   struct Group {
     /// The whole row as float32.
@@ -126,11 +133,7 @@ struct GridTable: Sendable {
         }
       }
     }
-    let bad = nonfinite.reduce(0, +)
-    guard bad == 0 else {
-      throw CompressionError(
-        name, "has \(bad) weights that are NaN or infinite", remedy: "repair the checkpoint, or --ignore this layer", kind: .badData)
-    }
+    try Self.requireFinite(Int(nonfinite.reduce(0, +)), named: name)
     self.scheme = scheme
     self.rows = rows
     self.columns = columns

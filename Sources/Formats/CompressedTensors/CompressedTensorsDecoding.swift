@@ -52,6 +52,16 @@ extension CompressedTensorsEncoding {
       }
     }
 
+    /// The digest of the weight. Signed bytes need not be put into another form for it.
+    func digest(from checkpoint: any Checkpoint) throws(CheckpointError) -> String {
+      guard format == .intQuantized || format == .naiveQuantized, scheme.bits == 8, scheme.symmetric, scheme.activations != .int8Static,
+        shape[1] % 4 == 0
+      else { return Weight.quantized(try load(from: checkpoint)).digest() }
+      let codes = Fingerprint(try checkpoint.tensor(Part.bytes.name(in: name)), mask: 0x80)
+      return Weight.digest(
+        scheme, shape, codes: codes, scales: try checkpoint.tensor(Part.scale.name(in: name)), zeroPoints: nil, inputScale: nil)
+    }
+
     /// Reads the parts. Packed codes stay a view of the file.
     func load(from checkpoint: any Checkpoint) throws(CheckpointError) -> QuantizedTensor {
       func part(_ part: Part) throws(CheckpointError) -> Tensor { try checkpoint.tensor(part.name(in: name)) }

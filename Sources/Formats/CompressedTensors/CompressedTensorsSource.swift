@@ -66,6 +66,11 @@ public struct CompressedTensorsSource: WeightSource {
     }
   }
 
+  public func digest(_ name: String) throws -> String {
+    if case .quantized(let module)? = contents[name] { return try module.digest(from: checkpoint) }
+    return try load(name).digest()
+  }
+
   public func release(_ name: String) {
     for part in CompressedTensorsEncoding.partNames(ofParameter: name) where checkpoint.descriptor(part) != nil { checkpoint.release(part) }
   }

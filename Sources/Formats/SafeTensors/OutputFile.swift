@@ -4,7 +4,7 @@ import Synchronization
 /// A file in the making: written at known offsets under a temporary name, flushed, and given its name at the end.
 final class OutputFile: Sendable {
   let file: URL
-  private let temporary: URL
+  let temporary: URL
   private let handle: Int32
   private let keepsPartial = Atomic<Bool>(false)
 
@@ -29,15 +29,24 @@ final class OutputFile: Sendable {
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, tensor: String? = nil) throws(CheckpointError) {
     var written = 0
     while written < bytes.count {
-      // One call moves at most 2 GiB on Linux.
-      let slice = UnsafeRawBufferPointer(rebasing: bytes[written..<min(bytes.count, written + (1 << 30))])
+      // In pieces that the system can begin to write out behind us.
+      let slice = UnsafeRawBufferPointer(rebasing: bytes[written..<min(bytes.count, written + (8 << 20))])
       let count = pwrite(handle, slice.baseAddress, slice.count, off_t(offset + written))
       if count > 0 {
+        startFlushing(offset + written, count)
         written += count
       } else if count == 0 || errno != EINTR {
         throw CheckpointError.inputOutput(file: file, tensor: tensor, "writing", errno: count == 0 ? EIO : errno)
       }
     }
+  }
+
+  /// Lets the system begin to write these bytes out, so that the flush at the end finds little left to do.
+  private func startFlushing(_ offset: Int, _ count: Int) {
+    #if os(Linux)
+      // What is not on the disk yet stays in memory for the comparison; Linux only begins to write it.
+      _ = posix_fadvise(handle, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
+    #endif
   }
 
   /// Writes `bytes` at the start.

@@ -18,6 +18,8 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
     let offset: Int
     let byteCount: Int
     let index: Int
+
+    var range: Range<Int> { offset..<offset + byteCount }
   }
 
   private struct State {
@@ -30,6 +32,7 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
   private let places: NameTable<Place>
   private let totalBytes: Int
   private let state: Mutex<State>
+  private let observer: (any WritingObserver)?
 
   /// The files that `finish()` leaves: the shards in order, then the index when there is one.
   public let files: [URL]
@@ -41,9 +44,10 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
   ///   - tensors: all tensors in the order of the model: neighbours share a shard.
   ///   - metadata: `__metadata__` of every file; transformers wants `format`.
   ///   - written: tensors that an earlier run with the same announcements wrote, and flushed, in this directory; nil to start anew.
+  ///   - observer: told what is written.
   public init(
     directory: URL, tensors: [TensorDescriptor], maximumShardBytes: Int = SafeTensorsWriter.defaultShardBytes,
-    metadata: [String: String] = ["format": "pt"], resumingAfter written: [String]? = nil
+    metadata: [String: String] = ["format": "pt"], resumingAfter written: [String]? = nil, observer: (any WritingObserver)? = nil
   ) throws(CheckpointError) {
     let plan = try Self.plan(tensors, maximumShardBytes: maximumShardBytes, metadata: metadata, directory: directory)
     if written == nil { try Self.refuseLeftovers(in: directory) }
@@ -54,6 +58,8 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
       let output = try OutputFile(
         directory.appendingPathComponent(name), byteCount: layout.header.count + layout.dataCount, resuming: written != nil)
       try output.write(layout.header)
+      observer?.began(output.file, at: output.temporary)
+      observer?.wrote(0..<layout.header.count, of: output.file)
       for entry in layout.entries {
         let place = Place(
           shard: shards.count, offset: layout.header.count + entry.range.lowerBound, byteCount: entry.range.count, index: places.count)
@@ -67,8 +73,11 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
     totalBytes = plan.reduce(0) { $0 + $1.dataCount }
     var progress = [Progress](repeating: .announced, count: places.count)
     for name in written ?? [] {
-      if let place = self.places[name] { progress[place.index] = .written }
+      guard let place = self.places[name] else { continue }
+      progress[place.index] = .written
+      observer?.wrote(place.range, of: shards[place.shard].file)
     }
+    self.observer = observer
     state = Mutex(State(progress: progress))
     files = shards.map(\.file) + (shards.count > 1 ? [directory.appendingPathComponent(SafeTensorsIndex.fileName)] : [])
   }
@@ -90,6 +99,7 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
     guard isFirst else { throw CheckpointError.usage(file: output.file, tensor: name, "it is written twice") }
     try output.write(bytes, at: place.offset, tensor: name)
     state.withLock { $0.progress[place.index] = .written }
+    observer?.wrote(place.range, of: output.file)
   }
 
   /// Waits until what was written so far is on the disk, and keeps the unfinished files when the writer goes: a run that resumes continues them.

@@ -87,7 +87,7 @@ enum EvaluationPlan {
 extension ModelBundle {
   /// Refuses an encoder where next tokens are predicted.
   /// - Parameter what: that takes predictions, as the user knows it: `generate`.
-  func requirePredictions(for what: String) throws(RecipeError) {
+  public func requirePredictions(for what: String) throws(RecipeError) {
     guard graph.purpose != .languageModel else { return }
     throw RecipeError(
       name, "is an encoder, which predicts no next token: \(what) is not for it", remedy: "quantize, convert or compare its embeddings",

@@ -5,7 +5,8 @@ extension ReportPage {
     var body = ""
     let pairs = [("Prefill", report.speed?.prefillTokensPerSecond), ("Decode", report.speed?.decodeTokensPerSecond)]
     if pairs.contains(where: { $0.1 != nil }) {
-      var table = HTMLTable("Tokens per second", first: "", ["reference", "compressed", "speed-up"])
+      let caption = report.speed?.compute.map { "Tokens per second, computed in \($0)" } ?? "Tokens per second"
+      var table = HTMLTable(caption, first: "", ["reference", "compressed", "speed-up"])
       for (name, pair) in pairs {
         guard let pair else { continue }
         table.row(

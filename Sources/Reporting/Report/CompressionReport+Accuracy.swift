@@ -22,6 +22,8 @@ extension CompressionReport {
     public var klHistogram: Histogram?
     /// Means over each window, in text order, from which two reports can be tested pairwise. An extension of schema 1.
     public var windows: Windows?
+    /// What products were computed in, when it was not float32. An extension of schema 1.
+    public var compute: String?
 
     public init(
       text: String? = nil, tokens: Int? = nil, context: Int? = nil, reference: Perplexity? = nil, compressed: Perplexity? = nil,
@@ -53,6 +55,7 @@ extension CompressionReport.Accuracy: ReportSection {
       perplexityRatioInterval: try CompressionReport.Interval(reader: reader, key: "perplexityRatioInterval"),
       klDivergence: try reader.section("klDivergence"), topTokenAgreement: try reader.double("topTokenAgreement"),
       flips: try reader.section("flips"), klHistogram: try reader.section("klHistogram"), windows: try reader.section("windows"))
+    compute = try reader.string("compute")
   }
 
   func write(to writer: inout ReportWriter) {
@@ -68,5 +71,6 @@ extension CompressionReport.Accuracy: ReportSection {
     writer.set("flips", flips)
     writer.set("klHistogram", klHistogram)
     writer.set("windows", windows)
+    writer.set("compute", compute)
   }
 }

@@ -3,6 +3,8 @@ extension CompressionReport {
   public struct Speed: Sendable, Equatable {
     public var prefillTokensPerSecond: Pair?
     public var decodeTokensPerSecond: Pair?
+    /// What products were computed in. An extension of schema 1.
+    public var compute: String?
 
     /// One figure for each model.
     public struct Pair: Sendable, Equatable {
@@ -15,7 +17,8 @@ extension CompressionReport {
       }
     }
 
-    public init(prefillTokensPerSecond: Pair? = nil, decodeTokensPerSecond: Pair? = nil) {
+    public init(prefillTokensPerSecond: Pair? = nil, decodeTokensPerSecond: Pair? = nil, compute: String? = nil) {
+      self.compute = compute
       self.prefillTokensPerSecond = prefillTokensPerSecond
       self.decodeTokensPerSecond = decodeTokensPerSecond
     }
@@ -60,12 +63,13 @@ extension CompressionReport.Speed: ReportSection {
   init(reader: ReportReader) throws(ReportError) {
     self.init(
       prefillTokensPerSecond: try reader.section("prefillTokensPerSecond"),
-      decodeTokensPerSecond: try reader.section("decodeTokensPerSecond"))
+      decodeTokensPerSecond: try reader.section("decodeTokensPerSecond"), compute: try reader.string("compute"))
   }
 
   func write(to writer: inout ReportWriter) {
     writer.set("prefillTokensPerSecond", prefillTokensPerSecond)
     writer.set("decodeTokensPerSecond", decodeTokensPerSecond)
+    writer.set("compute", compute)
   }
 }
 

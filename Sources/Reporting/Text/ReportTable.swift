@@ -100,6 +100,7 @@ public struct ReportTable: Sendable {
       table.row("flips", .init("\(gained) / \(lost)"), "became right / became wrong")
     }
     section.add(table)
+    if let compute = report.accuracy?.compute { section.add(paragraph: "Products were computed in \(compute).") }
     if let measurement = summary.measurement { section.add(paragraph: measurement) }
     return section
   }
@@ -114,7 +115,7 @@ public struct ReportTable: Sendable {
         .init(name), .init(rate(pair.reference)), .init(rate(pair.compressed)),
         .init(pair.speedUp.map { NumberText.fixed($0, 2) + "×" } ?? ""))
     }
-    var section = Section(title: "Speed")
+    var section = Section(title: speed.compute.map { "Speed, computed in \($0)" } ?? "Speed")
     section.add(table)
     return section
   }

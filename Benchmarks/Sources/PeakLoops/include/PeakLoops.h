@@ -1,4 +1,4 @@
-/// Loops over registers: what the arithmetic units reach when nothing waits for memory.
+/// Loops over registers: what the arithmetic units reach when nothing waits for memory. And one over memory: what it gives to a reader.
 #ifndef PEAK_LOOPS_H
 #define PEAK_LOOPS_H
 
@@ -13,5 +13,8 @@ int64_t peak_float(peak_set set, int64_t rounds);
 int64_t peak_bfloat(peak_set set, int64_t rounds);
 /// Products of 8-bit integers added in 32 bits. The same.
 int64_t peak_codes(peak_set set, int64_t rounds);
+
+/// Reads memory from its beginning to its end. bytes is a multiple of 512.
+void read_stream(peak_set set, const void *memory, int64_t bytes);
 
 #endif

@@ -1,0 +1,109 @@
+import ArgumentParser
+import DeepSeekOptimize
+import Foundation
+
+/// `deepseek-optimize bench`.
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench",
+    abstract: "Tokens per second of a model: of a prompt at once, and of one token after the other.",
+    discussion: """
+      Generated tokens begin an empty sequence, as llama-bench measures them. The models take turns, so that a change of the machine's speed meets all of them; medians of the rounds count.
+
+      EXAMPLES
+        deepseek-optimize bench --model demo
+        deepseek-optimize bench --model model-int4 --model model-int8 --prompt-tokens 512 --generate-tokens 64 --threads 1,2
+      """)
+
+  @Option(help: ArgumentHelp("A model; may be given several times. Default: demo.", valueName: "model"))
+  var model: [String] = []
+
+  @Option(help: "Tokens of the prompt. Default: 512, at most the model's positions allow.")
+  var promptTokens = 512
+
+  @Option(help: "Tokens that are generated one after the other.")
+  var generateTokens = 64
+
+  @Option(help: "Rounds that count; one more comes before them.")
+  var rounds = 5
+
+  @Option(help: ArgumentHelp("Numbers of worker threads: 1,2. Default: one per processor.", valueName: "numbers"))
+  var threads: ThreadCounts?
+
+  @Option(help: "What products are computed in: float32, or 16bit. Default: 16bit.")
+  var compute = Arithmetic.sixteenBit
+
+  @Flag(help: "Print the result as JSON alone on standard output.")
+  var json = false
+
+  func validate() throws {
+    if !(1...1_000_000).contains(promptTokens) { throw ValidationError("--prompt-tokens \(promptTokens) is not from 1 to 1000000") }
+    if !(1...1_000_000).contains(generateTokens) {
+      throw ValidationError("--generate-tokens \(generateTokens) is not from 1 to 1000000")
+    }
+    if !(1...1000).contains(rounds) { throw ValidationError("--rounds \(rounds) is not from 1 to 1000") }
+  }
+
+  func run() throws {
+    let paths = model.isEmpty ? [DemoModel.name] : model
+    let bundles = try paths.map { path in
+      let bundle = try ModelBundle(opening: path)
+      try bundle.requirePredictions(for: "bench")
+      return bundle
+    }
+    let room = bundles.map(\.graph.maximumPositions).min() ?? 0
+    guard generateTokens <= room else {
+      throw RecipeError(
+        "--generate-tokens", "of \(generateTokens) is beyond the models' \(room) positions", remedy: "generate fewer", kind: .usage)
+    }
+    let vocabulary = bundles.map(\.graph.vocabularySize).min() ?? 1
+    let prompt = (0..<min(promptTokens, room)).map { place in
+      Int32(SeededRandom.value(seed: 0, index: UInt64(place)) % UInt64(vocabulary))
+    }
+    var rows: [(threads: Int, model: String, speed: Throughput)] = []
+    for count in threads?.counts ?? [ProcessInfo.processInfo.activeProcessorCount] {
+      let interpreter = Interpreter(pool: ThreadPool(threads: count)).computing(in: compute)
+      let speeds = try Throughput.measure(
+        bundles.map(\.graph), interpreter: interpreter, tokens: prompt, decodeTokens: generateTokens, rounds: rounds,
+        decodesAlone: true)
+      rows += zip(paths, speeds).map { (count, $0, $1) }
+    }
+    Terminal.print(json ? document(rows, prompt.count) : table(rows, prompt.count))
+  }
+
+  private func table(_ rows: [(threads: Int, model: String, speed: Throughput)], _ prompt: Int) -> String {
+    let width = max(5, rows.map { $0.model.count }.max() ?? 0)
+    func line(_ cells: [String]) -> String {
+      cells[0].padding(toLength: width, withPad: " ", startingAt: 0)
+        + cells.dropFirst().map { String(repeating: " ", count: max(1, 16 - $0.count)) + $0 }.joined()
+    }
+    let head = line(["model", "threads", "prefill \(prompt)", "decode \(generateTokens)"])
+    let lines = rows.map {
+      line([$0.model, "\($0.threads)", String(format: "%.1f", $0.speed.prefill), String(format: "%.1f", $0.speed.decode)])
+    }
+    return ([head] + lines + ["tokens per second, computed in \(compute.rawValue), median of \(rounds)"]).joined(separator: "\n")
+  }
+
+  private func document(_ rows: [(threads: Int, model: String, speed: Throughput)], _ prompt: Int) -> String {
+    let runs = rows.map { row -> JSONValue in
+      [
+        "model": .string(row.model), "threads": .integer(Int64(row.threads)), "promptTokens": .integer(Int64(prompt)),
+        "generateTokens": .integer(Int64(generateTokens)), "compute": .string(compute.rawValue),
+        "prefillTokensPerSecond": .number(row.speed.prefill), "decodeTokensPerSecond": .number(row.speed.decode),
+      ]
+    }
+    let document: JSONValue = ["rounds": .integer(Int64(rounds)), "runs": .array(runs)]
+    return document.text().trimmingCharacters(in: .newlines)
+  }
+}
+
+/// Numbers of threads: 1,2,4.
+struct ThreadCounts: ExpressibleByArgument {
+  let counts: [Int]
+
+  init?(argument: String) {
+    let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+    counts = parts.compactMap { $0 }
+    guard counts.count == parts.count, !counts.isEmpty, counts.allSatisfy((1...1024).contains) else { return nil }
+  }
+}
