@@ -267,10 +267,12 @@ void DSO_KERNEL(matmul_s8)(const int8_t *a, int64_t lda, const float *a_scales, 
   run_product(&p, UNITS_CODES, scratch);
 }
 
+#ifndef ONLY_CODES
 void DSO_KERNEL(matmul_s16)(const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin,
                             int64_t n_end, const float *bias, float *c, int64_t ldc, void *scratch) {
   product p = {w, a, lda, m, a_scales, n_begin, n_end, bias, c, ldc, 0};
   run_product(&p, UNITS_WIDE, scratch);
 }
+#endif
 
 #endif
