@@ -17,8 +17,9 @@ enum {
   DSO_WIDE_RUN = 512,
   DSO_WIDE_RUN_ASYMMETRIC = 256,
 
-  /// A block of K in units of 32 bits (one float, two bfloat16, four codes): a panel of weights of this depth stays in the first cache.
-  DSO_BLOCK_UNITS = 256,
+  /// A block of K in units of 32 bits (one float, two bfloat16, four codes): a panel of weights of this depth streams from the second cache,
+  /// at a fraction of what that gives; shallower ones visit the result more often.
+  DSO_BLOCK_UNITS = 512,
   /// Longest quantization group that a block takes whole.
   DSO_LONGEST_GROUP = 4096,
   /// Most groups in one block.
@@ -26,7 +27,7 @@ enum {
 
   /// Packed weights, packed activations and decoded rows of weights, in bytes.
   DSO_WEIGHTS_BYTES = 512 << 10,
-  DSO_ACTIVATIONS_BYTES = 256 << 10,
+  DSO_ACTIVATIONS_BYTES = 512 << 10,
   DSO_DECODED_BYTES = 96 << 10,
   /// Most columns that are packed at once, and most rows.
   DSO_COLUMNS = 1024,
