@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / ".build/release/deepseek-optimize"
+TOOL = Path(os.environ.get("DEEPSEEK_OPTIMIZE", ROOT / ".build/release/deepseek-optimize"))
 MAKER = Path(os.environ.get("RANDOM_LLAMA", ROOT / "Benchmarks/.build/release/random-llama"))
 PEAK = Path(os.environ.get("KERNEL_BENCHMARK", ROOT / "Benchmarks/.build/release/kernel-benchmark"))
 
@@ -173,12 +173,12 @@ class Compare:
             for compute, into in (("16bit", ours), ("float32", exact)):
                 if compute == "float32" and index > 0:
                     continue
-                command = (TOOL, "eval", "--model", self.model("half"), "--eval", self.o.text, "--eval-tokens", 100352, "--quiet", "--json",
+                command = (TOOL, "eval", "--model", self.model("half"), "--eval", self.o.text, "--eval-tokens", self.o.tokens, "--quiet", "--json",
                            "--compute", compute)
                 start = run(*command)
                 report = json.loads(start["out"])
                 into.append(report["accuracy"]["tokens"] / start["seconds"])
-            said = run(self.o.python, Path(__file__).with_name("torch_perplexity.py"), self.model("half"), self.o.text, 100352, 2,
+            said = run(self.o.python, Path(__file__).with_name("torch_perplexity.py"), self.model("half"), self.o.text, self.o.tokens, 2,
                        "bfloat16")["out"]
             theirs.append(float(said.split()[0]))
         return {"tokens_per_second": {"16bit": median(ours), "float32": median(exact), "torch bfloat16": median(theirs)},
@@ -225,6 +225,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", default=str(ROOT / "Benchmarks/results/models"))
     parser.add_argument("--ramdisk", default="/dev/shm")
+    parser.add_argument("--tokens", type=int, default=100352, help="of the evaluation")
     parser.add_argument("--llama")
     parser.add_argument("--python")
     demo = ROOT / "Sources/Recipes/Demo"

@@ -74,6 +74,35 @@ import Testing
     #expect(report.layers?.count == 28)
   }
 
+  @Test func benchMeasuresEveryModelAtEveryNumberOfThreads() throws {
+    let flags = ["--prompt-tokens", "16", "--generate-tokens", "2", "--rounds", "1"]
+    let outcome = try runList(["deepseek-optimize", "bench", "--model", "demo", "--threads", "1,2", "--json"] + flags)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let runs = try #require(JSONValue(parsing: outcome.output)["runs"]?.array)
+    #expect(runs.compactMap { $0["threads"]?.integer } == [1, 2])
+    for run in runs {
+      #expect((run["prefillTokensPerSecond"]?.double ?? 0) > 0 && (run["decodeTokensPerSecond"]?.double ?? 0) > 0)
+      #expect(run["compute"]?.string == "16bit")
+    }
+    #expect(try runList(["deepseek-optimize", "bench"] + flags).output.contains("tokens per second"))
+    for wrong in [["--threads", "0"], ["--threads", "1,"], ["--rounds", "0"], ["--generate-tokens", "100000"], ["--compute", "int4"]] {
+      expectRefusal(try runList(["deepseek-optimize", "bench"] + wrong), 64)
+    }
+  }
+
+  /// What was not computed in float32 says so.
+  @Test func evaluationSaysWhatItComputedIn() throws {
+    let outcome = try run("deepseek-optimize", "eval", "--eval-tokens", "1024", "--compute", "16bit", "--json")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let fast = try CompressionReport(json: JSONValue(parsing: outcome.output)).accuracy
+    #expect(fast?.compute == "16bit")
+    let exact = try CompressionReport(json: JSONValue(parsing: run("deepseek-optimize", "eval", "--eval-tokens", "1024", "--json").output))
+      .accuracy
+    #expect(exact?.compute == nil)
+    let ratio = try #require(fast?.compressed?.perplexity) / (try #require(exact?.compressed?.perplexity))
+    #expect(abs(ratio - 1) < 0.01 && ratio != 1)
+  }
+
   @Test(arguments: [
     ["--bits", "7"], ["--bits", "eight"], ["--bit", "8"], ["--method", "both"], ["--group-size", "-1"], ["--group-size", "100"],
     ["--threads", "0"],

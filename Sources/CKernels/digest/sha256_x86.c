@@ -3,11 +3,23 @@
 
 #include <cpuid.h>
 #include <immintrin.h>
+#include <stdatomic.h>
 
-int dso_sha256_has_x86(void) {
+static int find_x86(void) {
   unsigned a, b, c, d;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
   return (b >> 29 & 1) && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+}
+
+int dso_sha256_has_x86(void) {
+  // Asked once: virtual machines answer that instruction in software. 0 stands for not yet, 1 for no, 2 for yes.
+  static _Atomic int known;
+  int found = atomic_load_explicit(&known, memory_order_relaxed);
+  if (found == 0) {
+    found = 1 + find_x86();
+    atomic_store_explicit(&known, found, memory_order_relaxed);
+  }
+  return found == 2;
 }
 
 #define SHA __attribute__((target("sha,sse4.1,ssse3")))

@@ -6,8 +6,8 @@
 
 #include "../include/CKernels.h"
 
-/// Rounds of the spin before a thread sleeps: some ten microseconds, longer than the gap between two products of a layer.
-enum { SPIN_ROUNDS = 400 };
+/// Rounds of the spin before a thread sleeps: some hundred microseconds, longer than what one thread does alone between two products of a layer.
+enum { SPIN_ROUNDS = 4000 };
 
 typedef struct {
   dso_pool *pool;
