@@ -96,13 +96,17 @@ extension Interpreter {
     copyHeads(
       queries, from: heads.plainDimension, step: heads.queryDimension, to: output, at: heads.rank, step: heads.keptFeatures,
       heads: heads.count, width: heads.rotaryDimension)
-    // The product that gradients take: with the weight as it lies, so that no transposed copy of it is needed.
+    // Products with the weight as it lies, so that no transposed copy of it is needed.
     pool.run(heads.count, scratchBytes: Int(dso_gradient_product_scratch_bytes())) { head, scratch in
       let first = head * heads.rowsPerHead
       var view = projection.weight.view.rows(first..<first + heads.plainDimension)
-      dso_matmul_nn_f32(
-        queries.pointer + head * heads.queryDimension, Int64(queries.columns), Int64(queries.rows), &view, 0, view.k, 0,
-        output.pointer + head * heads.keptFeatures, Int64(output.columns), scratch)
+      let (from, to) = (queries.pointer + head * heads.queryDimension, output.pointer + head * heads.keptFeatures)
+      let (rows, width, outputs) = (Int64(queries.rows), Int64(queries.columns), Int64(output.columns))
+      if queries.rows <= Self.fewRows {
+        dso_matvec_nn_f32(from, width, rows, &view, 0, view.k, to, outputs)
+      } else {
+        dso_matmul_nn_f32(from, width, rows, &view, 0, view.k, 0, to, outputs, scratch)
+      }
     }
     return output
   }
