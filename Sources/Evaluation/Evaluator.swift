@@ -44,6 +44,8 @@ public struct Evaluator: Sendable {
       Array(text.windows[start..<min(start + perChunk, text.windows.count)])
     }
     let modelStream = stream(keyValues: keyValues)
+    // What generation rounds: latents, where it keeps those.
+    let running = keyValues == .none ? model : model.absorbingLatentAttention()
     let steps = model.blocks.count + (reference?.blocks.count ?? 0)
     for (index, windows) in chunks.enumerated() {
       func report(_ stage: String, _ done: Int) {
@@ -60,7 +62,7 @@ public struct Evaluator: Sendable {
           progress: { report("Measuring", $0) })
       }
       let done = referenceStates == nil ? 0 : (reference?.blocks.count ?? 1) - 1
-      let states = try modelStream.hidden(of: model, windows: windows, progress: { report("Measuring", done + $0) })
+      let states = try modelStream.hidden(of: running, windows: windows, progress: { report("Measuring", done + $0) })
       let rows = try score(
         states, of: model, against: referenceStates, of: reference, windows: windows)
       for row in rows {

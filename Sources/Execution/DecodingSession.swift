@@ -4,6 +4,8 @@ import ModelGraph
 /// A model that keeps its blocks at hand and its past in a cache, to continue one sequence token by token.
 public final class DecodingSession {
   public let graph: ModelGraph
+  /// The same model as it decodes.
+  private let running: ModelGraph
   private let interpreter: Interpreter
   private let blocks: [LoadedBlock]
   private var cache: KeyValueCache
@@ -16,7 +18,9 @@ public final class DecodingSession {
   ) throws {
     self.graph = graph
     self.interpreter = interpreter
-    blocks = try graph.blocks.map { try LoadedBlock($0, of: graph) }
+    let running = graph.absorbingLatentAttention()
+    self.running = running
+    blocks = try running.blocks.map { try LoadedBlock($0, of: running) }
     cache = KeyValueCache(capacity: capacity, quantization: keyValues)
   }
 
@@ -38,19 +42,19 @@ public final class DecodingSession {
     try Interruption.check()
     let layout = SequenceLayout(lengths: [tokens.count], positions: [cache.length])
     var state = Matrix(rows: 0, columns: 0)
-    for (index, block) in graph.blocks.enumerated() {
+    for (index, block) in running.blocks.enumerated() {
       if index == 0 {
-        state = try interpreter.run(block, of: graph, weights: blocks[index], tokens: tokens, sequences: layout)
+        state = try interpreter.run(block, of: running, weights: blocks[index], tokens: tokens, sequences: layout)
         continue
       }
       var layout = layout
-      if index == graph.blocks.count - 1 {
+      if index == running.blocks.count - 1 {
         // Only the last row's prediction is asked for.
         state = state.copy(rows: state.rows - 1..<state.rows)
         layout = SequenceLayout(lengths: [1], positions: [cache.length + tokens.count - 1])
       }
       state = try interpreter.run(
-        block, of: graph, weights: blocks[index], input: state, sequences: layout, cache: cache)
+        block, of: running, weights: blocks[index], input: state, sequences: layout, cache: cache)
     }
     cache.length += tokens.count
     let logits = state.values(ofRow: 0)

@@ -25,27 +25,49 @@ extension Interpreter {
       stored = KeyValues(rows: keys.rows, attention, keyValues)
       stored.store(keys, values, at: 0, pool: pool)
     }
-    let width = attention.queryHeads * attention.valueDimension
     if let selection = attention.selection {
-      let output = Matrix(rows: queries.rows, columns: width)
+      let output = Matrix(rows: queries.rows, columns: attention.queryHeads * attention.valueDimension)
       attendSelected(queries, stored, attention, selection, layout, cache: cache, node: node, into: output)
       return output
     }
-    let output = Matrix(uninitializedRows: queries.rows, columns: width)
-    let sequences = layout.sequences
+    return attend(queries, stored, attention, layout.spans(in: cache))
+  }
+
+  /// Every head of every sequence for itself.
+  func attend(_ queries: Matrix, _ stored: KeyValues, _ attention: Attention, _ spans: [SequenceSpan]) -> Matrix {
+    let output = Matrix(uninitializedRows: queries.rows, columns: attention.queryHeads * attention.valueDimension)
     let shared = attention.queryHeads / attention.keyValueHeads
-    pool.run(sequences.count * attention.queryHeads, scratchBytes: stored.scratchBytes(attention)) { task, scratch in
-      let index = task / attention.queryHeads, sequence = sequences[index]
+    pool.run(spans.count * attention.queryHeads, scratchBytes: stored.scratchBytes(attention)) { task, scratch in
+      let span = spans[task / attention.queryHeads]
       let head = task % attention.queryHeads
-      // In a batch keys lie beside the queries; in a cache they start with the sequence's first token.
       let place = AttentionPlace(
-        queries: queries.row(sequence.row) + head * attention.headDimension, queryDistance: queries.columns,
-        output: output.row(sequence.row) + head * attention.valueDimension, outputDistance: output.columns,
-        keyHead: head / shared, keyRow: cache?.firstRow(of: index) ?? sequence.row,
-        keyCount: cache == nil ? sequence.length : sequence.position + sequence.length, queryCount: sequence.length)
+        queries: queries.row(span.row) + head * attention.headDimension, queryDistance: queries.columns,
+        output: output.row(span.row) + head * attention.valueDimension, outputDistance: output.columns,
+        keyHead: head / shared, keyRow: span.keyRow, keyCount: span.keyCount, queryCount: span.length)
       stored.attend(place, attention, scratch)
     }
     return output
+  }
+}
+
+/// Where the queries of a sequence are, and the keys that they may look at.
+struct SequenceSpan {
+  /// Of the first query.
+  let row: Int
+  let length: Int
+  /// Of the first key.
+  let keyRow: Int
+  let keyCount: Int
+}
+
+extension SequenceLayout {
+  /// In a batch keys lie beside the queries; in a cache they start with the sequence's first token.
+  func spans(in cache: KeyValueCache?) -> [SequenceSpan] {
+    sequences.enumerated().map { index, sequence in
+      SequenceSpan(
+        row: sequence.row, length: sequence.length, keyRow: cache?.firstRow(of: index) ?? sequence.row,
+        keyCount: cache == nil ? sequence.length : sequence.position + sequence.length)
+    }
   }
 }
 

@@ -153,6 +153,13 @@ public struct Interpreter: Sendable {
       case .rotary(let rotary): output = rotate(inputs[0], rotary, sequences, inPlace: spent[0])
       case .attention(let attention):
         output = attend(inputs[0], inputs[1], inputs[2], attention, sequences, cache: cache, node: node)
+      case .latentAttention(let heads):
+        output = attend(
+          inputs[0], Latents(latents: inputs[1], rotaryKeys: inputs[2]),
+          LatentProjection(
+            weight: parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
+            quantization: graph.inputQuantization[node.parameters[0]] ?? .none),
+          heads, sequences, cache: cache, node: node)
       case .gatedActivation(let activation): output = gate(inputs[0], inputs[1], activation, inPlace: spent[0])
       case .add: output = add(inputs[0], inputs[1], leftSpent: spent[0], rightSpent: spent[1])
       case .scale(let factor): output = scale(inputs[0], by: factor, inPlace: spent[0])

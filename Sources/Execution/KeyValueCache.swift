@@ -1,7 +1,7 @@
 import ModelGraph
 
-/// Keys and values of the tokens already seen, one pair of matrices per attention node: of one sequence, for which they grow as tokens come, or of
-/// several that are equally long, each with room of its own.
+/// Keys and values of the tokens already seen, one pair of matrices per attention node, or the latents that they are made of: of one sequence,
+/// for which they grow as tokens come, or of several that are equally long, each with room of its own.
 public final class KeyValueCache: @unchecked Sendable {
   /// The most tokens it may hold.
   public let capacity: Int
@@ -12,6 +12,7 @@ public final class KeyValueCache: @unchecked Sendable {
   /// Tokens that every block has seen, of each.
   public internal(set) var length = 0
   private var entries: [ValueID: KeyValues] = [:]
+  private var latents: [ValueID: LatentRows] = [:]
   private var pooled: [ValueID: PooledKeys] = [:]
 
   public init(capacity: Int, quantization: KeyValueQuantization = .none) {
@@ -34,16 +35,25 @@ public final class KeyValueCache: @unchecked Sendable {
   func entry(for output: ValueID, rows: Int, _ attention: Attention) -> KeyValues {
     let old = entries[output]
     if let old, old.rows >= rows { return old }
-    if sequences > 1 {
-      let entry = KeyValues(rows: sequences * capacity, attention, quantization)
-      entries[output] = entry
-      return entry
-    }
-    let size = min(capacity, max(rows, 64, (old?.rows ?? 0) * 2))
-    let entry = KeyValues(rows: size, attention, quantization)
+    let entry = KeyValues(rows: size(for: rows, after: old?.rows), attention, quantization)
     if let old { entry.copy(from: old, rows: length) }
     entries[output] = entry
     return entry
+  }
+
+  /// The latents that the attention node that computes `output` has stored, with room for `rows` tokens.
+  func latents(for output: ValueID, rows: Int, _ heads: LatentHeads) -> LatentRows {
+    let old = latents[output]
+    if let old, old.rows >= rows { return old }
+    let entry = LatentRows(rows: size(for: rows, after: old?.rows), heads, quantization)
+    if let old { entry.copy(from: old, rows: length) }
+    latents[output] = entry
+    return entry
+  }
+
+  /// One sequence has room that grows; several have all of theirs from the start.
+  private func size(for rows: Int, after old: Int?) -> Int {
+    sequences > 1 ? sequences * capacity : min(capacity, max(rows, 64, (old ?? 0) * 2))
   }
 
   /// Where the mean keys of the blocks of the attention node that computes `output` are kept; each sequence has room for as many.
@@ -56,7 +66,7 @@ public final class KeyValueCache: @unchecked Sendable {
 
   /// Bytes that are allocated for keys and values, scales and mean keys included: rows grow in steps, so this is for some more tokens than ``length``.
   public var byteCount: Int {
-    entries.values.reduce(0) { $0 + $1.rows * $1.bytesPerToken }
+    entries.values.reduce(0) { $0 + $1.rows * $1.bytesPerToken } + latents.values.reduce(0) { $0 + $1.rows * $1.bytesPerToken }
       + pooled.values.reduce(0) { $0 + $1.matrix.values * MemoryLayout<Float>.stride }
   }
 }

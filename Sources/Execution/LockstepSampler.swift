@@ -24,12 +24,13 @@ public struct LockstepSampler: Sendable {
         "sequences", "of \(length + count) tokens are longer than the model's \(model.graph.maximumPositions) positions", kind: .usage)
     }
     let cache = KeyValueCache(sequences: prompts.count, capacity: length + count)
+    let graph = model.graph.absorbingLatentAttention()
     var sequences = prompts
     var fresh = prompts.flatMap { $0 }
     for step in 0..<count {
       try Interruption.check()
       let rows = fresh.count / prompts.count
-      let logits = try logits(behind: fresh, rows: rows, of: model, cache)
+      let logits = try logits(behind: fresh, rows: rows, of: graph, model.blocks, cache)
       cache.length += rows
       fresh = draw(logits, step: step, seed: seed)
       for index in sequences.indices { sequences[index].append(fresh[index]) }
@@ -38,13 +39,15 @@ public struct LockstepSampler: Sendable {
   }
 
   /// What follows the last token of each sequence, a row each.
-  private func logits(behind tokens: [Int32], rows: Int, of model: LoadedModel, _ cache: KeyValueCache) throws -> Matrix {
-    let (graph, count) = (model.graph, cache.sequences)
+  private func logits(
+    behind tokens: [Int32], rows: Int, of graph: ModelGraph, _ blocks: [LoadedBlock], _ cache: KeyValueCache
+  ) throws -> Matrix {
+    let count = cache.sequences
     let layout = SequenceLayout(
       lengths: Array(repeating: rows, count: count), positions: Array(repeating: cache.length, count: count))
     var state = Matrix(rows: 0, columns: 0)
     for (index, block) in graph.blocks.enumerated() {
-      let weights = model.blocks[index]
+      let weights = blocks[index]
       if index == 0 {
         state = try interpreter.run(block, of: graph, weights: weights, tokens: tokens, sequences: layout)
       } else if index == graph.blocks.count - 1 {

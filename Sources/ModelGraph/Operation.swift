@@ -16,6 +16,9 @@ public enum Operation: Sendable, Hashable {
   case rotary(RotaryEmbedding)
   /// Softmax attention. Inputs: queries, keys, values.
   case attention(Attention)
+  /// The same over latents that keys and values are made of, for decoding only: see ``ModelGraph/absorbingLatentAttention()``. Inputs: queries,
+  /// latents, the rotary key that all heads share. Parameters: weight `[heads · (plain + value), rank]`, and a bias when there is a second one.
+  case latentAttention(LatentHeads)
   /// `activation(x)`.
   case activation(Activation)
   /// `activation(gate) · up`. Inputs: gate, up.
@@ -50,6 +53,7 @@ public enum Operation: Sendable, Hashable {
     case .addRow: "addRow"
     case .rotary: "rotary"
     case .attention: "attention"
+    case .latentAttention: "latentAttention"
     case .activation: "activation"
     case .gatedActivation: "gatedActivation"
     case .add: "add"

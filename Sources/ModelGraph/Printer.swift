@@ -60,6 +60,9 @@ extension Operation {
       "heads \(attention.queryHeads)/\(attention.keyValueHeads) of \(attention.headDimension), scale \(attention.scale)"
         + (attention.slidingWindow.map { ", window \($0)" } ?? "")
         + (attention.selection.map { ", \($0.count) of the blocks of \($0.block)" } ?? "") + (attention.isCausal ? "" : ", whole sequences")
+    case .latentAttention(let heads):
+      "heads \(heads.count) of \(heads.plainDimension) + \(heads.rotaryDimension), values of \(heads.valueDimension), rank \(heads.rank), scale \(heads.scale)"
+        + (heads.slidingWindow.map { ", window \($0)" } ?? "")
     case .gatedActivation(let activation): activation.rawValue
     }
   }

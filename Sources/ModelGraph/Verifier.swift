@@ -106,6 +106,12 @@ extension ModelGraph {
         && inputs[1] == attention.keyValueHeads * attention.headDimension
         && inputs[2] == attention.keyValueHeads * attention.valueDimension
         && output == attention.queryHeads * attention.valueDimension
+    case .latentAttention(let heads):
+      holds =
+        heads.isConsistent && inputs == [heads.count * heads.queryDimension, heads.rank, heads.rotaryDimension]
+        && output == heads.count * heads.valueDimension && (1...2).contains(shapes.count)
+        && shapes[0] == [heads.count * heads.rowsPerHead, heads.rank]
+        && (shapes.count == 1 || shapes[1] == [heads.count * heads.rowsPerHead])
     case .slice(let slice):
       holds =
         inputs.count == 1 && shapes.isEmpty && slice.isConsistent && inputs[0] == slice.heads * slice.width

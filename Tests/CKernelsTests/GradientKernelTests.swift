@@ -6,10 +6,9 @@ extension KernelTests {
   /// Vector-Jacobian products against float64: what is linear by its definition, the rest by central differences of a forward pass.
   @Suite struct Gradients {
     static let kernels = [
-      "dso_matmul_nn_f32", "dso_matmul_tn_f32", "dso_attention_backward", "dso_rms_norm_backward", "dso_layer_norm_backward",
-      "dso_gated_activation_backward",
-      "dso_sum_rows", "dso_fake_quantize_rows_s8", "dso_cross_entropy_gradient", "dso_kl_divergence_gradient",
-      "dso_partial_divergence_gradient",
+      "dso_matmul_nn_f32", "dso_matvec_nn_f32", "dso_matmul_tn_f32", "dso_attention_backward", "dso_rms_norm_backward",
+      "dso_layer_norm_backward", "dso_gated_activation_backward", "dso_sum_rows", "dso_fake_quantize_rows_s8",
+      "dso_cross_entropy_gradient", "dso_kl_divergence_gradient", "dso_partial_divergence_gradient",
     ]
 
     /// Central differences of `f` with respect to some elements of x. The step is near the cube root of float64's resolution.
@@ -48,6 +47,7 @@ extension KernelTests {
             let label = "\(name(set)) \(m) \(n) \(k) \(accumulate)"
             let nn = GuardedArray(start, canary: -77), tn = GuardedArray(start, canary: -77)
             let (cut, cutTN) = (GuardedArray(start, canary: -77), GuardedArray(start, canary: -77))
+            let (streamed, cutStreamed) = (GuardedArray(start, canary: -77), GuardedArray(start, canary: -77))
             b.withUnsafeBytes { bytes in
               var w = dso_weights()
               w.storage = DSO_STORAGE_F32
@@ -66,17 +66,27 @@ extension KernelTests {
                     base + Int(row) * lda, Int64(lda), m64 - row, &w, column, n64, add, cut.pointer + Int(row) * ldc, Int64(ldc),
                     scratch.pointer)
                 }
+                dso_matvec_nn_f32(a, Int64(lda), m64, &w, 0, n64, streamed.pointer, Int64(ldc))
+                dso_matvec_nn_f32(a, Int64(lda), m64, &w, column, n64, cutStreamed.pointer, Int64(ldc))
+                dso_matvec_nn_f32(a, Int64(lda), m64, &w, 0, column, cutStreamed.pointer, Int64(ldc))
                 dso_matmul_tn_f32(tall, m64 + 1, 0, row, b, n64, n64, k64, add, cutTN.pointer, Int64(ldc), scratch.pointer)
                 dso_matmul_tn_f32(tall, m64 + 1, row, m64, b, n64, n64, k64, add, cutTN.pointer, Int64(ldc), scratch.pointer)
               }
             }
-            for (result, label) in [(nn, label + " nn"), (tn, label + " tn"), (cut, label), (cutTN, label)] { result.expectIntact(label) }
+            let all = [
+              (nn, label + " nn"), (tn, label + " tn"), (cut, label), (cutTN, label), (streamed, label + " streamed"), (cutStreamed, label),
+            ]
+            for (result, label) in all { result.expectIntact(label) }
             // Terms of magnitude up to 4, each rounded once or twice.
             let bound = Double(k + 2) * 4 * 0x1p-23
             let exactNN = expected({ a[$0 * lda + $1] }, accumulate), exactTN = expected({ tall[$1 * (m + 1) + $0] }, accumulate)
             #expect(firstDifference(nn.elements, exactNN, relative: 0, absolute: bound) == nil, "\(label)")
             #expect(firstDifference(tn.elements, exactTN, relative: 0, absolute: bound) == nil, "\(label)")
             #expect(firstDifferentBits(cut.elements, nn.elements) == nil, "\(label) cut")
+            #expect(firstDifferentBits(cutStreamed.elements, streamed.elements) == nil, "\(label) cut, streamed")
+            if !accumulate {
+              #expect(firstDifference(streamed.elements, exactNN, relative: 0, absolute: bound) == nil, "\(label) streamed")
+            }
             #expect(firstDifferentBits(cutTN.elements, tn.elements) == nil, "\(label) cut")
           }
         }
@@ -116,6 +126,9 @@ extension KernelTests {
                   with(set) { dso_matmul_nn_f32(a, Int64(k), Int64(m), &w, 0, Int64(n), 0, c.pointer, Int64(n), scratch.pointer) }
                   c.expectIntact("\(name(set)) \(bits)")
                   #expect(firstDifference(c.elements, expected, relative: 1e-5, absolute: 5e-3) == nil, "\(name(set)) \(bits)")
+                  with(set) { dso_matvec_nn_f32(a, Int64(k), Int64(m), &w, 0, Int64(n), c.pointer, Int64(n)) }
+                  c.expectIntact("\(name(set)) \(bits) streamed")
+                  #expect(firstDifference(c.elements, expected, relative: 1e-5, absolute: 5e-3) == nil, "\(name(set)) \(bits) streamed")
                 }
               }
             }

@@ -1,7 +1,7 @@
 /// The products of training, in float and in bfloat16.
 #include "check.h"
 
-typedef enum { NT, NN, TN } order;
+typedef enum { NT, NN, TN, NN_STREAMED } order;
 
 typedef struct {
   order order;
@@ -28,6 +28,7 @@ static void multiply(const training_product *p, const dso_weights *w, int64_t ro
   switch (p->order) {
     case NT: dso_matmul_nt_bf16(a, p->lda, rows, w, begin, end, p->bias, to, ldc, scratch); return;
     case NN: (p->rounded ? dso_matmul_nn_bf16 : dso_matmul_nn_f32)(a, p->lda, rows, w, begin, end, p->accumulate, to, ldc, scratch); return;
+    case NN_STREAMED: dso_matvec_nn_f32(a, p->lda, rows, w, begin, end, to, ldc); return;
     case TN:
       (p->rounded ? dso_matmul_tn_bf16 : dso_matmul_tn_f32)(p->a, p->lda, row, row + rows, p->b, p->ldb, p->n, p->k, p->accumulate, c,
                                                            ldc, scratch);
@@ -75,7 +76,7 @@ static void run(order order, int rounded) {
   static const int64_t sizes[][3] = {{1, 1, 1},     {3, 5, 2},     {14, 32, 256}, {29, 33, 257}, {17, 70, 511}, {5, 31, 513},
                                      {260, 40, 31}, {5, 530, 33},  {13, 17, 1031}, {350, 3, 7},  {15, 16, 0},   {9, 25, 64}};
   for (int64_t i = 0; i < COUNT(sizes); i++)
-    for (int accumulate = 0; accumulate < (order == NT ? 1 : 2); accumulate++)
+    for (int accumulate = 0; accumulate < (order == NT || order == NN_STREAMED ? 1 : 2); accumulate++)
       for (int exact = rounded ? 1 : 0; exact >= 0; exact--)
         check(order, rounded, exact, sizes[i][0], sizes[i][1], sizes[i][2], accumulate);
 }
@@ -102,10 +103,12 @@ static void both(order order, int rounded) {
 }
 
 static void nn(void) { both(NN, 0); }
+static void nn_streamed(void) { both(NN_STREAMED, 0); }
 static void tn(void) { run(TN, 0); }
 static void nt_bf16(void) { both(NT, 1); }
 static void nn_bf16(void) { both(NN, 1); }
 static void tn_bf16(void) { run(TN, 1); }
 
-const kernel_case training_cases[] = {{"dso_matmul_nn_f32", nn},       {"dso_matmul_tn_f32", tn},       {"dso_matmul_nt_bf16", nt_bf16},
-                                      {"dso_matmul_nn_bf16", nn_bf16}, {"dso_matmul_tn_bf16", tn_bf16}, {NULL, NULL}};
+const kernel_case training_cases[] = {{"dso_matmul_nn_f32", nn},          {"dso_matvec_nn_f32", nn_streamed}, {"dso_matmul_tn_f32", tn},
+                                      {"dso_matmul_nt_bf16", nt_bf16},    {"dso_matmul_nn_bf16", nn_bf16},    {"dso_matmul_tn_bf16", tn_bf16},
+                                      {NULL, NULL}};

@@ -87,6 +87,10 @@
             (const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, int accumulate,          \
              float *c, int64_t ldc, void *scratch),                                                                                 \
             (a, lda, m, w, n_begin, n_end, accumulate, c, ldc, scratch))                                                            \
+  PROCEDURE(matvec_nn_f32,                                                                                                          \
+            (const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, float *c,                \
+             int64_t ldc),                                                                                                          \
+            (a, lda, m, w, n_begin, n_end, c, ldc))                                                                                 \
   PROCEDURE(matmul_tn_f32,                                                                                                          \
             (const float *a, int64_t lda, int64_t m_begin, int64_t m_end, const float *b, int64_t ldb, int64_t n, int64_t k,        \
              int accumulate, float *c, int64_t ldc, void *scratch),                                                                 \

@@ -10,6 +10,7 @@
 #include "attention.h"
 #include "selected.h"
 #include "products.h"
+#include "streamed.h"
 #include "rows.h"
 #include "losses.h"
 #include "../vectors/end.h"

@@ -56,6 +56,12 @@ void dso_portable_matmul_nn_f32(const float *a, int64_t lda, int64_t m, const ds
   multiply(0, a, lda, 1, 0, m, w, n_begin, n_end, accumulate, c, ldc, scratch);
 }
 
+void dso_portable_matvec_nn_f32(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, float *c,
+                                int64_t ldc) {
+  float line[COLUMNS];
+  multiply(0, a, lda, 1, 0, m, w, n_begin, n_end, 0, c, ldc, line);
+}
+
 void dso_portable_matmul_nn_bf16(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
                                  int accumulate, float *c, int64_t ldc, void *scratch) {
   multiply(1, a, lda, 1, 0, m, w, n_begin, n_end, accumulate, c, ldc, scratch);

@@ -19,6 +19,9 @@ int64_t dso_gradient_product_scratch_bytes(void);
 /// output. The range is of the columns of W, the inner dimension is its rows; W in any storage. c points at column 0 of the whole result.
 void dso_matmul_nn_f32(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, int accumulate,
                        float *c, int64_t ldc, void *scratch);
+/// The same for few rows (decode, where the weight of keys moves to the queries): streams W once, no packing, needs no scratch. Not bit-equal
+/// to dso_matmul_nn_f32.
+void dso_matvec_nn_f32(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end, float *c, int64_t ldc);
 /// C[rows m_begin..<m_end, n] = A[k, m]^T * B[k, n], or added to C: the gradient of a linear layer's weight, from the gradient of its
 /// output (A) and its input (B). c points at row 0 of the whole result.
 void dso_matmul_tn_f32(const float *a, int64_t lda, int64_t m_begin, int64_t m_end, const float *b, int64_t ldb, int64_t n, int64_t k,

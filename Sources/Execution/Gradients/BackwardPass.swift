@@ -52,6 +52,7 @@ final class BackwardPass {
       case .activation(let activation): try self.activation(node, gradient, activation)
       case .rotary(let rotary): try rotate(node, &gradient, rotary)
       case .attention(let attention): try self.attention(node, gradient, attention)
+      case .latentAttention: throw ExecutionError(node.scope, "is a form that only decoding has: it has no gradient", kind: .usage)
       case .gatedActivation(let activation): try gatedActivation(node, gradient, activation)
       case .add: for input in node.inputs { contribute(gradient, to: input) }
       case .scale(let factor):

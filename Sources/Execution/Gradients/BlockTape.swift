@@ -36,7 +36,7 @@ public struct BlockTape: Sendable {
       case .attention: needed.formUnion(node.inputs + [node.output])
       case .route: needed.formUnion(node.inputs)
       case .combine: needed.formUnion(node.inputs.dropFirst())
-      case .embedding, .addRow, .rotary, .add, .scale, .slice, .joinHeads, .dispatch: break
+      case .embedding, .addRow, .rotary, .add, .scale, .slice, .joinHeads, .dispatch, .latentAttention: break
       }
     }
     return needed

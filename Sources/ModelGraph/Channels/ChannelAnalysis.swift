@@ -147,6 +147,7 @@ struct ChannelAnalysis {
     case .attention(let attention):
       for input in inputs { try unite(input, output, units: attention.keyValueHeads, of: node) }
       mark(output, .heads)
+    case .latentAttention: throw GraphError(tensor: node.scope, "is a form that only decoding has")
     case .gatedActivation:
       for input in inputs { try unite(input, output, of: node) }
       mark(output, .mlp)

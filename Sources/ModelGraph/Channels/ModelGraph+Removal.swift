@@ -102,7 +102,7 @@ extension Operation {
       if let heads { join.heads = join.heads / heads.of * heads.kept }
       return .joinHeads(join)
     case .embedding, .linear, .layerNorm, .dynamicTanh, .addRow, .activation, .gatedActivation, .add, .scale, .magnitude, .route, .dispatch,
-      .combine:
+      .combine, .latentAttention:
       return self
     }
   }

@@ -103,6 +103,7 @@ struct DoubleReference {
       return turned.combinedByColumn(with: parameters[0], *).combinedByColumn(with: parameters[1], +)
     case .addRow(let choice): return addRow(x[0], parameters[0], choice)
     case .activation(let activation): return x[0].map { Self.activation(activation, $0) }
+    case .latentAttention: return Grid(rows: 0, columns: 0)  // Only decoding has it.
     case .slice(let slice): return Self.slice(x[0], slice)
     case .joinHeads(let join): return Self.join(x[0], x[1], join)
     case .route(let routing): return Self.route(x[0], correction: parameters.first, routing)

@@ -2,12 +2,13 @@ import Execution
 import ModelGraph
 
 /// The cases of `Operation` without what they carry. No default: a new operation has to be listed here, and is then asked for a check.
+/// What only decoding has has no gradient.
 enum OperationKind: String, CaseIterable, Sendable {
   case embedding, linear, rmsNorm, rotary, attention, gatedActivation, add, scale, magnitude, slice, joinHeads, route, dispatch, combine,
     layerNorm, dynamicTanh, addRow,
     activation
 
-  init(_ operation: Operation) {
+  init?(_ operation: Operation) {
     switch operation {
     case .embedding: self = .embedding
     case .linear: self = .linear
@@ -27,6 +28,7 @@ enum OperationKind: String, CaseIterable, Sendable {
     case .route: self = .route
     case .dispatch: self = .dispatch
     case .combine: self = .combine
+    case .latentAttention: return nil
     }
   }
 }
