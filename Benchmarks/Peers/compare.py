@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -193,8 +194,14 @@ class Compare:
         quantizing = self.ours(4, out)["peak"]
         evaluating = run(TOOL, "eval", "--model", self.model("four"), "--eval", self.o.text, "--eval-tokens", 8192, "--quiet", "--json",
                          "--compute", "16bit")["peak"]
+        # The half model under limits of the system: more than that much data cannot be allocated.
+        kept = {}
+        for limit in (300, 400):
+            data = lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit << 20, limit << 20))
+            kept[f"{limit} MB"] = round(run(TOOL, "eval", "--model", self.model("half"), "--eval", self.o.text, "--eval-tokens", 4096,
+                                            "--quiet", "--json", "--max-memory", f"{limit}MB", preexec_fn=data)["peak"] / 1e6)
         return {"largest_block_megabytes": round(max(block, head) / 1e6), "quantizing_megabytes": round(quantizing / 1e6),
-                "evaluating_megabytes": round(evaluating / 1e6)}
+                "evaluating_megabytes": round(evaluating / 1e6), "half_evaluated_under_a_limit_of": kept}
 
     def gptq(self):
         """GPTQ end to end beside its products at the measured float peak, one thread."""
