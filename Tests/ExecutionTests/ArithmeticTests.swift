@@ -3,6 +3,7 @@ import Execution
 import Foundation
 import ModelGraph
 import Recipes
+import Tensors
 import Testing
 
 /// Inference in 16 bits: near float32, the same for any number of threads.
