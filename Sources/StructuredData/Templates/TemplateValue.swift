@@ -32,7 +32,7 @@ struct TemplateList {
   /// Values in all levels, those that are shared counted each time; saturating.
   let weight: Int
 
-  static let empty = TemplateList(items: [], depth: 1, weight: 1)
+  static var empty: TemplateList { TemplateList(items: [], depth: 1, weight: 1) }
   static let maximumDepth = 160
 
   private init(items: [TemplateValue], depth: Int, weight: Int) {
