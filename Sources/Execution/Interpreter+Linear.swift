@@ -36,7 +36,11 @@ extension Interpreter {
         multiply(rounded, rows: 0..<rounded.rows, half.view, .float32(streaming: false), bias: bias, into: output)
       }
     }
-    multiply(x, rows: rows, weight.view, operands(x, rows, weight, quantization, scale: scale), bias: bias, into: output)
+    let operands = operands(x, rows, weight, quantization, scale: scale)
+    var view = weight.view
+    if case .int16 = operands { view.minima = nil }
+    multiply(x, rows: rows, view, operands, bias: bias, into: output)
+    if case .int16 = operands, let minima = weight.centeredMinima { addMinima(minima, of: x, rows: rows, to: output) }
   }
 
   /// The left operands of a product, and how it is computed.

@@ -7,6 +7,9 @@ import Tensors
 final class LoadedParameter: @unchecked Sendable {
   let weight: Weight
   private let scales: Tensor?
+  private let minima: Tensor?
+  /// What the minima of its groups are where the middle of the codes counts as zero; nil without minima.
+  let centeredMinima: CenteredMinima?
   private let storedVector: [Float]
   /// The caller's matrix that stands in for the stored values.
   private let override: Matrix?
@@ -38,7 +41,7 @@ final class LoadedParameter: @unchecked Sendable {
         parameter.name, "cannot be \(matrix.rows) × \(matrix.columns) values, the model needs \(parameter.shape)", kind: .usage)
     }
     weight = .dense(tensor)
-    (scales, storedVector, override) = (nil, [], matrix)
+    (scales, minima, centeredMinima, storedVector, override) = (nil, nil, nil, [], matrix)
     guard dimensions.count == 2 else { return }
     view = dso_weights(matrix)
   }
@@ -58,7 +61,7 @@ final class LoadedParameter: @unchecked Sendable {
     if case .quantized(let tensor) = loaded { inputScale = tensor.inputScale } else { inputScale = nil }
     switch weight {
     case .dense(let tensor):
-      scales = nil
+      (scales, minima, centeredMinima) = (nil, nil, nil)
       guard tensor.shape.rank == 2 else {
         guard let values = tensor.float32Values() else { throw ExecutionError.notNumeric(name) }
         storedVector = values
@@ -75,8 +78,11 @@ final class LoadedParameter: @unchecked Sendable {
       storedVector = []
       // Kernels want scales aligned, which a mapped file does not promise.
       scales = Tensor(tensor.scales.float32Values() ?? [], shape: tensor.scales.shape)
+      minima = tensor.minima.map { Tensor($0.float32Values() ?? [], shape: $0.shape) }
+      centeredMinima = CenteredMinima(tensor)
       tensor.withKernelView { view = $0 }
       view.scales = scales?.withUnsafeBytes { $0.bindMemory(to: Float.self).baseAddress }
+      view.minima = minima?.withUnsafeBytes { $0.bindMemory(to: Float.self).baseAddress }
     }
   }
 
@@ -198,7 +204,7 @@ extension Parameter {
       shape.rank == 2
         ? shape[0]
           * (QuantizedTensor.wordsPerRow(inputs: shape[1], bits: scheme.bits) * 4
-            + QuantizedTensor.groupCount(inputs: shape[1], scheme.granularity) * 6)
+            + QuantizedTensor.groupCount(inputs: shape[1], scheme.granularity) * (scheme.offset == .minimum ? 16 : 6))
         : 0
     case nil: 0
     }

@@ -4,12 +4,18 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
   case even
   /// Four-bit NormalFloat (Dettmers et al. 2023, QLoRA): quantiles of a normal distribution, scaled to −1…1, with a zero among them.
   case normalFloat4 = "nf4"
+  /// Sixteen whole numbers, denser around zero: GGUF's IQ4_NL.
+  case nonlinear4 = "iq4_nl"
+  /// Four-bit floating point E2M1 (OCP Microscaling Formats 1.0): the sign is the highest bit of the code.
+  case float4 = "e2m1"
 
   /// The values of the stored codes in order, times the scale the weights; nil for evenly spaced ones.
   public var values: [Float]? {
     switch self {
     case .even: nil
     case .normalFloat4: Self.normalFloat4Values
+    case .nonlinear4: Self.nonlinear4Values
+    case .float4: Self.float4Values
     }
   }
 
@@ -17,7 +23,7 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
   public var bits: Int? {
     switch self {
     case .even: nil
-    case .normalFloat4: 4
+    case .normalFloat4, .nonlinear4, .float4: 4
     }
   }
 
@@ -26,6 +32,8 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
     switch self {
     case .even: nil
     case .normalFloat4: "NF4"
+    case .nonlinear4: "IQ4_NL"
+    case .float4: "FP4"
     }
   }
 
@@ -34,6 +42,8 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
     switch self {
     case .even: nil
     case .normalFloat4: Self.normalFloat4Table
+    case .nonlinear4: Self.nonlinear4Table
+    case .float4: Self.float4Table
     }
   }
 
@@ -44,10 +54,18 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
     0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
   ]
 
-  // Written once, before the first reader has it.
-  private nonisolated(unsafe) static let normalFloat4Table: UnsafePointer<Float> = {
-    let table = UnsafeMutablePointer<Float>.allocate(capacity: normalFloat4Values.count)
-    table.initialize(from: normalFloat4Values, count: normalFloat4Values.count)
+  private static let nonlinear4Values: [Float] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
+
+  private static let float4Values: [Float] = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6]
+
+  // Written once each, before the first reader has it.
+  private nonisolated(unsafe) static let normalFloat4Table = table(normalFloat4Values)
+  private nonisolated(unsafe) static let nonlinear4Table = table(nonlinear4Values)
+  private nonisolated(unsafe) static let float4Table = table(float4Values)
+
+  private static func table(_ values: [Float]) -> UnsafePointer<Float> {
+    let table = UnsafeMutablePointer<Float>.allocate(capacity: values.count)
+    table.initialize(from: values, count: values.count)
     return UnsafePointer(table)
-  }()
+  }
 }

@@ -66,7 +66,7 @@ extension Weight {
     case .quantized(let tensor):
       Self.digest(
         tensor.scheme, tensor.shape, codes: Fingerprint(tensor.codes), scales: tensor.scales, zeroPoints: tensor.zeroPoints,
-        inputScale: tensor.inputScale)
+        minima: tensor.minima, inputScale: tensor.inputScale)
     }
   }
 
@@ -78,13 +78,15 @@ extension Weight {
 
   /// The digest of a quantized weight whose codes are known by their fingerprint in the canonical form.
   package static func digest(
-    _ scheme: QuantizationScheme, _ shape: Shape, codes: Fingerprint, scales: Tensor, zeroPoints: Tensor?, inputScale: Float?
+    _ scheme: QuantizationScheme, _ shape: Shape, codes: Fingerprint, scales: Tensor, zeroPoints: Tensor?, minima: Tensor? = nil,
+    inputScale: Float?
   ) -> String {
     var digest = ContentDigest()
     digest.update("\(scheme.name)\(shape)")
     codes.add(to: &digest)
     add(scales, to: &digest)
     if let zeroPoints { add(zeroPoints, to: &digest) }
+    if let minima { add(minima, to: &digest) }
     if let inputScale { digest.update("input \(inputScale.bitPattern)") }
     return digest.hexadecimal()
   }

@@ -3,7 +3,8 @@ import CKernels
 /// A quantized weight matrix `[outputs, inputs]`, in the one canonical form that every writer re-encodes and every kernel reads.
 ///
 /// The weight is `(code − zeroPoint) · scale`, computed in float32, with codes in `scheme.codeRange`; with levels that are not even it is
-/// `scheme.levels.values[u] · scale`, *u* being the code as it is stored.
+/// `scheme.levels.values[u] · scale`, and with minima `u · scale + minimum`, the product rounded before the sum, *u* being the code as it is
+/// stored.
 /// Codes are stored unsigned, `u = code + 2^(bits−1)`: code *i* of a row owns bits `[i·bits, (i+1)·bits)` of a little-endian bit stream
 /// that starts on a 32-bit word. This is the payload of compressed-tensors' `pack-quantized` and of MLX (formats.md 2 and 3), so both are
 /// written without touching a code.
@@ -13,10 +14,14 @@ public struct QuantizedTensor: Sendable {
   public let shape: Shape
   /// Int32 `[outputs, words]`, `words = ⌈inputs·bits/32⌉`.
   public let codes: Tensor
-  /// float32, float16 or bfloat16, `[outputs, groups]`: exactly the values that are stored.
+  /// float32, float16 or bfloat16, `[outputs, groups]`: exactly the values that are stored, or that what is stored stands for.
   public let scales: Tensor
-  /// Int8 `[outputs, groups]`, signed like the codes; nil when symmetric.
+  /// Int8 `[outputs, groups]`, signed like the codes; nil when the scheme has none.
   public let zeroPoints: Tensor?
+  /// The weight of each group's smallest code, of the type of `scales` and as many; nil when the scheme has none.
+  public let minima: Tensor?
+  /// What scales and minima were computed from, where they are not stored as they are; nil when they are.
+  public let parts: ScaleParts?
   /// The scale of the layer's inputs, representable in the type of `scales`; only with `int8Static`, and nil there until calibration has found
   /// it: the inputs then have a scale per token.
   public let inputScale: Float?
@@ -29,19 +34,37 @@ public struct QuantizedTensor: Sendable {
   /// 32-bit words per row of codes.
   public var wordsPerRow: Int { Self.wordsPerRow(inputs: inputs, bits: scheme.bits) }
 
-  /// Nil unless every part has the type and extent that scheme and shape ask for, and the scheme suits its levels.
+  /// A weight whose scales and minima are computed from `parts`; nil as below.
+  public init?(scheme: QuantizationScheme, shape: Shape, codes: Tensor, parts: ScaleParts) {
+    guard shape.rank == 2, let scales = parts.scales(of: scheme, shape: shape) else { return nil }
+    self.init(scheme: scheme, shape: shape, codes: codes, scales: scales, minima: parts.minima(of: scheme, shape: shape), parts: parts)
+  }
+
+  /// Nil unless every part has the type and extent that scheme and shape ask for, and the scheme is consistent.
   public init?(
-    scheme: QuantizationScheme, shape: Shape, codes: Tensor, scales: Tensor, zeroPoints: Tensor?, inputScale: Float? = nil
+    scheme: QuantizationScheme, shape: Shape, codes: Tensor, scales: Tensor, zeroPoints: Tensor? = nil, minima: Tensor? = nil,
+    inputScale: Float? = nil
   ) {
-    guard shape.rank == 2, shape[0] > 0, shape[1] > 0, (2...8).contains(scheme.bits), scheme.suitsLevels else { return nil }
+    guard scheme.scales == .direct || scheme.scales == .powerOfTwo else { return nil }
+    self.init(
+      scheme: scheme, shape: shape, codes: codes, scales: scales, zeroPoints: zeroPoints, minima: minima, inputScale: inputScale, parts: nil
+    )
+  }
+
+  private init?(
+    scheme: QuantizationScheme, shape: Shape, codes: Tensor, scales: Tensor, zeroPoints: Tensor? = nil, minima: Tensor? = nil,
+    inputScale: Float? = nil, parts: ScaleParts?
+  ) {
+    guard shape.rank == 2, shape[0] > 0, shape[1] > 0, (2...8).contains(scheme.bits), scheme.isConsistent else { return nil }
     if case .group(let size) = scheme.granularity, size <= 0 { return nil }
     let (outputs, inputs) = (shape[0], shape[1])
-    let parts = Shape([outputs, Self.groupCount(inputs: inputs, scheme.granularity)])
+    let extent = Shape([outputs, Self.groupCount(inputs: inputs, scheme.granularity)])
     guard codes.dataType == .int32, codes.shape == [outputs, Self.wordsPerRow(inputs: inputs, bits: scheme.bits)],
-      [.float32, .float16, .bfloat16].contains(scales.dataType), scales.shape == parts,
-      (zeroPoints == nil) == scheme.symmetric
+      [.float32, .float16, .bfloat16].contains(scales.dataType), scales.shape == extent,
+      (zeroPoints != nil) == (scheme.offset == .zeroPoint), (minima != nil) == (scheme.offset == .minimum)
     else { return nil }
-    if let zeroPoints, zeroPoints.dataType != .int8 || zeroPoints.shape != parts { return nil }
+    if let zeroPoints, zeroPoints.dataType != .int8 || zeroPoints.shape != extent { return nil }
+    if let minima, minima.dataType != scales.dataType || minima.shape != extent { return nil }
     if let inputScale {
       guard scheme.activations == .int8Static, inputScale > 0, inputScale.isFinite, scales.dataType.rounded(inputScale) == inputScale
       else { return nil }
@@ -52,6 +75,8 @@ public struct QuantizedTensor: Sendable {
     self.codes = codes
     self.scales = scales
     self.zeroPoints = zeroPoints
+    self.minima = minima
+    self.parts = parts
   }
 
   public static func wordsPerRow(inputs: Int, bits: Int) -> Int { (inputs * bits + 31) / 32 }
@@ -66,18 +91,32 @@ public struct QuantizedTensor: Sendable {
   public func quantizingInputs(as activations: ActivationQuantization, scale: Float? = nil) -> QuantizedTensor? {
     var scheme = scheme
     scheme.activations = activations
-    return QuantizedTensor(scheme: scheme, shape: shape, codes: codes, scales: scales, zeroPoints: zeroPoints, inputScale: scale)
+    return QuantizedTensor(
+      scheme: scheme, shape: shape, codes: codes, scales: scales, zeroPoints: zeroPoints, minima: minima, inputScale: scale, parts: parts)
   }
 
   /// The same weights, their scales of another type that holds them exactly; itself when it does not.
   public func withScales(as type: DataType) -> QuantizedTensor {
     guard type != scales.dataType, let converted = scales.converted(to: type) else { return self }
     return QuantizedTensor(
-      scheme: scheme, shape: shape, codes: codes, scales: converted, zeroPoints: zeroPoints, inputScale: inputScale) ?? self
+      scheme: scheme, shape: shape, codes: codes, scales: converted, zeroPoints: zeroPoints, minima: minima?.converted(to: type),
+      inputScale: inputScale, parts: parts) ?? self
   }
 
-  /// Bytes of codes, scales and zero points together.
-  public var byteCount: Int { codes.byteCount + scales.byteCount + (zeroPoints?.byteCount ?? 0) }
+  /// The same weights with their rows in another order.
+  /// - Parameter order: for each row of the result the row here; each once.
+  public func withRows(_ order: [Int]) -> QuantizedTensor? {
+    guard order.count == outputs else { return nil }
+    return QuantizedTensor(
+      scheme: scheme, shape: shape, codes: codes.gatheringRows(order), scales: scales.gatheringRows(order),
+      zeroPoints: zeroPoints?.gatheringRows(order), minima: minima?.gatheringRows(order), inputScale: inputScale,
+      parts: parts?.withRows(order))
+  }
+
+  /// Bytes of codes, scales, and zero points or minima together, as they are stored.
+  public var byteCount: Int {
+    codes.byteCount + (parts?.byteCount ?? scales.byteCount + (minima?.byteCount ?? 0)) + (zeroPoints?.byteCount ?? 0)
+  }
 
   /// The weights as float32 `[outputs, inputs]`.
   public func dequantized() -> Tensor {
@@ -92,9 +131,9 @@ public struct QuantizedTensor: Sendable {
 
   /// Hands the parts to `body` in the form kernels take; valid during the call only, but for `levels`, which stay.
   public func withKernelView<Result>(_ body: (dso_weights) throws -> Result) rethrows -> Result {
-    let scaleValues = scales.float32Values() ?? []
+    let (scaleValues, minimumValues) = (scales.float32Values() ?? [], minima?.float32Values() ?? [])
     return try codes.withUnsafeBytes { codes in
-      try scaleValues.withUnsafeBufferPointer { scales in
+      try withUnsafeBuffers(scaleValues, minimumValues) { scales, minima in
         var view = dso_weights()
         view.storage = DSO_STORAGE_QUANTIZED
         view.data = codes.baseAddress
@@ -104,6 +143,7 @@ public struct QuantizedTensor: Sendable {
         view.bits = Int32(scheme.bits)
         view.group_size = Int64(groupSize)
         view.scales = scales.baseAddress
+        if scheme.offset == .minimum { view.minima = minima.baseAddress }
         view.levels = scheme.levels.kernelTable
         guard let zeroPoints else { return try body(view) }
         return try zeroPoints.withUnsafeBytes { points in
@@ -113,4 +153,11 @@ public struct QuantizedTensor: Sendable {
       }
     }
   }
+}
+
+/// Both arrays' elements during `body`.
+private func withUnsafeBuffers<Result>(
+  _ first: [Float], _ second: [Float], _ body: (UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) throws -> Result
+) rethrows -> Result {
+  try first.withUnsafeBufferPointer { first in try second.withUnsafeBufferPointer { try body(first, $0) } }
 }

@@ -45,10 +45,10 @@ typedef struct {
   dso_storage storage;
   int bits;
   int64_t group;  ///< no longer than a row
-  int zeros, levels;
+  int zeros, levels, minima;
 } weight_kind;
 
-enum { WEIGHT_KINDS = 29 };
+enum { WEIGHT_KINDS = 36 };
 extern const weight_kind weight_kinds[WEIGHT_KINDS];
 dso_weights weights_of(weight_kind kind, int64_t n, int64_t k);
 /// [n, k], by the portable kernels.

@@ -20,7 +20,7 @@ static int32_t *sums_of(const int8_t *codes, int64_t ld, const code_product *p) 
 
 static void check(code_product p, int biased) {
   about("%lldx%lldx%lld bits %d group %lld zeros %d", (long long)p.m, (long long)p.n, (long long)p.k, p.bits, (long long)p.group, p.zeros);
-  dso_weights w = weights_of((weight_kind){DSO_STORAGE_QUANTIZED, p.bits, p.group, p.zeros, 0}, p.n, p.k);
+  dso_weights w = weights_of((weight_kind){.storage = DSO_STORAGE_QUANTIZED, .bits = p.bits, .group = p.group, .zeros = p.zeros}, p.n, p.k);
   int64_t lda = p.k + 5, ldc = p.n + 3, groups = (p.k + p.group - 1) / p.group;
   int8_t *codes = bytes(p.m * lda - 5);
   float *scales = floats(p.m, 0.001f, 0.1f), *bias = biased ? floats(p.n, -2, 2) : NULL, *c = blank(p.m * ldc);
@@ -64,7 +64,7 @@ static void extremes(void) {
       int8_t *codes = take(M * K), *data = take(N * ((K * bits + 7) / 8));
       memset(codes, way & 1 ? 127 : -128, M * K);
       memset(data, way & 2 ? 0xff : 0, (size_t)(N * ((K * bits + 7) / 8)));
-      dso_weights w = {DSO_STORAGE_QUANTIZED, bits, data, (K * bits + 7) / 8, N, K, K, ones, NULL, NULL};
+      dso_weights w = {DSO_STORAGE_QUANTIZED, bits, data, (K * bits + 7) / 8, N, K, K, ones, NULL, NULL, NULL};
       about("extremes of %d bits, %d", bits, way);
       dso_matmul_s8(codes, K, ones, NULL, M, &w, 0, N, NULL, c, N, scratch_of(dso_matmul_scratch_bytes(&w)));
       double exact = (way & 1 ? 127.0 : -128.0) * ((way & 2 ? (1 << bits) - 1 : 0) - (1 << (bits - 1))) * (double)K;

@@ -3,15 +3,17 @@
 const int64_t boundaries[BOUNDARIES] = {1, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129};
 
 enum { ROW = 1 << 20 };
-#define CODES(bits) {DSO_STORAGE_QUANTIZED, bits, 32, 0, 0}, {DSO_STORAGE_QUANTIZED, bits, 30, 1, 0}
-#define LEVELS(bits, group) {DSO_STORAGE_QUANTIZED, bits, group, 0, 1}
+#define CODES(bits) {DSO_STORAGE_QUANTIZED, bits, 32, 0, 0, 0}, {DSO_STORAGE_QUANTIZED, bits, 30, 1, 0, 0}
+#define LEVELS(bits, group) {DSO_STORAGE_QUANTIZED, bits, group, 0, 1, 0}
+#define MINIMA(bits, group) {DSO_STORAGE_QUANTIZED, bits, group, 0, 0, 1}
 
 const weight_kind weight_kinds[WEIGHT_KINDS] = {
-    {DSO_STORAGE_F32, 0, ROW, 0, 0}, {DSO_STORAGE_BF16, 0, ROW, 0, 0}, {DSO_STORAGE_F16, 0, ROW, 0, 0},
+    {DSO_STORAGE_F32, 0, ROW, 0, 0, 0}, {DSO_STORAGE_BF16, 0, ROW, 0, 0, 0}, {DSO_STORAGE_F16, 0, ROW, 0, 0, 0},
     CODES(2), CODES(3), CODES(4), CODES(5), CODES(6), CODES(7), CODES(8),
-    {DSO_STORAGE_QUANTIZED, 4, 128, 1, 0}, {DSO_STORAGE_QUANTIZED, 8, ROW, 0, 0},
+    {DSO_STORAGE_QUANTIZED, 4, 128, 1, 0, 0}, {DSO_STORAGE_QUANTIZED, 8, ROW, 0, 0, 0},
     LEVELS(2, 32), LEVELS(3, 32), LEVELS(4, 32), LEVELS(5, 32), LEVELS(6, 32), LEVELS(7, 32), LEVELS(8, 32),
     LEVELS(4, 128), LEVELS(4, 30), LEVELS(4, ROW),
+    MINIMA(2, 16), MINIMA(3, 64), MINIMA(4, 32), MINIMA(4, 128), MINIMA(5, 30), MINIMA(6, 64), MINIMA(8, ROW),
 };
 
 static const void *halves_of(int64_t count, int bfloat) {
@@ -41,6 +43,7 @@ dso_weights weights_of(weight_kind kind, int64_t n, int64_t k) {
   w.data = bytes(n * w.row_bytes);
   w.scales = floats(groups, 0.001f, 0.02f);
   if (kind.levels) w.levels = floats(1 << kind.bits, -1, 1);
+  if (kind.minima) w.minima = floats(groups, -1, 0.2f);
   if (kind.zeros) {
     int8_t *zeros = take(groups);
     for (int64_t i = 0; i < groups; i++) zeros[i] = (int8_t)between(-half, half - 1);

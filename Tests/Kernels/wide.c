@@ -11,7 +11,7 @@ static int16_t *wide_codes(int64_t count) {
 
 static void product(int matvec, int64_t m, int64_t n, int64_t k, int bits, int64_t group, int zeros) {
   about("%lldx%lldx%lld bits %d group %lld zeros %d", (long long)m, (long long)n, (long long)k, bits, (long long)group, zeros);
-  dso_weights w = weights_of((weight_kind){DSO_STORAGE_QUANTIZED, bits, group, zeros, 0}, n, k);
+  dso_weights w = weights_of((weight_kind){.storage = DSO_STORAGE_QUANTIZED, .bits = bits, .group = group, .zeros = zeros}, n, k);
   int64_t lda = k + 3, ldc = n + 2;
   const int16_t *a = wide_codes(m * lda - 3);
   const float *scales = floats(m, 1e-5f, 1e-4f), *bias = m % 2 ? floats(n, -2, 2) : NULL, *values = dense(&w);
@@ -80,7 +80,7 @@ static void round_rows(void) {
     for (int64_t i = 0; i < COUNT(widths) * 12; i++) {
       enum { ROWS = 3 };
       int64_t k = widths[i / 12], variant = i % 4, group = k > 64 ? 64 : k, groups = ROWS * ((k + group - 1) / group);
-      dso_weights w = weights_of((weight_kind){(dso_storage)(i / 4 % 3), 0, k, 0, 0}, ROWS, k);
+      dso_weights w = weights_of((weight_kind){.storage = (dso_storage)(i / 4 % 3), .group = k}, ROWS, k);
       dso_nearest_grid grid = {.bits = bits, .symmetric = variant < 3, .rule = (dso_scale_rule)(variant < 3 ? variant : 0),
                                .type = (dso_scale_type)(i % 3), .group_size = group};
       int64_t size = ROWS * ((k * bits + 31) / 32) * 4;
@@ -104,8 +104,8 @@ static void weight_error(void) {
   for (int bits = 2; bits <= 8; bits++) {
     for (int64_t i = 0; i < BOUNDARIES * 3; i++) {
       int64_t k = boundaries[i / 3] * (bits == 5 ? 9 : 1);
-      dso_weights w = weights_of((weight_kind){(dso_storage)(i % 3), 0, k, 0, 0}, 2, k);
-      dso_weights codes = weights_of((weight_kind){DSO_STORAGE_QUANTIZED, bits, 32, bits % 2, 0}, 2, k);
+      dso_weights w = weights_of((weight_kind){.storage = (dso_storage)(i % 3), .group = k}, 2, k);
+      dso_weights codes = weights_of((weight_kind){.storage = DSO_STORAGE_QUANTIZED, .bits = bits, .group = 32, .zeros = bits % 2}, 2, k);
       double signal = -1, noise = -1;
       about("%d bits, k %lld", bits, (long long)k);
       dso_weight_error(&w, &codes, 1, &signal, &noise);

@@ -16,9 +16,7 @@ static float weight_at(const dso_weights *w, int64_t row, int64_t column) {
     case DSO_STORAGE_F16: dso_portable_convert_f16_to_f32(data + 2 * column, &value, 1); return value;
     case DSO_STORAGE_QUANTIZED: break;
   }
-  int64_t at = row * dso_group_count(w) + column / w->group_size;
-  int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[at] : 0);
-  return dso_code_value(w, dso_stored_code(data, column, w->bits), offset, w->scales[at]);
+  return dso_code_value(w, row * dso_group_count(w) + column / w->group_size, dso_stored_code(data, column, w->bits));
 }
 
 static float rounded(float x) { return dso_f32_of_bf16(dso_bf16_of_f32(x)); }

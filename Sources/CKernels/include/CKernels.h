@@ -95,7 +95,8 @@ typedef enum {
 /// code + 2^(bits-1); weight = (code - zero_point) * scale of its group, in float. Groups are group_size wide, the last may be shorter;
 /// groups per row = ceil(k / group_size).
 ///
-/// Codes may instead stand for levels of a table (NF4 and the like): weight = levels[stored code] * scale, in float, without zero points.
+/// Codes may instead stand for levels of a table (NF4 and the like): weight = levels[stored code] * scale, in float, without zero points;
+/// or begin at a minimum: weight = stored code * scale + minimum, in float, the product rounded before the sum.
 typedef struct {
   dso_storage storage;
   int32_t bits;                ///< 2..8, quantized only
@@ -106,6 +107,7 @@ typedef struct {
   const float *scales;         ///< [n, groups]
   const int8_t *zero_points;   ///< [n, groups], NULL when symmetric
   const float *levels;         ///< [2^bits], by stored code; NULL for evenly spaced codes. zero_points is NULL with them
+  const float *minima;         ///< [n, groups], NULL for none; zero_points and levels are NULL with them
 } dso_weights;
 
 // MARK: - Products: C[m, n_begin..<n_end] = A[m, k] * W[n, k]^T (+ bias[n])
@@ -136,7 +138,7 @@ void dso_quantize_rows_s8(const float *x, int64_t ldx, int64_t rows, int64_t k, 
                           int64_t group_size, int32_t *sums);
 /// int8 activations times quantized weights (any bits): exact 32-bit integer sums within a group, scaled and added in float, then times the
 /// row's scale. The order of these few float operations is fixed: every instruction set gives the same bits.
-/// Codes are evenly spaced: w->levels must be NULL, for levels are no integers.
+/// Codes are evenly spaced: w->levels and w->minima must be NULL, for they are no integers.
 /// sums as dso_quantize_rows_s8 writes them for w->group_size, or NULL; the variants here find them while packing.
 /// Groups longer than 65536 are cut internally, so that sums cannot overflow. Groups longer than 4096 that are not the whole row, and rows
 /// longer than 65536, are right but slow.

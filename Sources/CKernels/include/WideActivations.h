@@ -16,7 +16,7 @@ extern "C" {
 /// code -32639 and numbers 0.
 void dso_quantize_rows_s16(const float *x, int64_t ldx, int64_t rows, int64_t k, int16_t *q, int64_t ldq, float *scales);
 
-/// Prefill: int16 activations times quantized weights (any bits, with or without zero points; w->levels must be NULL). Exact 32-bit integer
+/// Prefill: int16 activations times quantized weights (any bits, with or without zero points; w->levels and w->minima must be NULL). Exact 32-bit integer
 /// sums of a_q * (code - zero_point) within a chunk; each one, as a float, times its group's scale is added with one rounding (fma) in the
 /// order of K, then comes the row's scale, then the bias. A chunk is a group, or where a group is longer than 512 elements (256 with zero
 /// points), a piece of that length from the group's beginning on. Every instruction set gives the same bits.
@@ -27,6 +27,10 @@ void dso_matmul_s16(const int16_t *a, int64_t lda, const float *a_scales, int64_
 /// the whole row or a multiple of 64 (16 and 32 too, with two or more of them side by side); right for every other shape.
 void dso_matvec_s16(const int16_t *a, int64_t lda, const float *a_scales, int64_t m, const dso_weights *w, int64_t n_begin,
                     int64_t n_end, const float *bias, float *c, int64_t ldc, void *scratch);
+
+/// sums[r, g] = the sum of row r's elements in group g, of group_size columns (the last may be shorter), in an order of its own: what weights
+/// with minima want beside a product of their codes.
+void dso_group_sums(const float *x, int64_t ldx, int64_t rows, int64_t k, int64_t group_size, float *sums, int64_t lds);
 
 #ifdef __cplusplus
 }

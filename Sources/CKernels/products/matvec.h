@@ -3,7 +3,7 @@
 #define DSO_MATVEC_H
 
 #include "../conversions/scalar.h"
-#include "../quantization/unpack.h"
+#include "../quantization/dequantize.h"
 
 /// How LANES weights are read; all but bytes are read at an element index. Levels: four-bit codes, a byte each, into a table of 16.
 typedef enum { READ_F32, READ_BF16, READ_F16, READ_BYTES, READ_LEVELS } reading;
@@ -107,6 +107,14 @@ INLINE void stream_quantized_row(int rows, const stream *s, int64_t row, VF *tot
     int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[row * groups + g] : 0);
     float scale = w->scales[row * groups + g];
     int64_t i = g * w->group_size, end = dso_min_i64(w->k, i + w->group_size);
+    if (w->minima) {
+      for (float values[CHUNK]; i < end; i += CHUNK) {
+        int64_t count = dso_min_i64(CHUNK, end - i);
+        dequantize_run(w, row, i, count, codes, values);
+        stream_run(READ_F32, rows, (const uint8_t *)values, 0, count, NULL, 0, 1, s->a + i, s->lda, totals, rests);
+      }
+      continue;
+    }
     if (w->bits == 8 && !w->levels) {
       stream_run(READ_BYTES, rows, data + i, STREAM_AHEAD_CODES, end - i, NULL, (float)offset, scale, s->a + i, s->lda, totals, rests);
       continue;
@@ -152,7 +160,7 @@ void DSO_KERNEL(matvec_f32)(const float *a, int64_t lda, int64_t m, const dso_we
                             const float *bias, float *c, int64_t ldc, void *scratch) {
   const float *ordered = NULL;
 #ifdef STREAMS_NIBBLES
-  int ordering = w->storage == DSO_STORAGE_QUANTIZED && w->bits == 4 && (w->group_size % 128 == 0 || w->group_size >= w->k);
+  int ordering = w->storage == DSO_STORAGE_QUANTIZED && w->bits == 4 && !w->minima && (w->group_size % 128 == 0 || w->group_size >= w->k);
 #endif
   for (int64_t slice = 0; slice < m; slice += 8) {
     int64_t slice_end = dso_min_i64(m, slice + 8);

@@ -20,9 +20,7 @@ static void decode(const dso_weights *w, int64_t row, int64_t begin, int64_t cou
   int64_t groups = dso_group_count(w);
   for (int64_t i = 0; i < count;) {
     int64_t g = (begin + i) / w->group_size, end = dso_min_i64(count, (g + 1) * w->group_size - begin);
-    float scale = w->scales[row * groups + g];
-    int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[row * groups + g] : 0);
-    for (; i < end; i++) out[i] = dso_code_value(w, dso_stored_code(data, begin + i, w->bits), offset, scale);
+    for (; i < end; i++) out[i] = dso_code_value(w, row * groups + g, dso_stored_code(data, begin + i, w->bits));
   }
 }
 

@@ -2,6 +2,7 @@
 #ifndef DSO_CODES_H
 #define DSO_CODES_H
 
+#include "../dispatch/contraction.h"
 #include "../include/CKernels.h"
 
 /// Stored code i of a row (code + 2^(bits-1)). Reads only the bytes that hold its bits.
@@ -18,9 +19,12 @@ static inline int64_t dso_group_count(const dso_weights *w) { return w->k <= 0 ?
 
 static inline const uint8_t *dso_weight_row(const dso_weights *w, int64_t row) { return (const uint8_t *)w->data + row * w->row_bytes; }
 
-/// The weight that a stored code stands for. offset: 2^(bits-1) + the group's zero point.
-static inline float dso_code_value(const dso_weights *w, uint32_t code, int offset, float scale) {
-  return (w->levels ? w->levels[code] : (float)((int)code - offset)) * scale;
+/// The weight that a stored code stands for. group: row * groups of a row + the group in it.
+static inline float dso_code_value(const dso_weights *w, int64_t group, uint32_t code) {
+  if (w->minima) return (float)code * w->scales[group] + w->minima[group];
+  if (w->levels) return w->levels[code] * w->scales[group];
+  int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[group] : 0);
+  return (float)((int)code - offset) * w->scales[group];
 }
 
 static inline int64_t dso_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }

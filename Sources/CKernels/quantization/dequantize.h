@@ -12,6 +12,14 @@ INLINE void scale_codes(const uint8_t *codes, int64_t count, int offset, float s
   for (; i < count; i++) out[i] = (float)((int)codes[i] - offset) * scale;
 }
 
+/// code * scale + minimum, in two roundings: the same bits as the portable variant.
+INLINE void scale_from_minimum(const uint8_t *codes, int64_t count, float scale, float minimum, float *out) {
+  VF scales = vf_set(scale), minima = vf_set(minimum);
+  int64_t i = 0;
+  for (; i + LANES <= count; i += LANES) vf_store(out + i, vf_add(vf_mul(vf_of_vi(vi_load_u8(codes + i)), scales), minima));
+  for (; i < count; i++) out[i] = (float)codes[i] * scale + minimum;
+}
+
 /// levels[code] * scale: the same bits as the portable variant.
 INLINE void scale_levels(const uint8_t *codes, int64_t count, const float *levels, int bits, float scale, float *out) {
   int64_t i = 0;
@@ -35,7 +43,9 @@ INLINE void dequantize_run(const dso_weights *w, int64_t row, int64_t begin, int
   for (int64_t i = 0; i < count;) {
     int64_t g = (begin + i) / w->group_size, end = dso_min_i64(count, (g + 1) * w->group_size - begin);
     int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[row * groups + g] : 0);
-    if (w->levels) {
+    if (w->minima) {
+      scale_from_minimum(codes + i, end - i, w->scales[row * groups + g], w->minima[row * groups + g], out + i);
+    } else if (w->levels) {
       scale_levels(codes + i, end - i, w->levels, w->bits, w->scales[row * groups + g], out + i);
     } else {
       scale_codes(codes + i, end - i, offset, w->scales[row * groups + g], out + i);

@@ -30,10 +30,8 @@ static void dequantize_row(const dso_weights *w, int64_t row, float *out) {
   const uint8_t *data = dso_weight_row(w, row);
   int64_t groups = dso_group_count(w);
   for (int64_t g = 0; g < groups; g++) {
-    float scale = w->scales[row * groups + g];
-    int offset = (1 << (w->bits - 1)) + (w->zero_points ? w->zero_points[row * groups + g] : 0);
     int64_t end = dso_min_i64(w->k, (g + 1) * w->group_size);
-    for (int64_t i = g * w->group_size; i < end; i++) out[i] = dso_code_value(w, dso_stored_code(data, i, w->bits), offset, scale);
+    for (int64_t i = g * w->group_size; i < end; i++) out[i] = dso_code_value(w, row * groups + g, dso_stored_code(data, i, w->bits));
   }
 }
 
@@ -59,9 +57,8 @@ void dso_portable_weight_error(const dso_weights *dense, const dso_weights *quan
     run.k = dso_min_i64(RUN, dense->k - begin);
     dso_portable_dequantize(&run, 0, 1, original, run.k);
     for (int64_t i = 0; i < run.k; i++) {
-      int64_t place = begin + i, g = place / codes.group_size;
-      int offset = (1 << (codes.bits - 1)) + (codes.zero_points ? codes.zero_points[row * groups + g] : 0);
-      stored[i] = dso_code_value(&codes, dso_stored_code(dso_weight_row(&codes, row), place, codes.bits), offset, codes.scales[row * groups + g]);
+      int64_t place = begin + i, group = row * groups + place / codes.group_size;
+      stored[i] = dso_code_value(&codes, group, dso_stored_code(dso_weight_row(&codes, row), place, codes.bits));
       double difference = (double)original[i] - stored[i];
       *signal += (double)original[i] * original[i];
       *noise += difference * difference;

@@ -74,7 +74,7 @@ public struct NormalFloat: LayerwiseQuantization {
   static func quantize(
     _ weight: Tensor, named name: String, as scheme: QuantizationScheme, pool: ThreadPool
   ) throws(CompressionError) -> QuantizedTensor {
-    guard scheme.levels == .normalFloat4, scheme.suitsLevels, weight.shape.rank == 2, weight.dataType.isFloatingPoint,
+    guard scheme.levels == .normalFloat4, scheme.isConsistent, weight.shape.rank == 2, weight.dataType.isFloatingPoint,
       scheme.granularity.groupSize(inputs: weight.shape[1]) > 0, let levels = scheme.levels.kernelTable
     else { throw CompressionError(name, "cannot be held as \(scheme.name)", kind: .usage) }
     let source = WeightRows.tensor(weight)
