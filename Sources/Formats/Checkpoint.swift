@@ -46,11 +46,16 @@ public protocol WritingObserver: AnyObject, Sendable {
 public protocol CheckpointWriter: AnyObject {
   /// Writes the elements of one announced tensor: row-major, little-endian, exactly as many bytes as its descriptor says.
   func write(_ name: String, _ bytes: UnsafeRawBufferPointer) throws(CheckpointError)
+  /// Waits until what was written so far is on the disk, and keeps unfinished files when the writer goes, where a later run can take them up.
+  func suspend() throws(CheckpointError)
   /// Checks that every announced tensor was written exactly once, and flushes all of it to the disk.
   func finish() throws(CheckpointError)
 }
 
 extension CheckpointWriter {
+  /// For files that no run can take up.
+  public func suspend() throws(CheckpointError) {}
+
   /// Writes a tensor that lies in memory or in a mapped file.
   public func write(_ name: String, _ tensor: Tensor) throws(CheckpointError) {
     try tensor.withUnsafeBytes { bytes throws(CheckpointError) in try write(name, bytes) }

@@ -171,6 +171,14 @@ extension ModelGraph {
     if case .quantized(let tensor) = weight { setInputQuantization(tensor.scheme.activations, for: id) }
   }
 
+  /// The same model, whose scales are to be stored as one type; nil for that of each weight.
+  public func requiringScales(of type: DataType?) -> ModelGraph {
+    guard let type else { return self }
+    var graph = self
+    for index in graph.parameters.indices { graph.parameters[index].requiredScaleType = type }
+    return graph
+  }
+
   /// Lets a parameter's values go after they were written.
   public mutating func release(_ id: ParameterID) {
     guard let storage = parameters[id.index].weightStorage else { return }

@@ -109,6 +109,8 @@ public struct Parameter: Sendable {
   public internal(set) var storage: ParameterStorage
   /// The floating-point type that its values had before a pass replaced them.
   var replacedType: DataType?
+  /// What scales are stored as where the format of the output says so; nil for the type of the values.
+  public internal(set) var requiredScaleType: DataType?
 
   /// The floating-point type that the checkpoint keeps its values in, whatever passes have put in their place; nil for codes.
   public var nativeType: DataType? {

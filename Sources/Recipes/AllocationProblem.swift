@@ -90,7 +90,7 @@ struct AllocationProblem {
   }
 
   private static func bytes(of parameter: Parameter, as scheme: QuantizationScheme) throws -> Int {
-    let type = parameter.nativeType.map { $0 == .float64 ? .float32 : $0 } ?? .bfloat16
+    let type = parameter.scaleType ?? .bfloat16
     return try CompressedTensorsEncoding.descriptors(
       module: parameter.module, scheme: scheme, shape: parameter.shape, scaleType: type
     )

@@ -20,7 +20,7 @@ extension CompressionRun {
     }
     if journal.isWritten { return journal.digests }
     let writer = try makeWriter(layout, output, journal, configuration: configuration, recipe: yaml, observer: observer)
-    func flush() throws { try (writer as? SafeTensorsWriter)?.suspend() }
+    func flush() throws { try writer.suspend() }
     func saveActivations(_ blocks: Int) throws {
       try calibration?.save(to: output.file(RunJournal.activationFile(blocks: blocks)), at: blocks)
     }
@@ -70,23 +70,12 @@ extension CompressionRun {
     _ layout: OutputLayout, _ output: OutputDirectory, _ journal: RunJournal, configuration: OutputConfiguration, recipe yaml: String,
     observer: (any WritingObserver)?
   ) throws -> any CheckpointWriter {
-    switch recipe.format {
-    case .compressedTensors, .safetensors:
-      let done =
-        journal.isResuming
-        ? layout.entries.filter { journal.digests[TensorName($0.name)] != nil }.flatMap(\.tensors).map(\.name) : nil
-      let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors, resumingAfter: done, observer: observer)
-      // What an earlier run wrote stays even if this one ends before it saves anything.
-      if journal.isResuming { try writer.suspend() }
-      return writer
-    case .hdf5:
-      return try HDF5Writer(
-        creating: output.file("model.h5"), tensors: layout.tensors,
-        attributes: ["config.json": configuration.json.text(pretty: false), "recipe.yaml": yaml])
-    case .keras:
-      guard let preset = configuration.keras else { throw RecipeError("--format keras", "has no preset to write", kind: .usage) }
-      return try KerasWriter(creating: output.file("model.weights.h5"), preset: preset, tensors: layout.tensors)
-    }
+    let done =
+      journal.isResuming
+      ? layout.entries.filter { journal.digests[TensorName($0.name)] != nil }.flatMap(\.tensors).map(\.name) : nil
+    return try layout.encoding.writer(
+      layout,
+      for: OutputFiles(directory: output.partial, configuration: configuration, recipe: yaml, written: done, observer: observer))
   }
 }
 

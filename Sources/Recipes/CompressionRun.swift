@@ -20,10 +20,10 @@ public struct CompressionRun {
   var saveInterval: Duration? = .seconds(5)
 
   public init(model: ModelBundle, recipe: Recipe, settings: RunSettings, progress: ProgressHandler? = nil) {
-    self.model = model
     var resolved = recipe
     // What the model cannot do is refused when the run is prepared.
     resolved.format = recipe.format.resolved(for: model)
+    self.model = model.requiringScales(of: resolved.format.scaleType)
     if let plan = try? recipe.calibration?.resolved(for: model.graph) { resolved.calibration = plan }
     self.recipe = resolved
     self.settings = settings

@@ -134,6 +134,13 @@ public struct ModelBundle: Sendable {
     return try Tokenizer(contentsOf: directory)
   }
 
+  /// The same model, whose scales are to be stored as one type; nil for that of each weight.
+  func requiringScales(of type: DataType?) -> ModelBundle {
+    var copy = self
+    copy.graph = graph.requiringScales(of: type)
+    return copy
+  }
+
   /// Bytes of the tensors that hold one parameter.
   func storedBytes(of name: String) -> Int { weights.storedByteCount(name) ?? 0 }
 

@@ -108,26 +108,3 @@ public enum RecipeBuilder {
   public static func buildEither(second: [any RecipePass]) -> [any RecipePass] { second }
   public static func buildArray(_ parts: [[any RecipePass]]) -> [any RecipePass] { parts.flatMap { $0 } }
 }
-
-/// The containers that an output can be written in.
-public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
-  /// safetensors in the layout of compressed-tensors, which transformers and vLLM load.
-  case compressedTensors = "compressed-tensors"
-  /// One HDF5 file, `model.h5`, with the same tensors and the configuration in its attributes.
-  case hdf5
-  /// A preset of KerasHub: `config.json` and `model.weights.h5` in Keras's layout, quantized layers as its int8 layers.
-  case keras
-  /// safetensors with quantized weights as float32, the others as they are, for whatever reads no quantized form.
-  case safetensors
-
-  /// Whether quantized weights stay quantized in it.
-  public var keepsQuantizedWeights: Bool { self != .safetensors }
-
-  /// Whether a file that was begun can be taken up: an HDF5 file is laid out by its library.
-  var isResumable: Bool { self == .compressedTensors || self == .safetensors }
-
-  /// The container that a model is written to: HDF5 means the one that it came in.
-  public func resolved(for model: ModelBundle) -> OutputFormat {
-    self == .hdf5 && model.checkpoint is KerasCheckpoint ? .keras : self
-  }
-}

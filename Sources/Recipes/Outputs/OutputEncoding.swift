@@ -1,0 +1,69 @@
+import Formats
+import Foundation
+import ModelGraph
+import StructuredData
+import Tensors
+
+/// How one format holds weights: in which tensors, with which bytes, and what its configuration says of them.
+///
+/// A new format is one more type that conforms, and a case of ``OutputFormat``.
+protocol OutputEncoding: Sendable {
+  /// What a weight becomes in this format, decided before it is read.
+  /// - Throws: of kind `usage` when the format cannot hold it; the remedy names the nearest form that it can.
+  func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry
+
+  /// The tensors of one weight with their values.
+  func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)]
+
+  /// What the parameter holds after it was written and read again.
+  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight
+
+  /// The config.json of an output, and what else is said of it.
+  /// - Parameter object: the model's own, without what it says of how its weights are quantized.
+  func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration
+
+  /// Creates the files of weights.
+  func writer(_ layout: OutputLayout, for output: OutputFiles) throws -> any CheckpointWriter
+}
+
+/// Where files of weights are written, and what travels in them.
+struct OutputFiles {
+  let directory: URL
+  let configuration: OutputConfiguration
+  /// The recipe as YAML.
+  let recipe: String
+  /// Tensors that an earlier run wrote; nil to start anew.
+  let written: [String]?
+  let observer: (any WritingObserver)?
+}
+
+extension OutputEncoding {
+  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
+    if case .dense(let tensor) = weight, case .dense(let type) = entry.storage { return .dense(tensor.converted(to: type) ?? tensor) }
+    return weight
+  }
+
+  /// A weight that stays what it is, in one tensor under its own name.
+  func dense(_ weight: OutputLayout.Subject, as type: DataType) -> OutputLayout.Entry {
+    OutputLayout.Entry(weight, storage: .dense(type), tensors: [TensorDescriptor(name: weight.name, dataType: type, shape: weight.shape)])
+  }
+
+  /// The values of such a weight: what a pass changed is float32 until it is written.
+  func encodeDense(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)] {
+    guard case .dense(let tensor) = weight, case .dense(let type) = entry.storage, let descriptor = entry.tensors.first else {
+      throw GraphError(tensor: entry.name, "was to be quantized and is not")
+    }
+    guard let stored = tensor.dataType == type ? tensor : tensor.converted(to: type) else {
+      throw GraphError(tensor: entry.name, "cannot be stored as \(type)")
+    }
+    return [(descriptor, stored)]
+  }
+
+  func writer(_ layout: OutputLayout, for output: OutputFiles) throws -> any CheckpointWriter {
+    let writer = try SafeTensorsWriter(
+      directory: output.directory, tensors: layout.tensors, resumingAfter: output.written, observer: output.observer)
+    // What an earlier run wrote stays even if this one ends before it saves anything.
+    if output.written != nil { try writer.suspend() }
+    return writer
+  }
+}

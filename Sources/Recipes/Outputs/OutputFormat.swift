@@ -1,0 +1,38 @@
+import Formats
+import Tensors
+
+/// The containers that an output can be written in.
+public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
+  /// safetensors in the layout of compressed-tensors, which transformers and vLLM load.
+  case compressedTensors = "compressed-tensors"
+  /// One HDF5 file, `model.h5`, with the same tensors and the configuration in its attributes.
+  case hdf5
+  /// A preset of KerasHub: `config.json` and `model.weights.h5` in Keras's layout, quantized layers as its int8 layers.
+  case keras
+  /// safetensors with quantized weights as float32, the others as they are, for whatever reads no quantized form.
+  case safetensors
+
+  /// Whether quantized weights stay quantized in it.
+  public var keepsQuantizedWeights: Bool { self != .safetensors }
+
+  /// Whether a file that was begun can be taken up: an HDF5 file is laid out by its library.
+  var isResumable: Bool { self != .hdf5 && self != .keras }
+
+  /// The container that a model is written to: HDF5 means the one that it came in.
+  public func resolved(for model: ModelBundle) -> OutputFormat {
+    self == .hdf5 && model.checkpoint is KerasCheckpoint ? .keras : self
+  }
+
+  /// What scales are stored as in it, whatever the type of a weight; nil for the weight's own.
+  var scaleType: DataType? { nil }
+
+  /// How weights lie in it.
+  func encoding(of model: ModelBundle) throws -> any OutputEncoding {
+    switch self {
+    case .compressedTensors: CompressedTensorsOutput()
+    case .hdf5: HDF5Output()
+    case .keras: KerasOutput()
+    case .safetensors: DequantizedOutput()
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import Compression
+import Diagnostics
+import Formats
+import ModelGraph
+import Tensors
+
+/// Which tensors of the output hold which parameter, decided before any weight is read.
+struct OutputLayout {
+  /// A weight that is to be written.
+  struct Subject {
+    /// `model.layers.0.mlp.up_proj.weight`.
+    let name: String
+    let shape: Shape
+    /// As the last pass leaves it.
+    let storage: WeightStorage
+    /// What its scales are, if it has any.
+    let scaleType: DataType
+
+    /// `model.layers.0.mlp.up_proj`.
+    var module: String { CompressedTensorsEncoding.moduleName(ofParameter: name) }
+  }
+
+  /// One logical weight and the tensors that store it.
+  struct Entry {
+    /// `model.layers.0.mlp.up_proj.weight`.
+    let name: String
+    let shape: Shape
+    let storage: WeightStorage
+    let tensors: [TensorDescriptor]
+
+    init(_ weight: Subject, storage: WeightStorage, tensors: [TensorDescriptor]) {
+      (name, shape, self.storage, self.tensors) = (weight.name, weight.shape, storage, tensors)
+    }
+
+    var byteCount: Int { tensors.reduce(0) { $0 + ($1.byteCount ?? 0) } }
+    var module: String { CompressedTensorsEncoding.moduleName(ofParameter: name) }
+  }
+
+  let format: OutputFormat
+  let encoding: any OutputEncoding
+  /// The graph's parameters in model order.
+  let parameters: [ParameterID: Entry]
+  /// What the checkpoint holds beside the graph's parameters; it is passed on as it is.
+  let extras: [Entry]
+  /// The parameters by the block that uses them first.
+  let blocks: [[ParameterID]]
+
+  /// - Parameters:
+  ///   - graph: the model that passes begin on.
+  ///   - plan: what passes will store parameters as; the others stay as they are.
+  ///   - leavingOut: which of what the graph does not run is not passed on.
+  /// - Throws: when the format cannot hold a scheme.
+  init(
+    model: ModelBundle, graph: ModelGraph, plan: [ParameterID: WeightStorage], format: OutputFormat,
+    leavingOut: (String) -> Bool = { _ in false }
+  ) throws {
+    self.format = format
+    let encoding = try format.encoding(of: model)
+    self.encoding = encoding
+    var parameters: [ParameterID: Entry] = [:]
+    var known = Set<TensorName>()
+    blocks = graph.parametersByBlock
+    for id in blocks.joined() {
+      let parameter = graph[id]
+      guard let stored = parameter.weightStorage else { continue }
+      known.insert(TensorName(parameter.name))
+      parameters[id] = try encoding.place(
+        Subject(
+          name: parameter.name, shape: parameter.shape, storage: plan[id] ?? stored,
+          scaleType: parameter.scaleType ?? format.scaleType ?? Self.scaleType(of: parameter.name, model)))
+    }
+    var extras: [Entry] = []
+    // A parameter that the graph no longer has is none that is passed on.
+    known.formUnion(model.graph.parameters.map { TensorName($0.name) })
+    for name in model.weights.names where !known.contains(TensorName(name)) && !leavingOut(name) {
+      guard let found = model.weights.describe(name) else { continue }
+      extras.append(
+        try encoding.place(
+          Subject(name: name, shape: found.shape, storage: found.storage, scaleType: format.scaleType ?? Self.scaleType(of: name, model))))
+    }
+    self.parameters = parameters
+    self.extras = extras
+  }
+
+  /// Every tensor of the output, in model order.
+  var tensors: [TensorDescriptor] { entries.flatMap(\.tensors) }
+
+  /// Every weight of the output, in model order.
+  var entries: [Entry] { blocks.joined().compactMap { parameters[$0] } + extras }
+
+  /// Scales are stored in the type that the weight had: loaders cast them to the model's type, and what is rounded after quantizing is lost.
+  private static func scaleType(of name: String, _ model: ModelBundle) -> DataType {
+    if case .dense(let type)? = model.weights.describe(name)?.storage { return type == .float64 ? .float32 : type }
+    return model.checkpoint.descriptor(CompressedTensorsEncoding.moduleName(ofParameter: name) + ".weight_scale")?.dataType ?? .bfloat16
+  }
+}
