@@ -24,9 +24,11 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     public var pattern: ModulePattern
     public var bits: Int
     public var groupSize: Int
+    /// nil leaves it as it is.
+    public var type: WeightType?
 
     private enum CodingKeys: String, CodingKey {
-      case pattern, bits
+      case pattern, bits, type
       case groupSize = "group-size"
     }
 
@@ -39,7 +41,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
 
     // What a recipe leaves out stays as it is; what it misspells is refused.
     public init(from decoder: any Decoder) throws {
-      let known = ["pattern", "bits", "group-size"]
+      let known = ["pattern", "bits", "group-size", "type"]
       for key in try decoder.container(keyedBy: AnyKey.self).allKeys where !known.contains(key.stringValue) {
         throw DecodingError.dataCorrupted(
           .init(
@@ -50,17 +52,21 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
       pattern = try container.decode(ModulePattern.self, forKey: .pattern)
       bits = try container.decodeIfPresent(Int.self, forKey: .bits) ?? -1
       groupSize = try container.decodeIfPresent(Int.self, forKey: .groupSize) ?? -1
+      type = try container.decodeIfPresent(WeightType.self, forKey: .type)
     }
 
-    public init(pattern: ModulePattern, bits: Int = -1, groupSize: Int = -1) {
+    public init(pattern: ModulePattern, bits: Int = -1, groupSize: Int = -1, type: WeightType? = nil) {
       self.pattern = pattern
       self.bits = bits
       self.groupSize = groupSize
+      self.type = type
     }
   }
 
   public var bits = 8
   public var method = Method.symmetric
+  /// What codes and their scales are; block types bring bits, method and group size along.
+  public var type = WeightType.integer
   /// Weights that share a scale along the input axis; 0 for one scale per output channel.
   public var groupSize = 0
   public var activations = ActivationQuantization.none
@@ -73,7 +79,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
   public init() {}
 
   private enum CodingKeys: String, CodingKey {
-    case bits, method, activations, overrides, ignore
+    case bits, method, type, activations, overrides, ignore
     case groupSize = "group-size"
     case mixedPrecision = "mixed-precision"
   }
@@ -151,6 +157,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
   ) throws(CompressionError) -> QuantizationScheme {
     let bits = overrides.last { $0.bits >= 0 }?.bits ?? bits
     let size = overrides.last { $0.groupSize >= 0 }?.groupSize ?? groupSize
+    if let scheme = try blockScheme(for: module, inputs: inputs, overrides, bits: bits) { return scheme }
     guard [2, 3, 4, 5, 6, 8].contains(bits) else {
       throw CompressionError(module, "cannot have \(bits) bits", remedy: "use 8, 6, 5, 4, 3 or 2", kind: .usage)
     }
@@ -165,8 +172,30 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
       throw CompressionError(
         "--activations int8", "needs symmetric weights", remedy: "use --method symmetric", kind: .usage)
     }
+    let isAffine = (overrides.last { $0.type != nil }?.type ?? type) == .affine
     return QuantizationScheme(
-      bits: bits, symmetric: method == .symmetric, granularity: size == 0 ? .channel : .group(size),
-      activations: activations)
+      bits: bits, offset: isAffine ? .minimum : method == .symmetric ? .none : .zeroPoint,
+      granularity: size == 0 ? .channel : .group(size), activations: activations)
+  }
+
+  /// The scheme where a type of blocks is asked for; nil where none is.
+  private func blockScheme(
+    for module: String, inputs: Int, _ overrides: [Override], bits: Int
+  ) throws(CompressionError) -> QuantizationScheme? {
+    let asked = overrides.last { $0.type != nil }?.type ?? type
+    var type = asked == .gguf ? WeightType.leading(bits: bits) : asked
+    if case .superblock? = type.blockScheme?.scales, inputs % ScaleEncoding.superblockSize != 0 { type = type.inBlocksOf32 }
+    guard let scheme = type.blockScheme else { return nil }
+    guard activations == .none else {
+      throw CompressionError(
+        "--activations \(activations.rawValue)", "does not go with \(scheme.name)", remedy: "leave it out: runtimes of GGUF do so themselves",
+        kind: .usage)
+    }
+    let size = scheme.granularity.groupSize(inputs: inputs)
+    guard inputs % size == 0 else {
+      throw CompressionError(
+        module, "has \(inputs) inputs, which blocks of \(size) do not divide", remedy: "--ignore it", kind: .usage)
+    }
+    return scheme
   }
 }
