@@ -201,6 +201,16 @@
   PROCEDURE(step_backward, (const dso_step_row *row, float *gradient, float *scale_gradient), (row, gradient, scale_gradient))      \
   FUNCTION(int64_t, round_with_feedback, (const dso_feedback_step *step), (step))                                                   \
   FUNCTION(int64_t, round_two_sided, (const dso_two_sided_step *step), (step))                                                      \
-  FUNCTION(int64_t, descend_tile, (const dso_descent_step *step), (step))
+  FUNCTION(int64_t, descend_tile, (const dso_descent_step *step), (step))                                                           \
+  PROCEDURE(encode_blocks,                                                                                                          \
+            (dso_block_type type, int64_t k, const uint32_t *words, dso_block_parts parts, uint8_t *blocks),                        \
+            (type, k, words, parts, blocks))                                                                                        \
+  PROCEDURE(decode_blocks,                                                                                                          \
+            (dso_block_type type, int64_t k, const uint8_t *blocks, uint32_t *words, dso_block_parts parts),                        \
+            (type, k, blocks, words, parts))                                                                                        \
+  FUNCTION(int64_t, quantize_blocks,                                                                                                \
+           (const dso_block_search *search, const float *x, int64_t ldx, int64_t rows, int64_t k, const float *importance,          \
+            uint32_t *words, dso_block_parts parts, void *scratch),                                                                 \
+           (search, x, ldx, rows, k, importance, words, parts, scratch))
 
 #endif

@@ -30,6 +30,7 @@ INLINE VI vi_set(int32_t x) { return (VI){x, x, x, x}; }
 INLINE VI vi_add(VI a, VI b) { return a + b; }
 INLINE VI vi_sub(VI a, VI b) { return a - b; }
 INLINE VI vi_and(VI a, VI b) { return a & b; }
+INLINE VI vi_shift_left(VI a, int n) { return a << n; }
 /// For what is not negative.
 INLINE VI vi_shift_right(VI a, int n) { return a >> n; }
 INLINE VI vi_cast(VF a) { return (VI)a; }

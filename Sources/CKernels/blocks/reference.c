@@ -1,0 +1,9 @@
+/// Blocks, portable; and what needs no variants.
+#include "../gridsearch/portable.h"
+
+#include "vector.h"
+
+int64_t dso_block_search_scratch_bytes(int64_t k) {
+  enum { MOST_LANES = 16 };
+  return ((k < 0 ? 0 : k) * 2 + LARGEST_BLOCK * MOST_LANES * 2) * (int64_t)sizeof(float) + LARGEST_BLOCK * MOST_LANES;
+}
