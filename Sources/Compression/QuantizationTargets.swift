@@ -188,7 +188,8 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     guard let scheme = type.blockScheme else { return nil }
     guard activations == .none else {
       throw CompressionError(
-        "--activations \(activations.rawValue)", "does not go with \(scheme.name)", remedy: "leave it out: runtimes of GGUF do so themselves",
+        "--activations \(activations.rawValue)", "does not go with \(scheme.name)",
+        remedy: "leave it out: runtimes of GGUF do so themselves",
         kind: .usage)
     }
     let size = scheme.granularity.groupSize(inputs: inputs)

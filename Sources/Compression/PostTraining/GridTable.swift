@@ -153,7 +153,7 @@ public enum ElementImportance: String, Codable, Sendable, Hashable, CaseIterable
 
 extension [Float]? {
   /// The elements' address during `body`, nil for nil.
-  fileprivate func withOptionalPointer<Result>(_ body: (UnsafePointer<Float>?) -> Result) -> Result {
+  func withOptionalPointer<Result>(_ body: (UnsafePointer<Float>?) -> Result) -> Result {
     switch self {
     case .some(let values): values.withUnsafeBufferPointer { body($0.baseAddress) }
     case .none: body(nil)
@@ -164,10 +164,17 @@ extension [Float]? {
 extension QuantizationScheme {
   /// What grids ask of a scheme: their codes are evenly spaced.
   func checkEven(named name: String) throws(CompressionError) {
-    guard let levels = levels.name else { return }
+    guard let levels = levels.name else {
+      guard offset == .minimum || scales != .direct else { return }
+      throw CompressionError(
+        name, "is to be \(self.name): this method needs scales of their own for each group, and whole zero points",
+        remedy: "use --algorithm imatrix, mse or rtn for it", kind: .usage)
+    }
     throw CompressionError(
       name, "is \(self.name): this method needs evenly spaced codes, \(levels) has a table of levels",
-      remedy: "start from the weights before they were \(levels), or use the pass \(NormalFloat.identifier) by itself", kind: .usage)
+      remedy: self.levels == .normalFloat4
+        ? "start from the weights before they were \(levels), or use the pass \(NormalFloat.identifier) by itself"
+        : "use --algorithm imatrix, mse or rtn for it", kind: .usage)
   }
 }
 

@@ -19,10 +19,16 @@ enum ImportanceRounding {
     let tensor = try graph.denseWeight(id, of: node.scope)
     let (weight, name) = (WeightRows.tensor(tensor), graph[id].name)
     let importance = (statistics?.meanSquare).flatMap { $0.contains { $0 > 0 } ? $0 : nil }
-    let grids = try GridTable(
-      searching: weight, named: name, scheme: scheme, importance: importance, elements: elements, scaleType: graph[id].scaleType,
-      pool: pool)
-    let result = try grids.quantize(weight, named: name, pool: pool)
+    let result: (tensor: QuantizedTensor, clipped: Int)
+    if let search = BlockSearch(scheme) {
+      result = (try search.quantize(weight, named: name, importance: importance, elements: elements, pool: pool), 0)
+    } else {
+      let grids = try GridTable(
+        searching: weight, named: name, scheme: scheme, importance: importance, elements: elements, scaleType: graph[id].scaleType,
+        pool: pool)
+      let rounded = try grids.quantize(weight, named: name, pool: pool)
+      result = (rounded.tensor, rounded.clipped)
+    }
     try graph.replace(id, with: .quantized(result.tensor))
     return PassRecord.Layer(
       module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: result.clipped,
