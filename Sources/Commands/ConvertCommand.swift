@@ -11,12 +11,13 @@ struct ConvertCommand: ParsableCommand {
       EXAMPLES
         deepseek-optimize convert --model demo-int8 --format hdf5 --output demo-int8-hdf5
         deepseek-optimize convert --model demo-int8 --format safetensors --output demo-dequantized
+        deepseek-optimize convert --model model.gguf --format safetensors --output model-values
       """)
 
   @OptionGroup var model: ModelOption
   @OptionGroup var destination: OutputOptions
 
-  @Option(help: "compressed-tensors, hdf5, keras (a KerasHub preset), or safetensors (dequantized to float32).")
+  @Option(help: "compressed-tensors, gguf, hdf5, keras (a KerasHub preset), or safetensors (dequantized to float32).")
   var format: OutputFormat
 
   @OptionGroup(title: "Running") var resources: ResourceOptions

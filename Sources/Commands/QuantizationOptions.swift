@@ -69,8 +69,17 @@ struct QuantizationOptions: ParsableArguments {
 
   @Option(
     name: .customLong("format"),
-    help: "compressed-tensors, hdf5, keras (a KerasHub preset), or safetensors (dequantized). Default: compressed-tensors.")
+    help: "compressed-tensors, gguf, hdf5, keras (a KerasHub preset), or safetensors (dequantized). Default: compressed-tensors.")
   var chosenFormat: OutputFormat?
+
+  @Option(
+    name: .customLong("gguf-type"),
+    help: ArgumentHelp(
+      """
+      With --format gguf: q8_0, q6_k, q5_k, q5_0, q5_1, q4_k, q4_0, q4_1, iq4_nl, mxfp4, q3_k or q2_k for all that is quantized. Default: the one that \
+      leads at --bits.
+      """, valueName: "type"))
+  var ggufType: WeightType?
 
   var format: OutputFormat { chosenFormat ?? .compressedTensors }
 
@@ -78,7 +87,7 @@ struct QuantizationOptions: ParsableArguments {
   var isSet: Bool {
     bits != nil || method != nil || groupSize != nil || algorithm != nil || activations != nil || activationOutliers != nil
       || trainingSteps != nil || trainingForm != nil || mixedPrecision.isSet
-      || smooth != nil || rotate != nil || !overrides.isEmpty || !ignore.isEmpty || chosenFormat != nil
+      || smooth != nil || rotate != nil || !overrides.isEmpty || !ignore.isEmpty || chosenFormat != nil || ggufType != nil
   }
 
   func validate() throws {
@@ -93,6 +102,7 @@ struct QuantizationOptions: ParsableArguments {
     if trainingSteps != nil, algorithm != .qat { throw ValidationError("--training-steps is for --algorithm qat, which is not given") }
     if let trainingSteps, trainingSteps < 1 { throw ValidationError("--training-steps \(trainingSteps) is not at least 1") }
     if let groupSize, groupSize < 0 { throw ValidationError("--group-size \(groupSize) is negative") }
+    try checkBlocks()
     if let smooth, !(smooth >= 0 && smooth <= 1) { throw ValidationError("--smooth \(smooth) is not a share from 0 to 1") }
   }
 
@@ -107,10 +117,51 @@ struct QuantizationOptions: ParsableArguments {
     targets.method = method ?? .symmetric
     targets.groupSize = groupSize ?? (targets.bits == 8 ? 0 : 128)
     targets.activations = activations ?? (format == .keras ? .int8 : .none)
+    if format == .gguf {
+      targets.type = ggufType ?? simpleBlocks ?? .gguf
+      if let bits = targets.type.bits { targets.bits = bits }
+    }
     targets.mixedPrecision = mixedPrecision.targets
     targets.overrides = overrides.map(\.override)
     targets.ignore = ignore.map { ModulePattern($0) }
     return targets
+  }
+
+  /// The type of GGUF's that a method and groups of 32 ask for together; nil where they leave it open, or no type is such.
+  private var simpleBlocks: WeightType? {
+    guard groupSize == 32 else { return nil }
+    switch (bits ?? 8, method ?? .symmetric) {
+    case (8, .symmetric): return .q8_0
+    case (5, .symmetric): return .q5_0
+    case (4, .symmetric): return .q4_0
+    case (5, .asymmetric): return .q5_1
+    case (4, .asymmetric): return .q4_1
+    default: return nil
+    }
+  }
+
+  /// GGUF's types bring bits, groups and method along.
+  private func checkBlocks() throws {
+    if let ggufType {
+      guard format == .gguf else { throw ValidationError("--gguf-type \(ggufType.rawValue) is for --format gguf, which is not given") }
+      guard ggufType.isGGUF, ggufType != .gguf else {
+        let names = WeightType.allCases.filter { $0.isGGUF && $0 != .gguf }.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("--gguf-type \(ggufType.rawValue) is none of \(names)")
+      }
+      if groupSize != nil || method != nil {
+        throw ValidationError("--gguf-type \(ggufType.rawValue) says groups and method itself: leave --group-size and --method out")
+      }
+      if let bits, bits != ggufType.bits {
+        throw ValidationError("--gguf-type \(ggufType.rawValue) has \(ggufType.bits ?? 0) bits, not --bits \(bits)")
+      }
+      if mixedPrecision.isAutomatic {
+        throw ValidationError("--mixed-precision auto chooses the types: leave --gguf-type out, or give some layers theirs with --override")
+      }
+    }
+    guard format == .gguf, let groupSize, groupSize != 32 || simpleBlocks == nil else { return }
+    throw ValidationError(
+      "--group-size \(groupSize) is not one of GGUF's: with 32 and --bits 8, 5 or 4 it has Q8_0, Q5_0, Q4_0 (asymmetric: Q5_1, Q4_1); left out, "
+        + "Q8_0, Q6_K, Q5_K, Q4_K, Q3_K or Q2_K")
   }
 
   /// The passes with this algorithm, behind the transforms that are folded into the weights, before those that see to activations.
@@ -136,7 +187,7 @@ struct QuantizationOptions: ParsableArguments {
 
 extension QuantizationAwareTraining.Form: ExpressibleByArgument {}
 
-/// `PATTERN=bits:8,group-size:64`.
+/// `PATTERN=bits:8,group-size:64`, `PATTERN=type:q6_k`.
 struct OverrideRule: ExpressibleByArgument {
   let override: QuantizationTargets.Override
 
@@ -146,7 +197,13 @@ struct OverrideRule: ExpressibleByArgument {
     var rule = QuantizationTargets.Override(pattern: ModulePattern(String(argument[..<sign])))
     for setting in argument[argument.index(after: sign)...].split(separator: ",", omittingEmptySubsequences: false) {
       let parts = setting.split(separator: ":", omittingEmptySubsequences: false)
-      guard parts.count == 2, let value = Int(parts[1]), value >= 0 else { return nil }
+      guard parts.count == 2 else { return nil }
+      if parts[0] == "type" {
+        guard let type = WeightType(rawValue: parts[1].lowercased()) else { return nil }
+        rule.type = type
+        continue
+      }
+      guard let value = Int(parts[1]), value >= 0 else { return nil }
       switch parts[0] {
       case "bits": rule.bits = value
       case "group-size": rule.groupSize = value
@@ -179,6 +236,11 @@ enum OutlierHandling: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension QuantizationTargets.Method: ExpressibleByArgument {}
+
+extension WeightType: ExpressibleByArgument {
+  public init?(argument: String) { self.init(rawValue: argument.lowercased()) }
+}
+
 extension ActivationQuantization: ExpressibleByArgument {}
 extension HadamardRotation.Kind: ExpressibleByArgument {}
 extension OutputFormat: ExpressibleByArgument {}

@@ -123,7 +123,11 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
         // The head and routers decide between things that lie close together, and are small.
         let kept: StorageReason? =
           block.kind == .head
-          ? .keptHead : role == .router ? .keptRouter : mixedPrecision == .attentionFP16 && role.isAttention ? .keptAttention : nil
+          ? .keptHead
+          : role == .router
+            ? .keptRouter
+            : mixedPrecision == .attentionFP16 && role.isAttention
+              ? .keptAttention : type.isGGUF && role == .attentionKeyValueUp ? .keptLatents : nil
         if applying.isEmpty, let kept {
           // A head that is tied is decided on where the embedding is.
           if decisions[weight] == nil { decisions[weight] = Decision(scheme: nil, reason: shared.contains(weight) ? .notLinear : kept) }
@@ -134,10 +138,14 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
             node.scope, "shares its weight with the embedding, which stays as it is", remedy: "leave it out of --override", kind: .usage)
         }
         let isWidened = mixedPrecision == .roles && !role.isRoutedExpert
+        let width = isWidened ? MixedPrecision.widened(bits) : bits
+        let wanted = wantedType(applying, bits: width)
+        let isSmaller = wanted.usesSuperblocks && graph[weight].shape[1] % ScaleEncoding.superblockSize != 0
         decisions[weight] = Decision(
-          scheme: try scheme(
-            for: node.scope, inputs: graph[weight].shape[1], applying, bits: isWidened ? MixedPrecision.widened(bits) : bits),
-          reason: applying.last.map { .overridden(by: $0.pattern.text) } ?? (isWidened ? .usedByEveryToken : .setting))
+          scheme: try scheme(for: node.scope, inputs: graph[weight].shape[1], applying, bits: width),
+          reason: isSmaller
+            ? .smallerBlocks(insteadOf: wanted.rawValue.uppercased())
+            : applying.last.map { .overridden(by: $0.pattern.text) } ?? (isWidened ? .usedByEveryToken : .setting))
         isLeft = false
       }
     }
@@ -178,13 +186,17 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
       granularity: size == 0 ? .channel : .group(size), activations: activations)
   }
 
+  private func wantedType(_ overrides: [Override], bits: Int) -> WeightType {
+    let asked = overrides.last { $0.type != nil }?.type ?? type
+    return asked == .gguf ? WeightType.leading(bits: overrides.last { $0.bits >= 0 }?.bits ?? bits) : asked
+  }
+
   /// The scheme where a type of blocks is asked for; nil where none is.
   private func blockScheme(
     for module: String, inputs: Int, _ overrides: [Override], bits: Int
   ) throws(CompressionError) -> QuantizationScheme? {
-    let asked = overrides.last { $0.type != nil }?.type ?? type
-    var type = asked == .gguf ? WeightType.leading(bits: bits) : asked
-    if case .superblock? = type.blockScheme?.scales, inputs % ScaleEncoding.superblockSize != 0 { type = type.inBlocksOf32 }
+    var type = wantedType(overrides, bits: bits)
+    if type.usesSuperblocks, inputs % ScaleEncoding.superblockSize != 0 { type = type.inBlocksOf32 }
     guard let scheme = type.blockScheme else { return nil }
     guard activations == .none else {
       throw CompressionError(

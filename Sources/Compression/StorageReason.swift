@@ -16,6 +16,10 @@ public enum StorageReason: Sendable, Hashable {
   case keptRouter
   /// Attention stays as a whole (`mixed-precision: attention-fp16`).
   case keptAttention
+  /// GGUF keeps the keys' part of latent attention's projection transposed, which codes cannot be.
+  case keptLatents
+  /// Its rows are no whole number of the superblocks of the type that was asked for, which is named.
+  case smallerBlocks(insteadOf: String)
   /// A norm, a bias, an embedding.
   case notLinear
   /// Another pass than one with targets stores it so; its identifier.
@@ -37,6 +41,8 @@ public enum StorageReason: Sendable, Hashable {
     case .keptHead: "head"
     case .keptRouter: "router"
     case .keptAttention: "attention"
+    case .keptLatents: "latents"
+    case .smallerBlocks: "smaller-blocks"
     case .notLinear: "not-linear"
     case .pass: "pass"
     case .noPass: "no-pass"
@@ -56,6 +62,8 @@ extension StorageReason: CustomStringConvertible {
     case .keptHead: "head: kept by default"
     case .keptRouter: "router: kept by default"
     case .keptAttention: "attention: kept"
+    case .keptLatents: "kept: GGUF has its keys transposed"
+    case .smallerBlocks(let type): "rows do not divide into \(type)'s superblocks"
     case .notLinear: "not a linear layer"
     case .pass(let identifier): "by \(identifier)"
     case .noPass: "no pass quantizes"

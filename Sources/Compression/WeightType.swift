@@ -35,6 +35,12 @@ public enum WeightType: String, Codable, Sendable, Hashable, CaseIterable {
     }
   }
 
+  /// The width that it has; nil where other settings say it.
+  public var bits: Int? { blockScheme?.bits }
+
+  /// Whether 256 weights share a float16.
+  var usesSuperblocks: Bool { if case .superblock? = blockScheme?.scales { true } else { false } }
+
   /// The type that stands in for another where superblocks do not divide a row, as llama.cpp chooses it.
   var inBlocksOf32: WeightType {
     switch self {

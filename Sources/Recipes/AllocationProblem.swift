@@ -37,11 +37,11 @@ struct AllocationProblem {
   /// - Parameters:
   ///   - targets: everything but the bits.
   ///   - graph: the model that the quantizing pass begins on.
-  ///   - bytes: what a weight takes in a scheme; throws when the format cannot hold it.
+  ///   - bytes: what a weight takes in a scheme; throws when the format cannot hold it. By default what compressed-tensors takes.
   /// - Throws: what makes `targets` unusable, and a scheme that the format cannot hold at any width.
   init(
     _ targets: QuantizationTargets, for graph: ModelGraph,
-    bytes: (Parameter, QuantizationScheme) throws -> Int = Self.bytes(of:as:)
+    bytes: (Parameter, QuantizationScheme) throws -> Int = Self.bytes(in: CompressedTensorsOutput())
   ) throws {
     var ways = Self.widths.map { bits in
       var way = targets
@@ -89,13 +89,15 @@ struct AllocationProblem {
       warnings: warnings)
   }
 
-  private static func bytes(of parameter: Parameter, as scheme: QuantizationScheme) throws -> Int {
-    let type = parameter.scaleType ?? .bfloat16
-    return try CompressedTensorsEncoding.descriptors(
-      module: parameter.module, scheme: scheme, shape: parameter.shape, scaleType: type
-    )
-    // The shape of a packed tensor is bookkeeping.
-    .filter { !($0.dataType == .int64 && $0.shape == [2]) }.reduce(0) { $0 + ($1.byteCount ?? 0) }
+  /// What a weight takes in a format.
+  static func bytes(in encoding: any OutputEncoding) -> (Parameter, QuantizationScheme) throws -> Int {
+    { parameter, scheme in
+      let weight = OutputLayout.Subject(
+        name: parameter.name, shape: parameter.shape, storage: .quantized(scheme), scaleType: parameter.scaleType ?? .bfloat16)
+      return try encoding.place(weight).tensors
+        // The shape of a packed tensor is bookkeeping.
+        .filter { !($0.dataType == .int64 && $0.shape == [2]) }.reduce(0) { $0 + ($1.byteCount ?? 0) }
+    }
   }
 
   /// The error for a group whose bits cannot be chosen, because what they cost cannot be measured.

@@ -61,7 +61,7 @@ public struct BitAllocation {
     }
     let prepared = try run.prepareWithinMemory()
     let graph = prepared.graph
-    let problem = try AllocationProblem(pass.targets, for: graph)
+    let problem = try AllocationProblem(pass.targets, for: graph, bytes: AllocationProblem.bytes(in: prepared.layout.encoding))
     let measurable = Set(ChoiceCosts.measurable(in: graph).flatMap { graph.linears(of: $0).map(\.weight) })
     for (group, options) in problem.options.enumerated() where options.count > 1 {
       guard problem.groups[group].layers.allSatisfy({ measurable.contains($0.weight) }) else { throw problem.unmeasured(group) }

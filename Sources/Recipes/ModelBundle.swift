@@ -22,7 +22,7 @@ public struct ModelBundle: Sendable {
   /// Keys of config.json that nothing read.
   public let unreadKeys: [String]
 
-  /// Opens a MODEL: `demo`, a Hugging Face directory, one `.safetensors` file beside its config.json, an HDF5 file, or a model of
+  /// Opens a MODEL: `demo`, a Hugging Face directory, one `.safetensors` file beside its config.json, an HDF5 file, a GGUF file, or a model of
   /// Keras: a KerasHub preset, a `.weights.h5` file beside its config.json, a `.keras` archive, or a legacy `.h5` file.
   public init(opening path: String) throws { try self.init(opening: path, extent: .complete) }
 
@@ -33,14 +33,21 @@ public struct ModelBundle: Sendable {
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: location.path, isDirectory: &isDirectory) else {
       throw RecipeError(
-        path, "there is no such model", remedy: "give a directory, a .safetensors or an HDF5 file, or the word demo", kind: .missingInput)
+        path, "there is no such model", remedy: "give a directory, a .safetensors, .gguf or HDF5 file, or the word demo",
+        kind: .missingInput)
     }
     directory = isDirectory.boolValue ? location : location.deletingLastPathComponent()
     name = path == DemoModel.name ? path : Self.name(of: location)
     let found = try Self.checkpoint(at: location, isDirectory: isDirectory.boolValue, extent)
     checkpoint = found
-    configuration = try Self.configuration(directory, found)
-    weights = try openWeights(checkpoint: found, configuration: configuration)
+    if let file = found as? GGUFCheckpoint {
+      let model = try GGUFModel(file)
+      configuration = model.configuration(of: file)
+      weights = try GGUFSource(checkpoint: file, model: model)
+    } else {
+      configuration = try Self.configuration(directory, found)
+      weights = try openWeights(checkpoint: found, configuration: configuration)
+    }
     let (graph, unread) = try ArchitectureCatalog.graph(configuration: configuration, weights: weights)
     self.graph = graph
     // These two say how weights are stored; `openWeights` reads them.
@@ -67,6 +74,7 @@ public struct ModelBundle: Sendable {
   ) throws -> any Checkpoint {
     if let keras = try KerasCheckpoint.open(location, isDirectory: isDirectory) { return keras }
     guard isDirectory else {
+      if location.pathExtension == GGUFCheckpoint.fileExtension { return try GGUFCheckpoint(location, extent: extent) }
       return hdf5Endings.contains(location.pathExtension)
         ? try HDF5Checkpoint(opening: location) : try SafeTensorsCheckpoint(location, extent: extent)
     }
@@ -74,6 +82,9 @@ public struct ModelBundle: Sendable {
     let containers = files.filter { hdf5Endings.contains($0.pathExtension) }
     let hasSafeTensors = files.contains { $0.pathExtension == "safetensors" || $0.lastPathComponent.hasSuffix(".safetensors.index.json") }
     if !hasSafeTensors, containers.count == 1 { return try HDF5Checkpoint(opening: containers[0]) }
+    if !hasSafeTensors, files.contains(where: { $0.pathExtension == GGUFCheckpoint.fileExtension }) {
+      return try GGUFCheckpoint(location, extent: extent)
+    }
     return try SafeTensorsCheckpoint(location, extent: extent)
   }
 
@@ -95,6 +106,7 @@ public struct ModelBundle: Sendable {
   func companions(for format: OutputFormat = .compressedTensors) throws -> [(name: String, content: Data)] {
     let files = try CheckpointDirectory(directory)
     let encoder = graph.purpose == .encoder ? try SentenceEncoder(in: files).files : []
+    if let file = checkpoint as? GGUFCheckpoint, !Self.companionNames.contains(where: files.contains) { return try file.tokenizerFiles() }
     let names = checkpoint is KerasCheckpoint && format == .keras ? Self.kerasCompanionNames : Self.companionNames + encoder
     var companions = try names.compactMap { name -> (name: String, content: Data)? in
       if files.contains(name) { return (name, try TextFile.data(files.file(name), limit: JSONFile.limit)) }
@@ -130,6 +142,9 @@ public struct ModelBundle: Sendable {
       do { return try Tokenizer(json: try JSONValue(parsing: text), named: "tokenizer.json") } catch let error as JSONError {
         throw error.inFile("\(container.files[0].lastPathComponent): tokenizer.json")
       }
+    }
+    if let container = checkpoint as? GGUFCheckpoint, try Tokenizer.json(in: directory) == nil {
+      return try container.tokenizer()
     }
     return try Tokenizer(contentsOf: directory)
   }

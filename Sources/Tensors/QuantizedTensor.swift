@@ -103,6 +103,13 @@ public struct QuantizedTensor: Sendable {
       inputScale: inputScale, parts: parts) ?? self
   }
 
+  /// The same scales with other codes.
+  package func withCodes(_ codes: Tensor) -> QuantizedTensor? {
+    QuantizedTensor(
+      scheme: scheme, shape: shape, codes: codes, scales: scales, zeroPoints: zeroPoints, minima: minima, inputScale: inputScale,
+      parts: parts)
+  }
+
   /// The same weights with their rows in another order.
   /// - Parameter order: for each row of the result the row here; each once.
   public func withRows(_ order: [Int]) -> QuantizedTensor? {

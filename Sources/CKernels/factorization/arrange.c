@@ -43,6 +43,13 @@ void dso_subtract_codes(float *w, const uint8_t *codes, int64_t count, float sca
   }
 }
 
+void dso_subtract_group_values(float *row, const float *values, int64_t k, int64_t group_size) {
+  for (int64_t begin = 0; begin < k; begin += group_size, values++) {
+    int64_t end = dso_min_i64(k, begin + group_size);
+    for (int64_t i = begin; i < end; i++) row[i] -= *values;
+  }
+}
+
 void dso_transpose_square(float *a, int64_t lda, int64_t n, int64_t row_begin, int64_t row_end) {
   for (int64_t i = row_begin; i < row_end; i += TILE) {
     int64_t i_end = dso_min_i64(row_end, i + TILE);

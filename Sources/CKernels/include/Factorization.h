@@ -149,6 +149,8 @@ void dso_scatter_codes(const uint8_t *codes, int64_t ld, int64_t rows, const int
 void dso_gather_codes(const uint8_t *codes, int64_t ldx, int64_t rows, const int32_t *order, int64_t count, uint8_t *to, int64_t ld);
 /// w[i] -= (codes[i] - 2^(bits-1) - zero_point) * scale.
 void dso_subtract_codes(float *w, const uint8_t *codes, int64_t count, float scale, int zero_point, int bits);
+/// row[i] -= values[i / group_size] for i below k.
+void dso_subtract_group_values(float *row, const float *values, int64_t k, int64_t group_size);
 /// Grids [rows, groups] to [groups, ld] as dso_feedback_step takes them; rows up to ld get scale 1. A scale of 0 becomes one so large that
 /// every code is the zero point. zero_points may be NULL for zeros.
 void dso_transpose_grids(const float *scales, const int8_t *zero_points, int64_t rows, int64_t groups, float *to_scales,

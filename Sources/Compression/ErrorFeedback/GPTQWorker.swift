@@ -52,13 +52,26 @@ struct GPTQWorker: BlockPass {
     let (name, pool) = (graph[id].name, context.pool)
     let moved = retargeting?.move(.tensor(tensor))
     let weight = moved.map { WeightRows.matrix($0.weight) } ?? .tensor(tensor)
-    let scaleType = graph[id].scaleType
-    var grids = try table(weight, named: name, scheme: scheme, scaleType: scaleType, importance: statistics.meanSquare, pool: pool)
-    if isTried(scheme) { grids = try widened(grids, weight, named: name, factor: factor, pool: pool) }
-    let best = try round(weight, id, named: name, grids: grids, factor: factor, in: context)
+    let best: ErrorFeedback.Result
+    let assemble: (UnsafePointer<UInt8>) throws(CompressionError) -> QuantizedTensor
+    if let search = BlockSearch(scheme) {
+      let importance = statistics.meanSquare.contains { $0 > 0 } ? statistics.meanSquare : nil
+      let start = try search.quantize(
+        weight, named: name, importance: pass.scaleSearch == .mse ? nil : importance,
+        elements: pass.scaleSearch == .column ? .column : .imatrix, pool: pool)
+      let grid = ShiftedGrid(start, weight, pool: pool)
+      best = try round(grid.weight, id, named: name, grids: grid.table, factor: factor, in: context)
+      assemble = { codes throws(CompressionError) in try grid.assemble(codes: codes, named: name, pool: pool) }
+    } else {
+      var grids = try table(
+        weight, named: name, scheme: scheme, scaleType: graph[id].scaleType, importance: statistics.meanSquare, pool: pool)
+      if isTried(scheme) { grids = try widened(grids, weight, named: name, factor: factor, pool: pool) }
+      best = try round(weight, id, named: name, grids: grids, factor: factor, in: context)
+      assemble = { [grids] codes throws(CompressionError) in try grids.assemble(codes: codes, named: name, pool: pool) }
+    }
     let result = try best.codes.withUnsafeBufferPointer { codes in
       guard let codes = codes.baseAddress else { throw CompressionError(name, "has no weights", kind: .badData) }
-      return try grids.assemble(codes: codes, named: name, pool: pool)
+      return try assemble(codes)
     }
     let notes = [statistics.shortage, best.fallback, moved.flatMap { $0.isNeeded && $0.share == 0 ? Self.staysPut : nil }].compactMap { $0 }
     record.layers.append(

@@ -85,7 +85,7 @@ public struct AutoRound: CompressionPass {
   }
 
   public func validate(for graph: ModelGraph) throws(CompressionError) {
-    _ = try targets.schemes(for: graph)
+    try targets.requireGrids(for: graph)
     guard (0...100_000).contains(iterations), (1...4096).contains(batchWindows) else {
       throw CompressionError(
         "autoround", "cannot take \(iterations) steps of \(batchWindows) windows",

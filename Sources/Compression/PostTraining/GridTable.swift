@@ -1,6 +1,7 @@
 import CKernels
 import Diagnostics
 import Execution
+import ModelGraph
 import Tensors
 
 /// The scale and zero point of every group of a weight matrix `[rows, columns]`: the grid its weights are rounded to.
@@ -161,6 +162,15 @@ extension [Float]? {
   }
 }
 
+extension QuantizationTargets {
+  /// What passes ask that have no search of their own for block types: schemes that a grid of integers describes.
+  func requireGrids(for graph: ModelGraph) throws(CompressionError) {
+    for (id, scheme) in try schemes(for: graph).sorted(by: { $0.key.index < $1.key.index }) {
+      try scheme.checkEven(named: graph[id].module)
+    }
+  }
+}
+
 extension QuantizationScheme {
   /// What grids ask of a scheme: their codes are evenly spaced.
   func checkEven(named name: String) throws(CompressionError) {
@@ -168,13 +178,13 @@ extension QuantizationScheme {
       guard offset == .minimum || scales != .direct else { return }
       throw CompressionError(
         name, "is to be \(self.name): this method needs scales of their own for each group, and whole zero points",
-        remedy: "use --algorithm imatrix, mse or rtn for it", kind: .usage)
+        remedy: "use --algorithm gptq, imatrix, mse or rtn for it", kind: .usage)
     }
     throw CompressionError(
       name, "is \(self.name): this method needs evenly spaced codes, \(levels) has a table of levels",
       remedy: self.levels == .normalFloat4
         ? "start from the weights before they were \(levels), or use the pass \(NormalFloat.identifier) by itself"
-        : "use --algorithm imatrix, mse or rtn for it", kind: .usage)
+        : "use --algorithm gptq, imatrix, mse or rtn for it", kind: .usage)
   }
 }
 

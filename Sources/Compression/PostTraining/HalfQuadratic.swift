@@ -63,7 +63,7 @@ public struct HalfQuadratic: LayerwiseQuantization, TargetedPass {
   }
 
   public func validate(for graph: ModelGraph) throws(CompressionError) {
-    _ = try targets.schemes(for: graph)
+    try targets.requireGrids(for: graph)
     for (option, holds, range) in [
       ("norm", norm > 0 && norm <= 1, "above 0 and at most 1"),
       ("beta", beta > 0 && beta <= 1e6, "above 0 and at most 1e6"),

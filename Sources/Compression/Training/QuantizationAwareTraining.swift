@@ -120,7 +120,7 @@ public struct QuantizationAwareTraining: CompressionPass {
   }
 
   public func validate(for graph: ModelGraph) throws(CompressionError) {
-    _ = try targets.schemes(for: graph)
+    try targets.requireGrids(for: graph)
     func check(_ holds: Bool, _ option: String, _ problem: String) throws(CompressionError) {
       guard holds else { throw CompressionError("\(Self.identifier): \(option)", problem, kind: .usage) }
     }

@@ -48,7 +48,7 @@ public struct ActivationAware: CompressionPass {
   }
 
   public func validate(for graph: ModelGraph) throws(CompressionError) {
-    _ = try targets.schemes(for: graph)
+    try targets.requireGrids(for: graph)
     for (name, value, range) in [("steps", steps, 1...1000), ("sampled-outputs", sampledOutputs, 1...1 << 20)] where !range.contains(value)
     {
       throw CompressionError(

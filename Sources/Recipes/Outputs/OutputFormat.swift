@@ -12,6 +12,9 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
   /// safetensors with quantized weights as float32, the others as they are, for whatever reads no quantized form.
   case safetensors
 
+  /// One GGUF file, `model.gguf`, which llama.cpp and what is built on it load, with its tokenizer in it.
+  case gguf
+
   /// Whether quantized weights stay quantized in it.
   public var keepsQuantizedWeights: Bool { self != .safetensors }
 
@@ -24,7 +27,7 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
   }
 
   /// What scales are stored as in it, whatever the type of a weight; nil for the weight's own.
-  var scaleType: DataType? { nil }
+  var scaleType: DataType? { self == .gguf ? .float16 : nil }
 
   /// How weights lie in it.
   func encoding(of model: ModelBundle) throws -> any OutputEncoding {
@@ -33,6 +36,7 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
     case .hdf5: HDF5Output()
     case .keras: KerasOutput()
     case .safetensors: DequantizedOutput()
+    case .gguf: try GGUFOutput(model)
     }
   }
 }

@@ -17,6 +17,8 @@ struct WeightOutput {
 
   /// Does not look for a stop: within a block that would leave activations ahead of the weights that a resumed run goes on from.
   mutating func write(_ weight: Weight, _ entry: OutputLayout.Entry) throws {
+    // What the format does without cannot be read again.
+    guard !entry.tensors.isEmpty else { return }
     for (descriptor, tensor) in try layout.encoding.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
     digests[TensorName(entry.name)] = layout.encoding.expected(weight, as: entry).digest()
   }

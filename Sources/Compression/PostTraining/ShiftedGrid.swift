@@ -1,0 +1,51 @@
+import CKernels
+import Diagnostics
+import Execution
+import Tensors
+
+/// A weight whose groups have minima, or scales of scales, as what rounds onto a ``GridTable`` sees it: weights less the middle of their group's
+/// range, and a symmetric grid of the scales that came out of a search.
+///
+/// Rounding with feedback makes the differences between weights and their codes' values small, and those stay the same when both are moved.
+struct ShiftedGrid {
+  /// The grid, symmetric, of scales as they are in the end.
+  let table: GridTable
+  /// The weights, moved.
+  let weight: WeightRows
+  /// Scales and minima; its codes are those that the search found.
+  private let start: QuantizedTensor
+
+  /// - Parameters:
+  ///   - start: what the search found for `weight`.
+  init(_ start: QuantizedTensor, _ weight: WeightRows, pool: ThreadPool) {
+    self.start = start
+    let scales = start.scales.float32Values() ?? []
+    let (rows, columns, groups) = (weight.rows, weight.columns, start.groups)
+    table = GridTable(
+      scheme: QuantizationScheme(bits: start.scheme.bits, granularity: start.scheme.granularity), rows: rows, columns: columns,
+      scaleType: .float32, scales: scales)
+    guard let minima = start.minima?.float32Values() else {
+      self.weight = weight
+      return
+    }
+    let middle = Float(1 << (start.scheme.bits - 1))
+    let middles = zip(minima, scales).map { $0 + middle * $1 }
+    let moved = Matrix(rows: rows, columns: columns)
+    let size = Int64(start.groupSize)
+    pool.run(rows, scratchBytes: 0) { row, _ in
+      weight.read(row: row, into: moved.row(row))
+      middles.withUnsafeBufferPointer { middles in
+        guard let values = middles.baseAddress else { return }
+        dso_subtract_group_values(moved.row(row), values + row * groups, Int64(columns), size)
+      }
+    }
+    self.weight = .matrix(moved)
+  }
+
+  /// The weight with other codes, one to a byte, stored plus 2^(bits−1).
+  func assemble(codes: UnsafePointer<UInt8>, named name: String, pool: ThreadPool) throws(CompressionError) -> QuantizedTensor {
+    let packed = try table.assemble(codes: codes, named: name, pool: pool).codes
+    guard let tensor = start.withCodes(packed) else { throw CompressionError(name, "cannot be held as \(start.scheme.name)", kind: .usage) }
+    return tensor
+  }
+}
