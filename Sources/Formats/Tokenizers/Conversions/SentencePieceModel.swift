@@ -7,12 +7,12 @@ import StructuredData
 /// what derives from them. The file is a Protocol Buffers message; fields are numbered as in SentencePiece's `sentencepiece_model.proto`.
 struct SentencePieceModel {
   /// What a piece is.
-  private enum Kind: Int {
+  enum Kind: Int {
     case normal = 1
     case unknown, control, userDefined, unused, byte
   }
 
-  private struct Piece {
+  struct Piece {
     var text = ""
     var score: Float = 0
     var kind = Kind.normal
@@ -25,8 +25,16 @@ struct SentencePieceModel {
   private var parts: Set<Int> = []
   private let file: String
 
-  private static let greatestPieceLength = 1024
+  static let greatestPieceLength = 1024
   private static let greatestPieceCount = 1 << 22
+
+  /// A model whose pieces are known.
+  init(_ pieces: [Piece], fallsBackToBytes: Bool, addsPrefix: Bool, named file: String) {
+    self.pieces = pieces
+    self.fallsBackToBytes = fallsBackToBytes
+    self.addsPrefix = addsPrefix
+    self.file = file
+  }
 
   init(_ model: [UInt8], named file: String) throws(TokenizerError) {
     self.file = file
@@ -128,10 +136,10 @@ struct SentencePieceModel {
     for (id, piece) in pieces.enumerated() {
       guard vocabulary[piece.text] == nil else { throw .malformed(file, "two pieces are alike") }
       vocabulary[piece.text] = .integer(Int64(id))
-      guard [.unknown, .control].contains(piece.kind) else { continue }
+      guard [.unknown, .control, .userDefined].contains(piece.kind) else { continue }
       added.append([
         "id": .integer(Int64(id)), "content": .string(piece.text), "single_word": false, "lstrip": false, "rstrip": false,
-        "normalized": false, "special": true,
+        "normalized": false, "special": .bool(piece.kind != .userDefined),
       ])
     }
     let unknown = pieces.first { $0.kind == .unknown }.map { JSONValue.string($0.text) } ?? .null
