@@ -23,8 +23,9 @@ struct GGUFPreTokenizer: Sendable {
   private static let llama3 = contractions + #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"# + rest
   /// Letters of alphabets with cases, as DeepSeek's first models list them.
   private static let casedLetters =
-    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎ"
-    + "ↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
+    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-Ֆ"
+    + "Ⴀ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-\u{1F7D}ᾀ-ᾴᾶ-ᾼ\u{1FBE}ῂ-ῄῆ-ῌῐ-\u{1FD3}ῖ-\u{1FDB}ῠ-Ῥῲ-ῴῶ-ῼ"
+    + "ℂℇℊ-ℓℕℙ-ℝℤ\u{2126}ℨ\u{212A}-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
 
   static let all: [GGUFPreTokenizer] = [
     .init(
@@ -141,17 +142,26 @@ extension GGUFPreTokenizer {
     return (json["pretokenizers"]?.array ?? json["normalizers"]?.array ?? []).flatMap { stages(of: $0) }
   }
 
-  /// Different spellings of the same: line ends written out, and what ignores case.
+  /// Different spellings of the same: line ends written out, marks that need no backslash, and what ignores case.
   private static func plain(_ expression: String) -> String {
     var scalars = String.UnicodeScalarView()
     for scalar in expression.unicodeScalars {
       switch scalar {
       case "\r": scalars.append(contentsOf: #"\r"#.unicodeScalars)
       case "\n": scalars.append(contentsOf: #"\n"#.unicodeScalars)
-      default: scalars.append(scalar)
+      default:
+        if unescaped.contains(scalar), isEscaped(scalars) { scalars.removeLast() }
+        scalars.append(scalar)
       }
     }
     return String(scalars).replacing("(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])", with: contractions)
+  }
+
+  private static let unescaped = Set("!\"#%&',/:;<=>@_`~ ".unicodeScalars)
+
+  /// Whether what follows has a backslash before it that is none itself.
+  private static func isEscaped(_ scalars: String.UnicodeScalarView) -> Bool {
+    !scalars.reversed().prefix { $0 == "\\" }.count.isMultiple(of: 2)
   }
 
   /// The one that cuts as these expressions do, the one that treats whole words alike before others.

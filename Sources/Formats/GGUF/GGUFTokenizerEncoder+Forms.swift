@@ -57,11 +57,14 @@ extension GGUFTokenizerEncoder {
     return prepends
   }
 
-  func checkWordPiece() throws(TokenizerError) {
+  mutating func checkWordPiece() throws(TokenizerError) {
     let stages = GGUFPreTokenizer.stages(of: json["pre_tokenizer"] ?? .null).map { $0["type"]?.string ?? "" }
     guard stages == ["BertPreTokenizer"] else { throw unsupported("pre_tokenizer", "this pre-tokenizer", "BERT's") }
     let normalizer = json["normalizer"] ?? .null
     guard normalizer["type"]?.string == "BertNormalizer" else { throw unsupported("normalizer", "this normalizer", "BERT's") }
+    for key in ["clean_text", "handle_chinese_chars"] where normalizer[key]?.bool == false {
+      result.notes.append("llama.cpp always does what \"\(key)\" stands for, the tokenizer does not")
+    }
     let prefix = json["model"]?["continuing_subword_prefix"]?.string ?? "##"
     guard prefix == "##" else { throw unsupported("model", "the prefix \"\(prefix)\"", "\"##\"") }
   }

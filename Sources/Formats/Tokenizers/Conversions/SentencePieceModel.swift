@@ -174,20 +174,25 @@ struct SentencePieceModel {
     ]
   }
 
-  /// Every way to put a piece together from two, the likelier piece first: what SentencePiece does by scores, as ranks.
+  /// Every way to put a piece together from two, the likelier piece first: what SentencePiece does by scores, as ranks. Among pieces that are
+  /// equally likely, what grows a longer one goes first, as in transformers: SentencePiece takes the leftmost of them.
   private func merges() -> [JSONValue] {
     // By bytes: Swift would take the composed and the decomposed form of a letter for one.
     var ids: [[UInt8]: Int] = [:]
     for (id, piece) in pieces.enumerated() { ids[Array(piece.text.utf8)] = id }
-    var pairs: [(score: Float, left: Int, right: Int)] = []
+    var pairs: [(score: Float, left: Int, right: Int, lengths: (Int, Int))] = []
     for piece in pieces where piece.kind == .normal {
       let scalars = piece.text.unicodeScalars
-      for cut in scalars.indices.dropFirst() {
+      let count = scalars.count
+      for (length, cut) in scalars.indices.enumerated().dropFirst() {
         let (left, right) = (Array(String(scalars[..<cut]).utf8), Array(String(scalars[cut...]).utf8))
-        if let left = ids[left], let right = ids[right] { pairs.append((piece.score, left, right)) }
+        if let left = ids[left], let right = ids[right] { pairs.append((piece.score, left, right, (length, count - length))) }
       }
     }
-    pairs.sort { ($1.score, $0.left, $0.right) < ($0.score, $1.left, $1.right) }
+    pairs.sort { first, second in
+      let (one, other) = (first.lengths, second.lengths)
+      return (second.score, other.0, other.1, first.left, first.right) < (first.score, one.0, one.1, second.left, second.right)
+    }
     return pairs.map { [.string(pieces[$0.left].text), .string(pieces[$0.right].text)] }
   }
 }
