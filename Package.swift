@@ -65,7 +65,7 @@ let tests: [Tests] = [
       "HDF5/HDF5Fixtures", "SafeTensors/SafeTensorsFixtures", "CompressedTensors/CompressedTensorsFixtures",
       "FP8/FP8Fixtures",
       "Tokenizers/TokenizerFixtures", "Tokenizers/SentencePieceFixtures",
-      "Adapters/AdapterFixtures",
+      "Adapters/AdapterFixtures", "GGUF/GGUFFixtures",
     ],
     scripts: [
       "SafeTensors/make-safetensors-fixtures.py", "CompressedTensors/make-compressed-tensors-fixtures.py",

@@ -1,3 +1,5 @@
+import Tensors
+
 /// A value of GGUF's metadata, in the type that the file gives it.
 public enum GGUFValue: Sendable, Hashable {
   case uint8(UInt8)
@@ -16,41 +18,46 @@ public enum GGUFValue: Sendable, Hashable {
   case strings([String])
   case int32s([Int32])
   case float32s([Float])
-  /// Arrays of any other element type, nested ones included.
+  /// Arrays of any other element type, nested ones included. An empty one has lost its element type and is written as one of int32.
   case array([GGUFValue])
 }
 
-/// Metadata in the order of the file.
+/// Metadata in the order of the file. Keys are equal when their bytes are.
 public struct GGUFMetadata: Sendable, Hashable {
   public private(set) var entries: [(key: String, value: GGUFValue)] = []
-  private var index: [String: Int] = [:]
+  private var index: [TensorName: Int] = [:]
 
   public init() {}
 
   /// The value of a key; setting nil takes the key away.
   public subscript(key: String) -> GGUFValue? {
-    get { index[key].map { entries[$0].value } }
+    get { index[TensorName(key)].map { entries[$0].value } }
     set {
-      switch (index[key], newValue) {
+      switch (index[TensorName(key)], newValue) {
       case (let place?, let value?): entries[place].value = value
       case (nil, let value?):
-        index[key] = entries.count
+        index[TensorName(key)] = entries.count
         entries.append((key, value))
       case (let place?, nil):
         entries.remove(at: place)
-        index = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($0.element.key, $0.offset) })
+        index = Dictionary(uniqueKeysWithValues: entries.enumerated().map { (TensorName($0.element.key), $0.offset) })
       case (nil, nil): break
       }
     }
   }
 
+  /// Takes over the entries of another; where both have a key, the other's value counts and its place does not.
+  public mutating func merge(_ other: GGUFMetadata) {
+    for entry in other.entries { self[entry.key] = entry.value }
+  }
+
   public static func == (first: Self, second: Self) -> Bool {
-    first.entries.elementsEqual(second.entries) { $0 == $1 }
+    first.entries.elementsEqual(second.entries) { TensorName($0.key) == TensorName($1.key) && $0.value == $1.value }
   }
 
   public func hash(into hasher: inout Hasher) {
     for entry in entries {
-      hasher.combine(entry.key)
+      hasher.combine(TensorName(entry.key))
       hasher.combine(entry.value)
     }
   }
@@ -72,6 +79,17 @@ extension GGUFMetadata {
     if case .bool(let value)? = self[key] { return value }
     return nil
   }
+
+  public func strings(_ key: String) -> [String]? {
+    if case .strings(let values)? = self[key] { return values }
+    return nil
+  }
+
+  /// Whole numbers of any width, where all of them are.
+  public func integers(_ key: String) -> [Int]? { self[key]?.integers }
+
+  /// Numbers of any type.
+  public func numbers(_ key: String) -> [Double]? { self[key]?.numbers }
 }
 
 extension GGUFValue {
@@ -97,5 +115,29 @@ extension GGUFValue {
     case .float64(let value): value
     default: integer.map(Double.init)
     }
+  }
+
+  /// An array of whole numbers; nil when one of them is none.
+  public var integers: [Int]? {
+    switch self {
+    case .int32s(let values): values.map(Int.init)
+    case .array(let values): Self.all(values, \.integer)
+    default: nil
+    }
+  }
+
+  /// An array of numbers; nil when one of them is none.
+  public var numbers: [Double]? {
+    switch self {
+    case .int32s(let values): values.map(Double.init)
+    case .float32s(let values): values.map(Double.init)
+    case .array(let values): Self.all(values, \.number)
+    default: nil
+    }
+  }
+
+  private static func all<Element>(_ values: [GGUFValue], _ element: (GGUFValue) -> Element?) -> [Element]? {
+    let elements = values.compactMap(element)
+    return elements.count == values.count ? elements : nil
   }
 }

@@ -37,7 +37,7 @@ extension Tokenizer {
   }
 
   /// The file's bytes; nil when it does not exist.
-  private static func data(_ file: URL) throws(TokenizerError) -> [UInt8]? {
+  static func data(_ file: URL) throws(TokenizerError) -> [UInt8]? {
     do { return Array(try Data(contentsOf: file)) } catch {
       if !FileManager.default.fileExists(atPath: file.path) { return nil }
       throw .unreadable(file.path, error.localizedDescription)
@@ -45,7 +45,7 @@ extension Tokenizer {
   }
 
   /// The file as JSON; nil when it does not exist.
-  private static func read(_ file: URL) throws(TokenizerError) -> JSONValue? {
+  static func read(_ file: URL) throws(TokenizerError) -> JSONValue? {
     guard let data = try data(file) else { return nil }
     let parsed: Result<JSONValue, JSONError> = data.withUnsafeBytes { bytes in
       do throws(JSONError) { return .success(try JSONValue(parsing: bytes)) } catch { return .failure(error) }

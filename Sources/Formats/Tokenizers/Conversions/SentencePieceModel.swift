@@ -7,12 +7,12 @@ import StructuredData
 /// what derives from them. The file is a Protocol Buffers message; fields are numbered as in SentencePiece's `sentencepiece_model.proto`.
 struct SentencePieceModel {
   /// What a piece is.
-  private enum Kind: Int {
+  enum Kind: Int {
     case normal = 1
     case unknown, control, userDefined, unused, byte
   }
 
-  private struct Piece {
+  struct Piece {
     var text = ""
     var score: Float = 0
     var kind = Kind.normal
@@ -25,8 +25,16 @@ struct SentencePieceModel {
   private var parts: Set<Int> = []
   private let file: String
 
-  private static let greatestPieceLength = 1024
+  static let greatestPieceLength = 1024
   private static let greatestPieceCount = 1 << 22
+
+  /// A model whose pieces are known.
+  init(_ pieces: [Piece], fallsBackToBytes: Bool, addsPrefix: Bool, named file: String) {
+    self.pieces = pieces
+    self.fallsBackToBytes = fallsBackToBytes
+    self.addsPrefix = addsPrefix
+    self.file = file
+  }
 
   init(_ model: [UInt8], named file: String) throws(TokenizerError) {
     self.file = file
@@ -128,10 +136,10 @@ struct SentencePieceModel {
     for (id, piece) in pieces.enumerated() {
       guard vocabulary[piece.text] == nil else { throw .malformed(file, "two pieces are alike") }
       vocabulary[piece.text] = .integer(Int64(id))
-      guard [.unknown, .control].contains(piece.kind) else { continue }
+      guard [.unknown, .control, .userDefined].contains(piece.kind) else { continue }
       added.append([
         "id": .integer(Int64(id)), "content": .string(piece.text), "single_word": false, "lstrip": false, "rstrip": false,
-        "normalized": false, "special": true,
+        "normalized": false, "special": .bool(piece.kind != .userDefined),
       ])
     }
     let unknown = pieces.first { $0.kind == .unknown }.map { JSONValue.string($0.text) } ?? .null
@@ -166,20 +174,25 @@ struct SentencePieceModel {
     ]
   }
 
-  /// Every way to put a piece together from two, the likelier piece first: what SentencePiece does by scores, as ranks.
+  /// Every way to put a piece together from two, the likelier piece first: what SentencePiece does by scores, as ranks. Among pieces that are
+  /// equally likely, what grows a longer one goes first, as in transformers: SentencePiece takes the leftmost of them.
   private func merges() -> [JSONValue] {
     // By bytes: Swift would take the composed and the decomposed form of a letter for one.
     var ids: [[UInt8]: Int] = [:]
     for (id, piece) in pieces.enumerated() { ids[Array(piece.text.utf8)] = id }
-    var pairs: [(score: Float, left: Int, right: Int)] = []
+    var pairs: [(score: Float, left: Int, right: Int, lengths: (Int, Int))] = []
     for piece in pieces where piece.kind == .normal {
       let scalars = piece.text.unicodeScalars
-      for cut in scalars.indices.dropFirst() {
+      let count = scalars.count
+      for (length, cut) in scalars.indices.enumerated().dropFirst() {
         let (left, right) = (Array(String(scalars[..<cut]).utf8), Array(String(scalars[cut...]).utf8))
-        if let left = ids[left], let right = ids[right] { pairs.append((piece.score, left, right)) }
+        if let left = ids[left], let right = ids[right] { pairs.append((piece.score, left, right, (length, count - length))) }
       }
     }
-    pairs.sort { ($1.score, $0.left, $0.right) < ($0.score, $1.left, $1.right) }
+    pairs.sort { first, second in
+      let (one, other) = (first.lengths, second.lengths)
+      return (second.score, other.0, other.1, first.left, first.right) < (first.score, one.0, one.1, second.left, second.right)
+    }
     return pairs.map { [.string(pieces[$0.left].text), .string(pieces[$0.right].text)] }
   }
 }

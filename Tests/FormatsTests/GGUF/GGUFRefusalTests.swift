@@ -1,0 +1,164 @@
+import Foundation
+import Testing
+
+@testable import Formats
+
+/// Files that break a rule are refused, by a message that says which, and never crash.
+@Suite struct GGUFRefusalTests {
+  private let scratch: SafeTensorsScratch
+
+  init() throws { scratch = try SafeTensorsScratch() }
+
+  private func refusal(_ bytes: [UInt8]) throws -> String {
+    let file = try scratch.file("model.gguf", bytes)
+    let text = message { _ = try GGUFFile(file) }
+    #expect(text.isEmpty || text.contains("model.gguf"))
+    return text
+  }
+
+  private func refusal(pair key: String, _ type: UInt32, _ body: (inout GGUFBytes) -> Void) throws -> String {
+    try refusal(GGUFBytes.simple(pairs: 1) { $0.pair(key, type, body) })
+  }
+
+  private func refusal(tensor body: (inout GGUFBytes) -> Void) throws -> String {
+    var file = GGUFBytes(tensors: 1)
+    body(&file)
+    file.data(64)
+    return try refusal(file.bytes)
+  }
+
+  @Test func everyTruncationIsRefused() throws {
+    let whole = try [UInt8](Data(contentsOf: ggufReference()))
+    let last = try #require(try GGUFFile(ggufReference()).tensors.last).range.upperBound
+    for count in 1..<last {
+      #expect(try !refusal(Array(whole[..<count])).isEmpty, "\(count)")
+    }
+    for count in last...whole.count { #expect(try refusal(Array(whole[..<count])).isEmpty) }
+  }
+
+  @Test func noByteCrashes() throws {
+    let whole = try [UInt8](Data(contentsOf: ggufReference()))
+    let header = try GGUFFile(ggufReference()).tensors[0].range.lowerBound
+    for position in 0..<header {
+      for value in [UInt8(0), 0x7F, 0x80, 0xFF] where whole[position] != value {
+        var bytes = whole
+        bytes[position] = value
+        _ = try refusal(bytes)
+      }
+    }
+  }
+
+  @Test func otherFilesAndVersions() throws {
+    #expect(try refusal(Array("GGML and more of it".utf8)).contains("does not begin with \"GGUF\""))
+    #expect(try refusal([1]).contains("does not begin with \"GGUF\""))
+    #expect(try refusal(GGUFBytes(version: 1).bytes).contains("version 1 of GGUF"))
+    #expect(try refusal(GGUFBytes(version: 0).bytes).contains("version 0 of GGUF"))
+    #expect(try refusal(GGUFBytes(version: 4).bytes).contains("version 4 of GGUF"))
+    #expect(try refusal(GGUFBytes(version: UInt32(3).byteSwapped).bytes).contains("it is big-endian"))
+  }
+
+  @Test(arguments: [UInt64(2), 1 << 20, 1 << 40, 1 << 63, .max])
+  func countsBeyondTheFile(_ count: UInt64) throws {
+    #expect(try refusal(GGUFBytes(tensors: count).bytes).contains("number of tensors claims \(count) entries"))
+    #expect(try refusal(GGUFBytes(pairs: count).bytes).contains("number of metadata claims \(count) entries"))
+    guard count > 1000 else { return }
+    for type: UInt32 in 0...12 {
+      let text = try refusal(pair: "a", 9) {
+        $0.number(type)
+        $0.number(count)
+      }
+      #expect(text.contains("claims \(count) entries"), "\(type)")
+    }
+    #expect(try refusal(pair: "a", 8) { $0.number(count) }.contains("claims \(count) bytes"))
+    #expect(
+      try refusal(tensor: { $0.number(count) }).contains("claims \(count) bytes"))
+  }
+
+  @Test func keysAndValues() throws {
+    #expect(try refusal(pair: "", 0) { $0.number(UInt8(1)) }.contains("has 0 bytes"))
+    let long = String(repeating: "k", count: 65536)
+    #expect(try refusal(pair: long, 0) { $0.number(UInt8(1)) }.contains("has 65536 bytes"))
+    #expect(try refusal(pair: "a", 13) { _ in }.contains("the type 13"))
+    let twice = GGUFBytes.simple(pairs: 2) { file in
+      for _ in 0..<2 { file.pair("a", 0) { $0.number(UInt8(1)) } }
+    }
+    #expect(try refusal(twice).contains("\"a\" is there twice"))
+    // Two spellings of a letter are two keys.
+    let spellings = GGUFBytes.simple(pairs: 2) { file in
+      for key in ["\u{E9}", "e\u{301}"] { file.pair(key, 0) { $0.number(UInt8(1)) } }
+    }
+    #expect(try refusal(spellings).isEmpty)
+    let crooked = GGUFBytes.simple(pairs: 1) { file in
+      file.number(UInt64(1))
+      file.bytes.append(0xFF)
+      file.number(UInt32(0))
+      file.number(UInt8(0))
+    }
+    #expect(try refusal(crooked).contains("is not UTF-8"))
+  }
+
+  @Test func nestedArrays() throws {
+    func nested(_ depth: Int) throws -> String {
+      try refusal(pair: "a", 9) { file in
+        for _ in 0..<depth {
+          file.number(UInt32(9))
+          file.number(UInt64(1))
+        }
+        file.number(UInt32(0))
+        file.number(UInt64(1))
+        file.number(UInt8(1))
+      }
+    }
+    #expect(try nested(3).isEmpty)
+    #expect(try nested(4).contains("nests arrays deeper than 4"))
+    #expect(try nested(1000).contains("nests arrays deeper than 4"))
+  }
+
+  @Test func longArraysOfOtherElements() throws {
+    let text = try refusal(pair: "a", 9) { file in
+      file.number(UInt32(0))
+      file.number(UInt64(1 << 20 + 1))
+      file.bytes += Array(repeating: 0, count: 1 << 20 + 1)
+    }
+    #expect(text.contains("1048577 elements, more than 1048576"))
+  }
+
+  @Test(arguments: [UInt32(0), 3, 48, 1 << 21, .max])
+  func alignments(_ alignment: UInt32) throws {
+    #expect(try refusal(pair: "general.alignment", 4) { $0.number(alignment) }.contains("a power of two"))
+    #expect(try refusal(pair: "general.alignment", 10) { $0.number(UInt64(32)) }.contains("uint32"))
+  }
+
+  @Test func tensors() throws {
+    #expect(try refusal { $0.tensor("a", innermost: [4]) }.isEmpty)
+    #expect(try refusal { $0.tensor(String(repeating: "n", count: 63), innermost: [4]) }.isEmpty)
+    #expect(try refusal { $0.tensor(String(repeating: "n", count: 64), innermost: [4]) }.contains("its name has 64 bytes"))
+    #expect(try refusal { $0.tensor("a", innermost: [1, 1, 1, 1, 1]) }.contains("5 dimensions, more than 4"))
+    #expect(try refusal { $0.tensor("a", innermost: [4, 0]) }.contains("not all positive"))
+    #expect(try refusal { $0.tensor("a", innermost: [1 << 63]) }.contains("a dimension is"))
+    #expect(try refusal { $0.tensor("a", innermost: [1 << 32, 1 << 32]) }.contains("no representable size"))
+    #expect(try refusal { $0.tensor("a", innermost: [1 << 61]) }.contains("no representable size"))
+    #expect(try refusal { $0.tensor("a", innermost: [1 << 60]) }.contains("the tensor ends at byte"))
+    #expect(try refusal { $0.tensor("a", innermost: [UInt64(Int.max)], type: 24) }.contains("beyond every file"))
+    #expect(try refusal { $0.tensor("a", innermost: [17]) }.contains("the tensor ends at byte"))
+    #expect(try refusal { $0.tensor("a", innermost: [4], offset: 32) }.contains("its offset is 32, the tensors before it end at 0"))
+    #expect(try refusal { $0.tensor("a", innermost: [33], type: 8) }.contains("no whole number of Q8_0's blocks of 32"))
+    #expect(try refusal { $0.tensor("a", innermost: [128], type: 12) }.contains("no whole number of Q4_K's blocks of 256"))
+    let unknown = try refusal { $0.tensor("a", innermost: [256], type: 16) }
+    #expect(unknown.contains("tensor a: its type is ggml's number 16 (IQ2_XXS)") && unknown.contains("Q4_K"))
+    #expect(try refusal { $0.tensor("a", innermost: [256], type: 4_000_000_000) }.contains("ggml's number 4000000000,"))
+  }
+
+  @Test func tensorsThatMeet() throws {
+    func two(_ names: [String], _ offset: UInt64) throws -> String {
+      var file = GGUFBytes(tensors: 2)
+      file.tensor(names[0], innermost: [4])
+      file.tensor(names[1], innermost: [4], offset: offset)
+      file.data(64)
+      return try refusal(file.bytes)
+    }
+    #expect(try two(["a", "b"], 32).isEmpty)
+    #expect(try two(["a", "a"], 32).contains("it is there twice"))
+    for offset: UInt64 in [0, 16, 33, 64, .max] { #expect(try two(["a", "b"], offset).contains("its offset is \(offset)")) }
+  }
+}
