@@ -60,18 +60,18 @@ let tests: [Tests] = [
   Tests(module: "Tensors", imports: ["CKernels"]),
   Tests(module: "CKernels"),
   Tests(
-    module: "Formats", imports: ["Tensors", "StructuredData", "Diagnostics"],
+    module: "Formats", imports: ["Architectures", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
     fixtures: [
       "HDF5/HDF5Fixtures", "SafeTensors/SafeTensorsFixtures", "CompressedTensors/CompressedTensorsFixtures",
       "FP8/FP8Fixtures",
       "Tokenizers/TokenizerFixtures", "Tokenizers/SentencePieceFixtures",
-      "Adapters/AdapterFixtures", "GGUF/GGUFFixtures",
+      "Adapters/AdapterFixtures", "GGUF/GGUFFixtures", "GGUF/ArchitectureFixtures",
     ],
     scripts: [
       "SafeTensors/make-safetensors-fixtures.py", "CompressedTensors/make-compressed-tensors-fixtures.py",
       "FP8/make-fp8-fixtures.py",
       "Tokenizers/make-unicode-tables.py", "Tokenizers/make-tokenizer-fixtures.py", "Tokenizers/make-sentencepiece-fixtures.py",
-      "Adapters/make-adapter-fixtures.py",
+      "Adapters/make-adapter-fixtures.py", "GGUF/make-gguf-architecture-fixtures.py",
     ]),
   Tests(module: "ModelGraph", imports: ["Tensors", "Diagnostics"]),
   Tests(module: "Architectures", imports: ["ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
