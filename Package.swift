@@ -58,7 +58,7 @@ let tests: [Tests] = [
     module: "StructuredData", imports: ["Diagnostics"], fixtures: ["Templates/TemplateFixtures"],
     scripts: ["Templates/make-template-fixtures.py"]),
   Tests(module: "Tensors", imports: ["CKernels"]),
-  Tests(module: "CKernels"),
+  Tests(module: "CKernels", fixtures: ["BlockFixtures"], scripts: ["make-block-fixtures.py"]),
   Tests(
     module: "Formats", imports: ["Architectures", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
     fixtures: [

@@ -4,12 +4,16 @@
 
 #include "fit.h"
 
-/// How many grids are tried around the one of the extremes, and how far from it in codes: the range is taken to be that of top + nearest ...
-/// top + farthest steps.
+/// How many grids are tried around the one of the extremes, and how far from it: as if the extremes were `widest`...`narrowest` codes
+/// farther apart. Which scale is best is hard to foresee, for every one rounds differently; so many starts find more than long ways do.
 typedef struct {
   int starts, turns;
-  float nearest, farthest;
+  float widest, narrowest;
 } scan;
+
+INLINE float steps_at(scan around, int t) {
+  return around.widest + (around.narrowest - around.widest) * (float)t / (float)(around.starts - 1);
+}
 
 INLINE affine_grid plain_affine(extent e, VF top, int below) {
   VF low = below ? vf_min(e.low, vf_zero()) : e.low;
@@ -22,8 +26,10 @@ INLINE affine_candidate best_affine(lanes group, int count, extent e, VF top, in
   VF range = vf_mul(plain.scale, top);
   affine_candidate best = {plain, affine_error(group, count, plain, top).error};
   for (int t = 0; t < around.starts; t++) {
-    float steps = around.nearest + (around.farthest - around.nearest) * (float)t / (float)(around.starts - 1);
-    affine_grid grid = {vf_div(range, vf_add(top, vf_set(steps))), plain.low};
+    VF scale = vf_div(range, vf_add(top, vf_set(steps_at(around, t))));
+    // In turn the lowest weight has the lowest code, and the highest the highest.
+    VF low = t % 2 ? plain.low : vf_add(plain.low, vf_sub(range, vf_mul(scale, top)));
+    affine_grid grid = {scale, low};
     affine_candidate fit = affine_refit(grid, affine_pass(group, count, grid, top), e.total, below);
     fit = affine_refit(fit.grid, affine_pass(group, count, fit.grid, top), e.total, below);
     keep_affine(&best, fit.grid, fit.error);
@@ -44,8 +50,7 @@ INLINE scale_candidate best_scale(lanes group, int count, extent e, const ladder
   best.error = scale_error(group, count, best.scale, l);
   for (int sign = -1; sign <= 1; sign += 2) {
     for (int t = 0; t < around.starts; t++) {
-      float steps = around.nearest + (around.farthest - around.nearest) * (float)t / (float)(around.starts - 1);
-      VF scale = vf_div(peak, vf_set((float)sign * (fabsf(bottom) + steps)));
+      VF scale = vf_div(peak, vf_set((float)sign * (fabsf(bottom) + steps_at(around, t))));
       scale_candidate fit = scale_refit(scale, scale_pass(group, count, scale, l));
       keep_scale(&best, fit.scale, fit.error);
     }

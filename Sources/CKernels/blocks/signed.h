@@ -43,7 +43,7 @@ INLINE void keep_signed(const signed_plan *plan, signed_parts *best, const signe
   }
 }
 
-/// The codes of scales for a step; at least 1 in magnitude, for with 0 a group would vanish and not come back.
+/// The codes of scales for a step.
 INLINE void nearest_signed(const signed_plan *plan, const float *scales, VF step, float *codes) {
   VF inverse = inverse_of(step);
   for (int i = 0; i < plan->groups * LANES; i += LANES) {
@@ -120,14 +120,17 @@ INLINE void search_signed(const signed_plan *plan, lanes tile, signed_parts *p) 
     vf_store(scales + g * LANES, scale);
     vf_store(weights + g * LANES, scale_pass(group, plan->count, scale, &codes).uu);
   }
-  signed_parts found;
   lanes of_scales = {scales, weights};
   extent e = extent_of(of_scales, plan->groups);
-  found.scale = vf_half(best_scale(of_scales, plan->groups, e, &steps, plan->lowest, plan->step).scale);
-  nearest_signed(plan, scales, found.scale, found.scale_codes);
-  judge_signed(plan, tile, &found);
-  descend_signed(plan, tile, &found);
-  keep_signed(plan, p, &found);
+  VF step = best_scale(of_scales, plan->groups, e, &steps, plan->lowest, plan->step).scale;
+  for (int first = 0; first < FIRST_STEPS; first++) {
+    signed_parts found;
+    found.scale = vf_half(vf_mul(step, vf_set(first_steps[first])));
+    nearest_signed(plan, scales, found.scale, found.scale_codes);
+    judge_signed(plan, tile, &found);
+    descend_signed(plan, tile, &found);
+    keep_signed(plan, p, &found);
+  }
 }
 
 #endif

@@ -151,7 +151,7 @@ INLINE void descend_super(const super_plan *plan, lanes tile, super_parts *p, co
 /// the minima that suit these multiples; then descent on the error itself.
 INLINE void search_super(const super_plan *plan, lanes tile, super_parts *p) {
   enum { SIZE = MOST_GROUPS * LANES };
-  float scales[SIZE], scale_weights[SIZE], minima[SIZE], totals[SIZE], slopes[SIZE];
+  float scales[SIZE], scale_weights[SIZE], minima[SIZE], suited[SIZE], totals[SIZE], slopes[SIZE];
   VF top = vf_set(plan->top);
   for (int g = 0; g < plan->groups; g++) {
     lanes group = super_group(plan, tile, g);
@@ -165,21 +165,24 @@ INLINE void search_super(const super_plan *plan, lanes tile, super_parts *p) {
     vf_store(slopes + g * LANES, slope);
     vf_store(scale_weights + g * LANES, vf_max(vf_sub(sums.uu, vf_mul(slope, sums.u)), vf_zero()));
   }
-  super_parts found;
   ladder steps = {NULL, vf_zero(), vf_set(plan->highest)};
-  lanes of_scales = {scales, scale_weights}, of_minima = {minima, totals};
-  found.scale = vf_half(best_scale(of_scales, plan->groups, extent_of(of_scales, plan->groups), &steps, plan->highest, plan->step).scale);
-  nearest_codes(scales, plan->groups, found.scale, plan->highest, found.scale_codes);
-  for (int i = 0; i < plan->groups * LANES; i += LANES) {
-    VF change = vf_sub(vf_mul(found.scale, vf_load(found.scale_codes + i)), vf_load(scales + i));
-    vf_store(minima + i, vf_max(vf_add(vf_load(minima + i), vf_mul(vf_load(slopes + i), change)), vf_zero()));
+  lanes of_scales = {scales, scale_weights}, of_minima = {suited, totals};
+  VF step = best_scale(of_scales, plan->groups, extent_of(of_scales, plan->groups), &steps, plan->highest, plan->step).scale;
+  for (int first = 0; first < FIRST_STEPS; first++) {
+    super_parts found;
+    found.scale = vf_half(vf_mul(step, vf_set(first_steps[first])));
+    nearest_codes(scales, plan->groups, found.scale, plan->highest, found.scale_codes);
+    for (int i = 0; i < plan->groups * LANES; i += LANES) {
+      VF change = vf_sub(vf_mul(found.scale, vf_load(found.scale_codes + i)), vf_load(scales + i));
+      vf_store(suited + i, vf_max(vf_add(vf_load(minima + i), vf_mul(vf_load(slopes + i), change)), vf_zero()));
+    }
+    found.minimum =
+      vf_half(best_scale(of_minima, plan->groups, extent_of(of_minima, plan->groups), &steps, plan->highest, plan->step).scale);
+    nearest_codes(suited, plan->groups, found.minimum, plan->highest, found.minimum_codes);
+    judge_super(plan, tile, &found);
+    descend_super(plan, tile, &found, totals);
+    keep_super(plan, p, &found);
   }
-  found.minimum =
-    vf_half(best_scale(of_minima, plan->groups, extent_of(of_minima, plan->groups), &steps, plan->highest, plan->step).scale);
-  nearest_codes(minima, plan->groups, found.minimum, plan->highest, found.minimum_codes);
-  judge_super(plan, tile, &found);
-  descend_super(plan, tile, &found, totals);
-  keep_super(plan, p, &found);
 }
 
 #endif
