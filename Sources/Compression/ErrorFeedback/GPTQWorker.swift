@@ -54,7 +54,7 @@ struct GPTQWorker: BlockPass {
     let weight = moved.map { WeightRows.matrix($0.weight) } ?? .tensor(tensor)
     let best: ErrorFeedback.Result
     let assemble: (UnsafePointer<UInt8>) throws(CompressionError) -> QuantizedTensor
-    if let search = BlockSearch(scheme) {
+    if scheme.levels == .even, let search = BlockSearch(scheme) {
       let importance = statistics.meanSquare.contains { $0 > 0 } ? statistics.meanSquare : nil
       let start = try search.quantize(
         weight, named: name, importance: pass.scaleSearch == .mse ? nil : importance,

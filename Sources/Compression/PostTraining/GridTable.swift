@@ -164,8 +164,10 @@ extension [Float]? {
 
 extension QuantizationTargets {
   /// What passes ask that have no search of their own for block types: schemes that a grid of integers describes.
-  func requireGrids(for graph: ModelGraph) throws(CompressionError) {
+  /// - Parameter allowingMinima: whether evenly spaced codes are enough, whatever their groups' scales and minima are (``ShiftedGrid``).
+  func requireGrids(for graph: ModelGraph, allowingMinima: Bool = false) throws(CompressionError) {
     for (id, scheme) in try schemes(for: graph).sorted(by: { $0.key.index < $1.key.index }) {
+      if allowingMinima, scheme.levels == .even, BlockSearch(scheme) != nil { continue }
       try scheme.checkEven(named: graph[id].module)
     }
   }
@@ -184,7 +186,7 @@ extension QuantizationScheme {
       name, "is \(self.name): this method needs evenly spaced codes, \(levels) has a table of levels",
       remedy: self.levels == .normalFloat4
         ? "start from the weights before they were \(levels), or use the pass \(NormalFloat.identifier) by itself"
-        : "use --algorithm gptq, imatrix, mse or rtn for it", kind: .usage)
+        : "use --algorithm imatrix, mse or rtn for it", kind: .usage)
   }
 }
 
