@@ -58,8 +58,7 @@ struct ReportBuilder {
 
   /// A language model's predictions.
   private func measure(_ evaluation: MeasurementPlan, _ meter: LayerErrorMeter, into report: inout CompressionReport) throws {
-    let evaluator = Evaluator(interpreter: run.interpreter.computing(in: evaluation.arithmetic), progress: run.progress)
-      .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
+    let evaluator = evaluation.evaluator(run.interpreter, within: run.settings.maximumMemory, progress: run.progress)
     // Layers are compared with the model that was quantized, whatever the whole is held against.
     let isOwnReference = !prepared.isRewritten && run.settings.reference == nil
     let accuracy = try evaluator.accuracy(
