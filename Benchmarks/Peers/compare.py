@@ -28,7 +28,10 @@ PEAK = Path(os.environ.get("KERNEL_BENCHMARK", ROOT / "Benchmarks/.build/release
 def run(*command, **options):
     """Seconds, user and system time, peak memory in bytes, and the output."""
     start = time.perf_counter()
-    process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    try:
+        process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    except OSError as error:
+        sys.exit(f"compare: {command[0]}: {error.strerror}")
     out, err = process.stdout.read(), process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
@@ -46,6 +49,18 @@ def cache(path):
     with open(path, "rb", buffering=0) as f:
         while f.read(1 << 24):
             pass
+
+
+def require_built(parts):
+    """Ends with one line when an executable that these parts run is not there."""
+    needed = [("DEEPSEEK_OPTIMIZE", TOOL, "swift build -c release")]
+    if "prepare" in parts:
+        needed.append(("RANDOM_LLAMA", MAKER, "swift build -c release --package-path Benchmarks"))
+    if "gptq" in parts:
+        needed.append(("KERNEL_BENCHMARK", PEAK, "swift build -c release --package-path Benchmarks"))
+    for variable, path, build in needed:
+        if not os.access(path, os.X_OK) or path.is_dir():
+            sys.exit(f"compare: {path} is no executable: run `{build}`, or set {variable} to one")
 
 
 class Compare:
@@ -239,9 +254,12 @@ def main():
     parser.add_argument("--text", default=str(demo / "evaluation.txt"))
     parser.add_argument("--calibration", default=str(demo / "calibration.txt"))
     options = parser.parse_args()
+    require_built(options.parts)
     needs = {"quantize": ["llama"], "inference": ["llama"], "evaluation": ["python"]}
     document = {"load": re.split(r"\s", open("/proc/loadavg").read())[0] if os.path.exists("/proc/loadavg") else None}
     comparison = Compare(options)
+    if options.parts[0] != "prepare" and not (comparison.weights("half").exists() and comparison.weights("four").exists()):
+        sys.exit(f"compare: {comparison.work} has no models: begin with the part prepare")
     for part in options.parts:
         missing = [n for n in needs.get(part, []) if not getattr(options, n)]
         document[part] = f"left out: give --{missing[0]}" if missing else getattr(comparison, part)()
