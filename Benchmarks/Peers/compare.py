@@ -28,7 +28,10 @@ PEAK = Path(os.environ.get("KERNEL_BENCHMARK", ROOT / "Benchmarks/.build/release
 def run(*command, **options):
     """Seconds, user and system time, peak memory in bytes, and the output."""
     start = time.perf_counter()
-    process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    try:
+        process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    except OSError as error:
+        sys.exit(f"compare: {command[0]}: {error.strerror}")
     out, err = process.stdout.read(), process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
@@ -46,6 +49,18 @@ def cache(path):
     with open(path, "rb", buffering=0) as f:
         while f.read(1 << 24):
             pass
+
+
+def require_built(parts):
+    """Ends with one line when an executable that these parts run is not there."""
+    needed = [("DEEPSEEK_OPTIMIZE", TOOL, "swift build -c release")]
+    if "prepare" in parts:
+        needed.append(("RANDOM_LLAMA", MAKER, "swift build -c release --package-path Benchmarks"))
+    if "gptq" in parts:
+        needed.append(("KERNEL_BENCHMARK", PEAK, "swift build -c release --package-path Benchmarks"))
+    for variable, path, build in needed:
+        if not os.access(path, os.X_OK) or path.is_dir():
+            sys.exit(f"compare: {path} is no executable: run `{build}`, or set {variable} to one")
 
 
 class Compare:
@@ -90,6 +105,7 @@ class Compare:
         shutil.rmtree(out, ignore_errors=True)
         result = run(TOOL, "quant", "--model", self.model(model), "--output", out, "--bits", bits, "--no-eval", "--quiet", *more)
         result["written"] = (out / "model.safetensors").stat().st_size
+        result["report"] = json.loads((out / "report.json").read_text())
         shutil.rmtree(out)
         return result
 
@@ -207,23 +223,27 @@ class Compare:
         """GPTQ end to end beside its products at the measured float peak, one thread."""
         peak = json.loads(run(PEAK, "--threads", 1, "--m", 256, "--n", 1024, "--k", 1024)["out"])
         rate = peak["threads_1"]["billion_operations_per_second"]["peak_float"] * 1e9
-        tokens, layers = 32 * 512, 8
+        seconds = []
+        for _ in range(min(self.o.rounds, 3)):
+            ours = self.ours(4, self.work / "out", "--group-size", "128", "--algorithm", "gptq", "--calibration", self.o.calibration,
+                             "--threads", "1", "--calibration-samples", "32", "--sequence-length", "512", model="half")
+            seconds.append(ours["cpu"])
+            # A short text gives fewer windows than were asked for.
+            tokens = ours["report"]["calibration"]["tokens"]
+        layers = 8
         widths = {2048: (2048, 512, 512), 2049: (2048,), 2050: (5632, 5632), 5632: (2048,)}  # by distinct input: outputs
         forward = gram = factor = feedback = 0
         for key, outputs in widths.items():
             k = 5632 if key == 5632 else 2048
-            gram += tokens * k * k
-            factor += 4 * k**3 / 3  # the factor, its inverse, and the inverse's factor
+            gram += layers * tokens * k * k
+            factor += layers * 4 * k**3 / 3  # the factor, its inverse, and the inverse's factor
             for n in outputs:
-                forward += 2 * 2 * tokens * k * n  # before and after
-                feedback += n * k * k
-        operations = layers * (forward + gram + factor + feedback)
-        seconds = []
-        for _ in range(min(self.o.rounds, 3)):
-            seconds.append(self.ours(4, self.work / "out", "--algorithm", "gptq", "--calibration", self.o.calibration, "--threads", "1",
-                                     "--calibration-samples", "32", "--sequence-length", "512", model="half")["cpu"])
-        return {"cpu_seconds": median(seconds), "products_at_peak": round(operations / rate, 1), "peak_gflops": rate / 1e9,
-                "ratio": round(statistics.median(seconds) / (operations / rate), 2)}
+                forward += layers * 2 * 2 * tokens * k * n  # before and after
+                feedback += layers * n * k * k
+        products = (forward + gram + factor + feedback) / rate
+        return {"cpu_seconds": median(seconds), "calibration_tokens": tokens, "products_at_peak": round(products, 1),
+                "peak_gflops": round(rate / 1e9, 1), "ratio": round(statistics.median(seconds) / products, 2),
+                "operations": {"forwards": forward, "hessians": gram, "factors": factor, "feedback": feedback}}
 
 
 def main():
@@ -239,9 +259,12 @@ def main():
     parser.add_argument("--text", default=str(demo / "evaluation.txt"))
     parser.add_argument("--calibration", default=str(demo / "calibration.txt"))
     options = parser.parse_args()
+    require_built(options.parts)
     needs = {"quantize": ["llama"], "inference": ["llama"], "evaluation": ["python"]}
     document = {"load": re.split(r"\s", open("/proc/loadavg").read())[0] if os.path.exists("/proc/loadavg") else None}
     comparison = Compare(options)
+    if options.parts[0] != "prepare" and not (comparison.weights("half").exists() and comparison.weights("four").exists()):
+        sys.exit(f"compare: {comparison.work} has no models: begin with the part prepare")
     for part in options.parts:
         missing = [n for n in needs.get(part, []) if not getattr(options, n)]
         document[part] = f"left out: give --{missing[0]}" if missing else getattr(comparison, part)()

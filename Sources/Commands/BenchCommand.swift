@@ -8,7 +8,8 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench",
     abstract: "Tokens per second of a model: of a prompt at once, and of one token after the other.",
     discussion: """
-      Generated tokens begin an empty sequence, as llama-bench measures them. The models take turns, so that a change of the machine's speed meets all of them; medians of the rounds count.
+      Generated tokens begin an empty sequence, as llama-bench measures them. The models take turns, so that a change of the machine's speed
+      meets all of them; medians of the rounds count.
 
       EXAMPLES
         deepseek-optimize bench --model demo

@@ -41,6 +41,9 @@ struct EvalCommand: ParsableCommand {
     if saveEmbeddings != nil, reference != nil || reportFile != nil || resources.json || saveLogits != nil {
       throw ValidationError("--save-embeddings measures nothing: leave out --reference, --report, --json and --save-logits")
     }
+    if saveLogits != nil || saveEmbeddings != nil, evaluation.compute != .float32 {
+      throw ValidationError("what --save-logits and --save-embeddings write is computed in float32: leave --compute out")
+    }
   }
 
   func run() throws {

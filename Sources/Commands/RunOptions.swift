@@ -23,6 +23,9 @@ struct RunOptions: ParsableArguments {
   func validate() throws {
     if noEval, gates.maxPerplexityIncrease != nil { throw ValidationError(Self.nothingForGates) }
     if noEval, evaluation.keyValueCache != .none { throw ValidationError("--no-eval leaves --kv-cache nothing to measure on") }
+    if noEval, evaluation.compute != .float32 {
+      throw ValidationError("--no-eval leaves nothing to compute in \(evaluation.compute.rawValue): leave --compute out")
+    }
   }
 
   func settings(defaultOutput: String, trials: [AlgorithmTrial.Outcome] = []) -> RunSettings {

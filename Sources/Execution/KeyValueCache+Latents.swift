@@ -2,7 +2,7 @@ import CKernels
 import ModelGraph
 
 /// Latents of one attention node's tokens, each with its rotary key behind it, in either form.
-enum LatentRows {
+enum LatentRows: CachedRows {
   case float(Matrix)
   case int8(latents: QuantizedHeads, rotaryKeys: QuantizedHeads)
 
@@ -31,7 +31,6 @@ enum LatentRows {
     }
   }
 
-  /// Takes over the first rows of smaller ones of the same form.
   func copy(from other: LatentRows, rows: Int) {
     switch (self, other) {
     case (.float(let kept), .float(let old)): kept.pointer.update(from: old.pointer, count: rows * kept.columns)

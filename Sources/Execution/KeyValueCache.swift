@@ -33,27 +33,22 @@ public final class KeyValueCache: @unchecked Sendable {
 
   /// What the attention node that computes `output` has stored, with room for `rows` tokens.
   func entry(for output: ValueID, rows: Int, _ attention: Attention) -> KeyValues {
-    let old = entries[output]
-    if let old, old.rows >= rows { return old }
-    let entry = KeyValues(rows: size(for: rows, after: old?.rows), attention, quantization)
-    if let old { entry.copy(from: old, rows: length) }
-    entries[output] = entry
-    return entry
+    grown(&entries[output], to: rows) { KeyValues(rows: $0, attention, quantization) }
   }
 
   /// The latents that the attention node that computes `output` has stored, with room for `rows` tokens.
   func latents(for output: ValueID, rows: Int, _ heads: LatentHeads) -> LatentRows {
-    let old = latents[output]
-    if let old, old.rows >= rows { return old }
-    let entry = LatentRows(rows: size(for: rows, after: old?.rows), heads, quantization)
-    if let old { entry.copy(from: old, rows: length) }
-    latents[output] = entry
-    return entry
+    grown(&latents[output], to: rows) { LatentRows(rows: $0, heads, quantization) }
   }
 
-  /// One sequence has room that grows; several have all of theirs from the start.
-  private func size(for rows: Int, after old: Int?) -> Int {
-    sequences > 1 ? sequences * capacity : min(capacity, max(rows, 64, (old ?? 0) * 2))
+  /// What is stored, moved into more room where there is less than for `rows` tokens. One sequence has room that grows; several have all of
+  /// theirs from the start.
+  private func grown<Rows: CachedRows>(_ stored: inout Rows?, to rows: Int, make: (Int) -> Rows) -> Rows {
+    if let stored, stored.rows >= rows { return stored }
+    let larger = make(sequences > 1 ? sequences * capacity : min(capacity, max(rows, 64, (stored?.rows ?? 0) * 2)))
+    if let stored { larger.copy(from: stored, rows: length) }
+    stored = larger
+    return larger
   }
 
   /// Where the mean keys of the blocks of the attention node that computes `output` are kept; each sequence has room for as many.
@@ -71,8 +66,15 @@ public final class KeyValueCache: @unchecked Sendable {
   }
 }
 
+/// What a cache holds of one attention node's tokens, a row of each.
+protocol CachedRows {
+  var rows: Int { get }
+  /// Takes over the first rows of a smaller one of the same form.
+  func copy(from other: Self, rows: Int)
+}
+
 /// Keys and values of one attention node, in either form.
-enum KeyValues {
+enum KeyValues: CachedRows {
   case float(keys: Matrix, values: Matrix)
   case int8(keys: QuantizedHeads, values: QuantizedHeads)
 
@@ -102,7 +104,6 @@ enum KeyValues {
     }
   }
 
-  /// Takes over the first rows of a smaller one of the same form.
   func copy(from other: KeyValues, rows: Int) {
     switch (self, other) {
     case (.float(let keys, let values), .float(let oldKeys, let oldValues)):

@@ -5,8 +5,8 @@ import ModelGraph
 import Reporting
 
 extension CompressionReport.Accuracy {
-  /// The report's figures of a measurement.
-  public init(_ accuracy: Evaluation.Accuracy, computedIn arithmetic: Arithmetic = .float32) {
+  /// The report's figures of a measurement, and what they were computed in: a reader must not take fast figures for exact ones.
+  public init(_ accuracy: Evaluation.Accuracy, computedIn arithmetic: Arithmetic) {
     let model = accuracy.modelPerplexity
     let reference = accuracy.referencePerplexity
     let ratio = accuracy.perplexityRatio

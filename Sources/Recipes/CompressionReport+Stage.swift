@@ -31,9 +31,9 @@ extension CompressionReport {
     case .embeddings(let plan):
       embeddings = try plan.section(of: written.graph, reference: reference.graph, interpreter: interpreter, progress: progress)
     case .predictions(let plan):
-      let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(
-        to: settings.maximumMemory, batch: plan.batchRows)
-      accuracy = .init(try evaluator.accuracy(of: written.graph, reference: reference.graph, on: plan.text))
+      let evaluator = plan.evaluator(interpreter, within: settings.maximumMemory, progress: progress)
+      accuracy = .init(
+        try evaluator.accuracy(of: written.graph, reference: reference.graph, on: plan.text), computedIn: plan.arithmetic)
       keyValueCache = try .init(of: written.graph, plan, evaluator: evaluator)
     }
     gates = settings.gates.results(accuracy)

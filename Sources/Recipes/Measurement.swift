@@ -35,8 +35,7 @@ public struct Measurement {
     case .predictions(let found): plan = found
     case .embeddings(let found): return try report(found, since: start)
     }
-    let evaluator = Evaluator(interpreter: interpreter.computing(in: plan.arithmetic), progress: progress).limited(
-      to: maximumMemory, batch: plan.batchRows)
+    let evaluator = plan.evaluator(interpreter, within: maximumMemory, progress: progress)
     let accuracy = try evaluator.accuracy(of: model.graph, reference: reference?.graph, on: plan.text)
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),

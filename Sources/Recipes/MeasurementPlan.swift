@@ -41,4 +41,9 @@ public struct MeasurementPlan: Sendable {
     arithmetic = settings.arithmetic
     batchRows = settings.batchSize.map { $0 * context }
   }
+
+  /// What every figure on this text is measured with: it alone knows the arithmetic and the batches that were asked for.
+  func evaluator(_ interpreter: Interpreter, within maximumMemory: Int?, progress: ProgressHandler? = nil) -> Evaluator {
+    Evaluator(interpreter: interpreter.computing(in: arithmetic), progress: progress).limited(to: maximumMemory, batch: batchRows)
+  }
 }

@@ -34,11 +34,6 @@ struct ReportBuilder {
     report.warnings = (calibration?.warnings ?? []) + textWarnings(rescaled) + records.flatMap(\.warnings) + caveats
     let meter = LayerErrorMeter(model: written.graph, leavingOut: rescaled)
     if !records.isEmpty { try meter.measureWeights(against: prepared, pool: run.interpreter.pool) }
-    let known = digests?.finish() ?? [:]
-    report.inputs = .init(
-      modelSHA256: try run.model.contentDigest(known: known), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest,
-      adapterSHA256: run.recipe.adapterFiles.isEmpty ? nil : try FileDigest.hexadecimal(ofFiles: run.recipe.adapterFiles))
-    report.outputs = try CompressionReport.OutputFile.files(of: written, known: known)
     switch evaluation {
     case .predictions(let plan): try measure(plan, meter, into: &report)
     case .embeddings(let plan): try measure(plan, meter, into: &report)
@@ -53,13 +48,18 @@ struct ReportBuilder {
     report.warnings += report.experts?.warnings ?? []
     report.layers = records.isEmpty ? nil : layers(meter)
     report.gates = run.settings.gates.results(report.accuracy)
+    // Last, since the measurement takes long, and files are digested beside it.
+    let known = digests?.finish() ?? [:]
+    report.inputs = .init(
+      modelSHA256: try run.model.contentDigest(known: known), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest,
+      adapterSHA256: run.recipe.adapterFiles.isEmpty ? nil : try FileDigest.hexadecimal(ofFiles: run.recipe.adapterFiles))
+    report.outputs = try CompressionReport.OutputFile.files(of: written, known: known)
     return report
   }
 
   /// A language model's predictions.
   private func measure(_ evaluation: MeasurementPlan, _ meter: LayerErrorMeter, into report: inout CompressionReport) throws {
-    let evaluator = Evaluator(interpreter: run.interpreter.computing(in: evaluation.arithmetic), progress: run.progress)
-      .limited(to: run.settings.maximumMemory, batch: evaluation.batchRows)
+    let evaluator = evaluation.evaluator(run.interpreter, within: run.settings.maximumMemory, progress: run.progress)
     // Layers are compared with the model that was quantized, whatever the whole is held against.
     let isOwnReference = !prepared.isRewritten && run.settings.reference == nil
     let accuracy = try evaluator.accuracy(
@@ -77,6 +77,8 @@ struct ReportBuilder {
       let bytes = report.size.map { max($0.sourceBytes ?? 0, $0.outputBytes ?? 0) } ?? 0
       let limit = min(run.settings.maximumMemory ?? Self.largestTimedModel, Self.largestTimedModel)
       if bytes <= limit {
+        // Nothing else may run beside what is timed.
+        _ = digests?.finish()
         report.speed = try speed(evaluation)
       } else {
         report.warnings.append("speed was not measured: decoding would hold the whole model in memory")

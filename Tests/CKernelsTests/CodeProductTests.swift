@@ -134,30 +134,16 @@ extension KernelTests {
     func extremesAreExact(bits: Int) {
       let k = 4096, n = 17, m = 3
       for sign in [Int8(127), -128] {
-        for stored in [0, (1 << bits) - 1] {
-          let packed = [UInt8](repeating: stored == 0 ? 0 : 0xff, count: n * ((k * bits + 7) / 8))
-          let scales = [Float](repeating: 1, count: n)
-          let codes = [Int8](repeating: sign, count: m * k)
-          let ones = [Float](repeating: 1, count: m)
-          let expected = Float(Int(sign) * (stored - (1 << (bits - 1))) * k)
+        for stored in WeightMatrix.Extreme.allCases {
+          let weights = WeightMatrix(bits: bits, stored: stored, zeroPoint: nil, n: n, k: k)
+          let codes = [Int8](repeating: sign, count: m * k), ones = [Float](repeating: 1, count: m)
+          let expected = Float(Int(sign) * weights.code(0, 0) * k)
           for set in allSets {
-            packed.withUnsafeBytes { data in
-              scales.withUnsafeBufferPointer { scales in
-                var view = dso_weights()
-                view.storage = DSO_STORAGE_QUANTIZED
-                view.bits = Int32(bits)
-                view.data = data.baseAddress
-                view.row_bytes = Int64((k * bits + 7) / 8)
-                view.n = Int64(n)
-                view.k = Int64(k)
-                view.group_size = Int64(k)
-                view.scales = scales.baseAddress
-                let scratch = Scratch(bytes: dso_matmul_scratch_bytes(&view))
-                var c = [Float](repeating: 0, count: m * n)
-                with(set) { dso_matmul_s8(codes, Int64(k), ones, nil, Int64(m), &view, 0, Int64(n), nil, &c, Int64(n), scratch.pointer) }
-                #expect(c.allSatisfy { $0 == expected }, "\(name(set)) \(sign) times stored \(stored)")
-              }
-            }
+            var view = weights.view
+            let scratch = Scratch(bytes: dso_matmul_scratch_bytes(&view))
+            var c = [Float](repeating: 0, count: m * n)
+            with(set) { dso_matmul_s8(codes, Int64(k), ones, nil, Int64(m), &view, 0, Int64(n), nil, &c, Int64(n), scratch.pointer) }
+            #expect(c.allSatisfy { $0 == expected }, "\(name(set)) \(sign) times the \(stored) code")
           }
         }
       }

@@ -27,12 +27,7 @@ final class WeightMatrix {
     view.k = Int64(k)
     view.group_size = Int64(k)
     var memory: [UnsafeMutableRawPointer] = []
-    func keep<T>(_ elements: [T]) -> UnsafeMutablePointer<T> {
-      let pointer = UnsafeMutablePointer<T>.allocate(capacity: max(elements.count, 1))
-      pointer.initialize(from: elements, count: elements.count)
-      memory.append(UnsafeMutableRawPointer(pointer))
-      return pointer
-    }
+    func keep<T>(_ elements: [T]) -> UnsafeMutablePointer<T> { Self.keep(elements, in: &memory) }
     switch storage {
     case .float32:
       view.storage = DSO_STORAGE_F32
@@ -64,6 +59,30 @@ final class WeightMatrix {
     }
     self.view = view
     self.memory = memory
+  }
+
+  /// Codes that are all the least or all the largest, a group a row, of scale 1 and one zero point.
+  init(bits: Int, stored: Extreme, zeroPoint: Int?, n: Int, k: Int) {
+    var view = dso_weights()
+    var memory: [UnsafeMutableRawPointer] = []
+    let rowBytes = (k * bits + 7) / 8
+    view.storage = DSO_STORAGE_QUANTIZED
+    view.bits = Int32(bits)
+    (view.n, view.k, view.group_size, view.row_bytes) = (Int64(n), Int64(k), Int64(k), Int64(rowBytes))
+    view.data = UnsafeRawPointer(Self.keep([UInt8](repeating: stored == .least ? 0 : 0xff, count: n * rowBytes), in: &memory))
+    view.scales = UnsafePointer(Self.keep([Float](repeating: 1, count: n), in: &memory))
+    view.zero_points = zeroPoint.map { UnsafePointer(Self.keep([Int8](repeating: Int8($0), count: n), in: &memory)) }
+    self.view = view
+    self.memory = memory
+  }
+
+  enum Extreme: CaseIterable { case least, largest }
+
+  private static func keep<T>(_ elements: [T], in memory: inout [UnsafeMutableRawPointer]) -> UnsafeMutablePointer<T> {
+    let pointer = UnsafeMutablePointer<T>.allocate(capacity: max(elements.count, 1))
+    pointer.initialize(from: elements, count: elements.count)
+    memory.append(UnsafeMutableRawPointer(pointer))
+    return pointer
   }
 
   deinit { for pointer in memory { pointer.deallocate() } }

@@ -5,37 +5,23 @@ extension KernelTests.WideProducts {
   /// The largest magnitudes there are: no sum may overflow.
   @Test(arguments: [2, 4, 7, 8])
   func extremesDoNotOverflow(bits: Int) {
-    let k = 8192, n = 17, m = 3, rowBytes = (k * bits + 7) / 8, half = 1 << (bits - 1)
-    for (stored, zeroPoint) in [(0, Int?.none), (2 * half - 1, nil), (0, half - 1), (2 * half - 1, -half)] {
-      let packed = [UInt8](repeating: stored == 0 ? 0 : 0xff, count: n * rowBytes)
-      let scales = [Float](repeating: 1, count: n), zeroPoints = [Int8](repeating: Int8(zeroPoint ?? 0), count: n)
+    let k = 8192, n = 17, m = 3, half = 1 << (bits - 1)
+    for (stored, zeroPoint) in [(WeightMatrix.Extreme.least, Int?.none), (.largest, nil), (.least, half - 1), (.largest, -half)] {
+      let weights = WeightMatrix(bits: bits, stored: stored, zeroPoint: zeroPoint, n: n, k: k)
       for code in [Int16(32639), -32639] {
         let codes = [Int16](repeating: code, count: m * k), ones = [Float](repeating: 1, count: m)
-        let expected = Double(Int(code) * (stored - half - (zeroPoint ?? 0)) * k)
+        let expected = Double(Int(code) * (weights.code(0, 0) - (zeroPoint ?? 0)) * k)
         for set in KernelTests.allSets {
           for kind in Kind.allCases {
+            var view = weights.view
             var c = [Float](repeating: 0, count: m * n)
-            packed.withUnsafeBytes { data in
-              scales.withUnsafeBufferPointer { scales in
-                zeroPoints.withUnsafeBufferPointer { zeroPoints in
-                  var view = dso_weights()
-                  view.storage = DSO_STORAGE_QUANTIZED
-                  view.bits = Int32(bits)
-                  view.data = data.baseAddress
-                  view.row_bytes = Int64(rowBytes)
-                  (view.n, view.k, view.group_size) = (Int64(n), Int64(k), Int64(k))
-                  view.scales = scales.baseAddress
-                  view.zero_points = zeroPoint == nil ? nil : zeroPoints.baseAddress
-                  let scratch = Scratch(bytes: dso_matmul_scratch_bytes(&view))
-                  let product = kind == .matmul ? dso_matmul_s16 : dso_matvec_s16
-                  KernelTests.with(set) {
-                    product(codes, Int64(k), ones, Int64(m), &view, 0, Int64(n), nil, &c, Int64(n), scratch.pointer)
-                  }
-                }
-              }
+            let scratch = Scratch(bytes: dso_matmul_scratch_bytes(&view))
+            let product = kind == .matmul ? dso_matmul_s16 : dso_matvec_s16
+            KernelTests.with(set) {
+              product(codes, Int64(k), ones, Int64(m), &view, 0, Int64(n), nil, &c, Int64(n), scratch.pointer)
             }
             let difference = firstDifference(c, [Double](repeating: expected, count: m * n), relative: 1e-5)
-            #expect(difference == nil, "\(KernelTests.name(set)) \(kind) \(code) times stored \(stored), zero point \(zeroPoint ?? 0)")
+            #expect(difference == nil, "\(KernelTests.name(set)) \(kind) \(code) times the \(stored) code, zero point \(zeroPoint ?? 0)")
           }
         }
       }

@@ -101,6 +101,30 @@ import Testing
     #expect(exact?.compute == nil)
     let ratio = try #require(fast?.compressed?.perplexity) / (try #require(exact?.compressed?.perplexity))
     #expect(abs(ratio - 1) < 0.01 && ratio != 1)
+    for saving in ["--save-logits", "--save-embeddings"] {
+      expectRefusal(try run("deepseek-optimize", "eval", saving, "o", "--compute", "16bit"), 64, "--compute")
+    }
+  }
+
+  /// Commands that write models of other modules or sizes measure as `eval` does.
+  @Test(arguments: [
+    ["prune", "--mlp", "0.3"], ["replace", "--attention", "sliding-window", "--window", "32"],
+    [
+      "distill", "--teacher", "demo", "--student", "demo", "--data", "demo", "--window-length", "64", "--logit-steps", "1", "--no-features",
+      "--no-policy", "--no-robustness",
+    ],
+    ["quant", "--bits", "4"],
+  ])
+  func everyReportSaysWhatItComputedIn(_ command: [String]) throws {
+    let flags = ["--eval-tokens", "1024", "--json", "--quiet", "--compute", "16bit"]
+    func accuracy(_ arguments: [String]) throws -> CompressionReport.Accuracy {
+      let outcome = try runList(["deepseek-optimize"] + arguments)
+      #expect(outcome.status == 0, "\(outcome.error)")
+      return try #require(CompressionReport(json: JSONValue(parsing: outcome.output)).accuracy)
+    }
+    let reported = try accuracy(command + flags + ["--output", "o"])
+    let measured = try accuracy(["eval", "--model", "o", "--reference", "demo"] + flags)
+    #expect(reported.compute == "16bit" && reported == measured)
   }
 
   @Test(arguments: [
@@ -111,7 +135,7 @@ import Testing
     ["--method", "asymmetric", "--activations", "int8"], ["--eval-tokens", "1"], ["--no-eval", "--max-kl", "1"], ["--max-memory", "lots"],
     ["--sequence-length", "513"], ["--output", "", "--overwrite"], ["--output", ".", "--overwrite"], ["--batch-size", "0"],
     ["--max-memory", "33MB"], ["--activations", "int8", "--format", "safetensors"], ["--format", "onnx"], ["stray"],
-    ["--kv-cache", "int4"], ["--kv-cache", ""], ["--kv-cache"], ["--no-eval", "--kv-cache", "int8"],
+    ["--kv-cache", "int4"], ["--kv-cache", ""], ["--kv-cache"], ["--no-eval", "--kv-cache", "int8"], ["--no-eval", "--compute", "16bit"],
     ["--algorithm", "gptq"], ["--algorithm", "autoround"], ["--smooth", "0.5"], ["--smooth", "2", "--calibration", "demo"],
     ["--calibration-samples", "4"], ["--calibration-samples", "0", "--calibration", "demo"], ["--calibration-sampling", "tiers"],
     ["--activation-outliers", "keep"], ["--activations", "int8-static"], ["--rotate", "fourier"],

@@ -135,6 +135,15 @@ import Testing
     #expect(throws: RecipeError.self) {
       try CompressionRun(model: model, recipe: Recipe(passes: [RoundToNearest(bits: 8)]), settings: gated).plan()
     }
+    var fast = settings("fast")
+    fast.evaluation?.arithmetic = .sixteenBit
+    for measure in [
+      { try CompressionRun(model: model, recipe: Recipe(passes: [RoundToNearest(bits: 8)]), settings: fast).execute() },
+      { try Measurement(model: model, reference: model, settings: fast.evaluation ?? EvaluationSettings()).report() },
+    ] {
+      let error = #expect(throws: RecipeError.self) { try measure() }
+      #expect(error?.kind == .usage && error?.subject == "--compute 16bit")
+    }
     let pooling = directory.url.appendingPathComponent("model/1_Pooling/config.json")
     try Data("{\"pooling_mode_lasttoken\": true}".utf8).write(to: pooling)
     let error = #expect(throws: RecipeError.self) {

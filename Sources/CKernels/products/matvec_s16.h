@@ -8,9 +8,9 @@
 
 #include <math.h>
 
-#include "../quantization/unpack.h"
 #include "arrange_s16.h"
 #include "blocking.h"
+#include "readings_s16.h"
 
 enum {
   /// Most rows of activations in one arrangement, and most rows of them and of weights in registers at once.

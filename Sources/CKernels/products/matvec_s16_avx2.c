@@ -2,22 +2,14 @@
 #if defined(__x86_64__)
 #include "../vectors/avx2.h"
 
-#include "../quantization/unpack.h"
+#include "readings_s16.h"
 
 enum {
-  STEP_CODES = 16,
   PLANE_BYTES = 32,  ///< the activations as they are
   WIDE_PARTS = 1,
 };
 #define CODES_CENTERED 0
 #define SHARED_STEPS 0
-
-/// How a step is read: bytes; two codes to a byte, the even and the odd ones apart; any other width.
-typedef enum { READ_CODE_BYTES, READ_NIBBLES, READ_BITS, READ_ODD } wide_reading;
-typedef unpack_plan wide_bits;
-
-INLINE wide_bits plan_bits(int bits) { return plan_unpacking(bits); }
-INLINE int64_t step_bytes(wide_reading kind, int bits) { return kind == READ_BITS ? 2 * bits : 16; }
 
 INLINE void load_step(wide_reading kind, const wide_bits *bits, const uint8_t *from, int64_t left, VI *codes, VI *odd) {
   __m128i all;

@@ -2,22 +2,14 @@
 #if defined(__x86_64__)
 #include "../vectors/avx512.h"
 
-#include "../quantization/unpack.h"
+#include "readings_s16.h"
 
 enum {
-  STEP_CODES = 64,
   PLANE_BYTES = 128,  ///< 64 high bytes, 64 low ones
   WIDE_PARTS = 2,
 };
 #define CODES_CENTERED 0
 #define SHARED_STEPS 1
-
-/// How a step is read: bytes; two codes to a byte, the even and the odd ones apart; any other width.
-typedef enum { READ_CODE_BYTES, READ_NIBBLES, READ_BITS, READ_ODD } wide_reading;
-typedef unpack_64_plan wide_bits;
-
-INLINE wide_bits plan_bits(int bits) { return plan_unpacking_64(bits); }
-INLINE int64_t step_bytes(wide_reading kind, int bits) { return kind == READ_BITS ? 8 * bits : 64; }
 
 INLINE void load_step(wide_reading kind, const wide_bits *bits, const uint8_t *from, int64_t left, VI *codes, VI *odd) {
   if (kind == READ_BITS) {

@@ -11,12 +11,6 @@
 #include <malloc.h>
 #endif
 
-void dso_give_back_memory(void) {
-#ifdef __GLIBC__
-  malloc_trim(0);
-#endif
-}
-
 enum { LARGE_PAGE = 2 << 20 };
 
 /// A few regions that were given back wait for the next who asks: pages that the system hands out anew cost more than clearing known ones.
@@ -74,4 +68,18 @@ void dso_unmap_pages(void *pages, int64_t size) {
   }
   pthread_mutex_unlock(&keeping);
   if (!place) munmap(pages, (size_t)size);
+}
+
+void dso_give_back_memory(void) {
+  // The system takes its time over pages: nobody who asks for a region waits for it.
+  region unwanted[KEPT_REGIONS];
+  pthread_mutex_lock(&keeping);
+  for (int i = 0; i < KEPT_REGIONS; i++) unwanted[i] = kept[i], kept[i].pages = NULL;
+  kept_bytes = 0;
+  pthread_mutex_unlock(&keeping);
+  for (region *r = unwanted; r < unwanted + KEPT_REGIONS; r++)
+    if (r->pages) munmap(r->pages, (size_t)r->size);
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }

@@ -180,9 +180,9 @@ public struct DistillationRun {
     report.size = .init(of: written, from: reference)
     report.outputs = try CompressionReport.OutputFile.files(of: written)
     if let evaluation {
-      let evaluator = Evaluator(interpreter: interpreter, progress: progress).limited(
-        to: settings.maximumMemory, batch: evaluation.batchRows)
-      report.accuracy = .init(try evaluator.accuracy(of: written.graph, reference: reference.graph, on: evaluation.text))
+      let evaluator = evaluation.evaluator(interpreter, within: settings.maximumMemory, progress: progress)
+      report.accuracy = .init(
+        try evaluator.accuracy(of: written.graph, reference: reference.graph, on: evaluation.text), computedIn: evaluation.arithmetic)
       report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
     }
     report.gates = settings.gates.results(report.accuracy)

@@ -72,7 +72,14 @@ enum EvaluationPlan {
   init(_ settings: EvaluationSettings, model: ModelBundle) throws {
     switch model.graph.purpose {
     case .languageModel: self = .predictions(try MeasurementPlan(settings, model: model))
-    case .encoder: self = .embeddings(try EmbeddingPlan(settings, model: model))
+    case .encoder:
+      // Embeddings are compared in float32, whose report has no place to say otherwise.
+      guard settings.arithmetic == .float32 else {
+        throw RecipeError(
+          "--compute \(settings.arithmetic.rawValue)", "is for what predicts tokens, and \(model.name) is an encoder",
+          remedy: "leave it out: embeddings are compared in float32", kind: .usage)
+      }
+      self = .embeddings(try EmbeddingPlan(settings, model: model))
     }
   }
 

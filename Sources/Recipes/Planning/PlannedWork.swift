@@ -79,7 +79,7 @@ struct PlannedWork {
   var evaluated: (tokens: Int, context: Int, rows: Int)? {
     switch evaluation {
     case .predictions(let plan):
-      let evaluator = Evaluator(interpreter: run.interpreter).limited(to: run.settings.maximumMemory, batch: plan.batchRows)
+      let evaluator = plan.evaluator(run.interpreter, within: run.settings.maximumMemory)
       let (windows, context) = (plan.text.windows.count, plan.text.context)
       return (windows * context, context, min(windows, max(1, evaluator.batchRows / context)) * context)
     case .embeddings(let plan):
@@ -104,7 +104,7 @@ struct PlannedWork {
   /// Passes over the weights that one measurement takes: activations of a long text do not wait for each other in memory.
   var evaluationChunks: Int {
     guard let evaluated, case .predictions(let plan)? = evaluation else { return 1 }
-    let budget = Evaluator(interpreter: run.interpreter).limited(to: run.settings.maximumMemory, batch: nil).activationBudget
+    let budget = plan.evaluator(run.interpreter, within: run.settings.maximumMemory).activationBudget
     let perChunk = max(1, budget / (evaluated.context * width * 4 * 2))
     return (plan.text.windows.count + perChunk - 1) / perChunk
   }

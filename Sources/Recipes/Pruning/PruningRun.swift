@@ -107,8 +107,10 @@ public struct PruningRun {
       progress: progress)
     report.pruning = work.section
     if scans, let evaluation {
-      report.pruning?.scan = try SensitivityScan(model: model, pruning: pruning, interpreter: interpreter, progress: progress)
-        .points(on: evaluation.text)
+      report.pruning?.scan = try SensitivityScan(
+        model: model, pruning: pruning, evaluator: evaluation.evaluator(interpreter, within: settings.maximumMemory),
+        pool: interpreter.pool, progress: progress
+      ).points(on: evaluation.text)
       if pruning.importance.needsText {
         report.warnings.append(
           "the scan judges channels by l1: \(pruning.importance.rawValue) would take calibration for each of its models")

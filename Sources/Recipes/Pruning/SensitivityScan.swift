@@ -11,7 +11,9 @@ import Reporting
 struct SensitivityScan {
   let model: ModelBundle
   let pruning: StructuredPruning
-  let interpreter: Interpreter
+  /// Of the report's other figures, so that they compare.
+  let evaluator: Evaluator
+  let pool: ThreadPool
   let progress: ProgressHandler?
 
   private static let ratios = [0.1, 0.2, 0.3, 0.4, 0.5]
@@ -33,7 +35,7 @@ struct SensitivityScan {
         guard let graph = try pruned(kind, ratio) else { continue }
         // Heads are whole: several shares may come to the same.
         if points.last?.kind == kind.rawValue, points.last?.parameters == graph.parameterCount { continue }
-        let accuracy = try Evaluator(interpreter: interpreter).accuracy(of: graph, reference: model.graph, on: part)
+        let accuracy = try evaluator.accuracy(of: graph, reference: model.graph, on: part)
         points.append(
           .init(kind: kind.rawValue, ratio: ratio, parameters: graph.parameterCount, klDivergence: accuracy.klDivergence?.mean))
       }
@@ -52,9 +54,9 @@ struct SensitivityScan {
     case .latent: scanned.ranks = ratio
     }
     guard try !scanned.sizes(of: model.graph).isEmpty else { return nil }
-    var graph = try scanned.withoutHidden(model.graph, pool: interpreter.pool)
+    var graph = try scanned.withoutHidden(model.graph, pool: pool)
     for index in graph.blocks.indices {
-      _ = try scanned.prune(index, of: &graph, calibration: { nil }, pool: interpreter.pool)
+      _ = try scanned.prune(index, of: &graph, calibration: { nil }, pool: pool)
     }
     return graph
   }
