@@ -37,18 +37,23 @@ struct GGUFArchitectureGolden {
     "published-deepseek-v3", "published-bge-small-en",
   ]
 
+  private static func shape(_ row: JSONValue) throws -> [Int] {
+    let axes = row["shape"]?.array?.compactMap { $0.integer }
+    return try #require(axes)
+  }
+
   init(_ name: String) throws {
     let url = try #require(Bundle.module.url(forResource: name, withExtension: "json", subdirectory: "ArchitectureFixtures"))
     let document = try JSONValue(parsing: String(contentsOf: url, encoding: .utf8))
     configuration = try #require(document["configuration"])
     parameters = try (document["parameters"]?.array ?? []).map { row in
       Parameter(
-        name: try #require(row["name"]?.string), shape: try #require(row["shape"]?.array?.compactMap(\.integer)),
+        name: try #require(row["name"]?.string), shape: try Self.shape(row),
         base: try #require(row["base"]?.integer))
     }
     tensors = try (document["tensors"]?.array ?? []).map { row in
       Converted(
-        name: try #require(row["name"]?.string), shape: try #require(row["shape"]?.array?.compactMap(\.integer)),
+        name: try #require(row["name"]?.string), shape: try Self.shape(row),
         isFloat32: row["type"]?.string == "F32", sum: row["sum"]?.string.flatMap { UInt64($0) },
         values: row["values"]?.array?.compactMap { $0.double.map { Float($0) } } ?? [])
     }
