@@ -110,7 +110,7 @@ public struct QuantCommand: ParsableCommand {
       let plan = calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength)
       return Recipe(
         passes: quantization.passes(
-          quantization.algorithm ?? (quantization.mixedPrecision.isAutomatic ? .yaqa : .rtn), isCalibrated: plan != nil, format: format),
+          quantization.algorithm ?? quantization.usualAlgorithm(isCalibrated: plan != nil), isCalibrated: plan != nil, format: format),
         format: format, seed: seed ?? 0, calibration: plan)
     }
     guard !quantization.isSet, seed == nil else {

@@ -181,8 +181,16 @@ struct QuantizationOptions: ParsableArguments {
     return passes
   }
 
+  /// The algorithm where none is named and none is tried.
+  func usualAlgorithm(isCalibrated: Bool) -> QuantizationAlgorithm {
+    mixedPrecision.isAutomatic ? .yaqa : isCalibrated && targets.type.hasUnevenLevels ? .imatrix : .rtn
+  }
+
   /// Whether the algorithm is found by trying.
-  func isTried(isCalibrated: Bool) -> Bool { algorithm == nil && isCalibrated && targets.bits < 8 && !mixedPrecision.isAutomatic }
+  func isTried(isCalibrated: Bool) -> Bool {
+    // Levels that are not evenly spaced leave nothing to choose.
+    algorithm == nil && isCalibrated && targets.bits < 8 && !mixedPrecision.isAutomatic && !targets.type.hasUnevenLevels
+  }
 }
 
 extension QuantizationAwareTraining.Form: ExpressibleByArgument {}

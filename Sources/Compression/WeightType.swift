@@ -38,6 +38,9 @@ public enum WeightType: String, Codable, Sendable, Hashable, CaseIterable {
   /// The width that it has; nil where other settings say it.
   public var bits: Int? { blockScheme?.bits }
 
+  /// Whether its codes stand for a table of levels, which error feedback does not round to.
+  public var hasUnevenLevels: Bool { blockScheme.map { $0.levels != .even } ?? false }
+
   /// Whether 256 weights share a float16.
   var usesSuperblocks: Bool { if case .superblock? = blockScheme?.scales { true } else { false } }
 

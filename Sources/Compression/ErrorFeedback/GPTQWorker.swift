@@ -9,6 +9,8 @@ struct GPTQWorker: BlockPass {
   let schemes: [ParameterID: QuantizationScheme]
   private static let noHeldOutText =
     "weights were not moved towards the uncompressed model's outputs: that takes two batches of calibration text, one of them to hold out"
+  private static let unevenLevels =
+    "its levels are not evenly spaced: scales searched by importance, every weight to its nearest level, without feedback"
   private static let staysPut = "not moved towards the uncompressed model's outputs: held-out text says that it would not serve"
 
   var record = PassRecord(pass: GPTQ.identifier)
@@ -52,9 +54,13 @@ struct GPTQWorker: BlockPass {
     let (name, pool) = (graph[id].name, context.pool)
     let moved = retargeting?.move(.tensor(tensor))
     let weight = moved.map { WeightRows.matrix($0.weight) } ?? .tensor(tensor)
+    if scheme.levels != .even, let search = BlockSearch(scheme) {
+      try round(node, id, of: &graph, by: search, weight, statistics, moved: moved, pool: pool)
+      return
+    }
     let best: ErrorFeedback.Result
     let assemble: (UnsafePointer<UInt8>) throws(CompressionError) -> QuantizedTensor
-    if scheme.levels == .even, let search = BlockSearch(scheme) {
+    if let search = BlockSearch(scheme) {
       let importance = statistics.meanSquare.contains { $0 > 0 } ? statistics.meanSquare : nil
       let start = try search.quantize(
         weight, named: name, importance: pass.scaleSearch == .mse ? nil : importance,
@@ -79,6 +85,23 @@ struct GPTQWorker: BlockPass {
         module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: best.clipped,
         fallback: notes.isEmpty ? nil : notes.joined(separator: "; "), retargetedShare: moved?.share,
         calibrationTokens: graph.expert(of: node) == nil ? nil : statistics.tokens, isScarce: statistics.shortage != nil))
+    try graph.replace(id, with: .quantized(result))
+  }
+
+  /// A weight whose codes stand for levels that are no grid.
+  private mutating func round(
+    _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, by search: BlockSearch, _ weight: WeightRows,
+    _ statistics: InputStatistics,
+    moved: Retargeting.Outcome?, pool: ThreadPool
+  ) throws {
+    let importance = statistics.meanSquare.contains { $0 > 0 } ? statistics.meanSquare : nil
+    let result = try search.quantize(weight, named: graph[id].name, importance: importance, elements: .imatrix, pool: pool)
+    let notes = [statistics.shortage, Self.unevenLevels].compactMap { $0 }
+    record.layers.append(
+      PassRecord.Layer(
+        module: node.scope, scheme: result.scheme, weights: result.shape.elementCount, fallback: notes.joined(separator: "; "),
+        retargetedShare: moved?.share, calibrationTokens: graph.expert(of: node) == nil ? nil : statistics.tokens,
+        isScarce: statistics.shortage != nil))
     try graph.replace(id, with: .quantized(result))
   }
 

@@ -140,7 +140,7 @@ public struct GPTQ: TargetedPass {
   }
 
   public func validate(for graph: ModelGraph) throws(CompressionError) {
-    try targets.requireGrids(for: graph, allowingMinima: true)
+    try targets.requireGrids(for: graph, allowingBlocks: true)
     for (name, value) in [("damping", damping), ("output-damping", outputDamping)] where !(value >= 0 && value <= 1) {
       throw CompressionError("gptq: \(name)", "of \(value) is not a share", remedy: "use 0 to 1", kind: .badConfiguration)
     }

@@ -164,10 +164,10 @@ extension [Float]? {
 
 extension QuantizationTargets {
   /// What passes ask that have no search of their own for block types: schemes that a grid of integers describes.
-  /// - Parameter allowingMinima: whether evenly spaced codes are enough, whatever their groups' scales and minima are (``ShiftedGrid``).
-  func requireGrids(for graph: ModelGraph, allowingMinima: Bool = false) throws(CompressionError) {
+  /// - Parameter allowingBlocks: whether what a ``BlockSearch`` finds is as good a start.
+  func requireGrids(for graph: ModelGraph, allowingBlocks: Bool = false) throws(CompressionError) {
     for (id, scheme) in try schemes(for: graph).sorted(by: { $0.key.index < $1.key.index }) {
-      if allowingMinima, scheme.levels == .even, BlockSearch(scheme) != nil { continue }
+      if allowingBlocks, BlockSearch(scheme) != nil { continue }
       try scheme.checkEven(named: graph[id].module)
     }
   }
