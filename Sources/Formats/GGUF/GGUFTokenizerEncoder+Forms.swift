@@ -65,6 +65,8 @@ extension GGUFTokenizerEncoder {
     for key in ["clean_text", "handle_chinese_chars"] where normalizer[key]?.bool == false {
       result.notes.append("llama.cpp always does what \"\(key)\" stands for, the tokenizer does not")
     }
+    let limit = json["model"]?["max_input_chars_per_word"]?.integer ?? 100
+    if limit < 100 { result.notes.append("llama.cpp cuts words of any length, the tokenizer only those of at most \(limit) characters") }
     let prefix = json["model"]?["continuing_subword_prefix"]?.string ?? "##"
     guard prefix == "##" else { throw unsupported("model", "the prefix \"\(prefix)\"", "\"##\"") }
   }

@@ -89,7 +89,8 @@ import Testing
     let tensors = (0..<64).map { GGUFAnnouncement(name: "t\($0)", type: .i8, dimensions: [1000]) }
     let writer = try GGUFWriter(creating: scratch["model.gguf"], metadata: GGUFMetadata(), tensors: tensors)
     DispatchQueue.concurrentPerform(iterations: 64) { number in
-      try? write(writer, "t\(number)", Array(repeating: UInt8(number), count: 1000))
+      let bytes = [UInt8](repeating: UInt8(number), count: 1000)
+      bytes.withUnsafeBytes { try? writer.write("t\(number)", $0) }
     }
     try writer.finish()
     let checkpoint = try GGUFCheckpoint(scratch["model.gguf"])
