@@ -40,7 +40,9 @@ extension KernelTests {
           with(set) {
             let row = BlockRows(type: golden.type, k: golden.weights.count, rows: 1)
             row.decode(golden.blocks)
-            #expect(firstDifferentBits(row.weights(), golden.weights) == nil, "\(golden.name), \(name(set))")
+            // E2M1 has a negative zero, which is none in gguf-py's table of integers: added to zero it becomes a positive one.
+            let weights = golden.type == DSO_BLOCKS_MXFP4 ? row.weights().map { $0 + 0 } : row.weights()
+            #expect(firstDifferentBits(weights, golden.weights) == nil, "\(golden.name), \(name(set))")
             #expect(row.encoded() == golden.blocks, "\(golden.name), \(name(set))")
             row.expectIntact("\(golden.name), \(name(set))")
           }
@@ -81,10 +83,9 @@ extension KernelTests {
       (block[4 + 3], block[4 + 7], block[4 + 11]) = (0b1100_0000, 0b1000_0000, 0b0001_1111)
       (block[16], block[16 + 96]) = (0x0f, 0x20)
       row.decode(block)
-      let weights = row.weights()
-      #expect(weights[0] == 3 * 15 * 0x1p-10 - 5 * 0x1p-9)
-      #expect(weights[1] == -5 * 0x1p-9)
-      #expect(weights[7 * 32] == 63 * 2 * 0x1p-10 - 33 * 0x1p-9)
+      let found = row.weights().map { $0 * 1024 }
+      // 3 * 15 - 2 * 5, then without the code; 63 * 2 - 2 * 33.
+      #expect([found[0], found[1], found[7 * 32]] == [35, -10, 60])
     }
   }
 }

@@ -98,17 +98,30 @@ INLINE int64_t finite_row(const float *x, int64_t k, float *to) {
   return others;
 }
 
+/// The largest that is a number, at least 0, of whole blocks.
+INLINE float largest_of(const float *x, int64_t k) {
+  VF most = vf_zero();
+  for (int64_t i = 0; i < k; i += LANES) {
+    VF value = vf_load(x + i);
+    most = vf_max(vf_where_less(value, vf_set(INFINITY), value, vf_zero()), most);
+  }
+  float values[LANES], largest = 0;
+  vf_store(values, most);
+  for (int lane = 0; lane < LANES; lane++) largest = values[lane] > largest ? values[lane] : largest;
+  return largest;
+}
+
 /// What the errors of a row are weighed with: above 0, at most 1.
 INLINE void weigh_row(const float *x, const float *importance, int by_magnitude, int64_t k, float *to) {
   if (by_magnitude) {
     DSO_KERNEL(imatrix_importance)(x, importance, k, to);
     importance = to;
   }
-  float largest = 0;
-  for (int64_t i = 0; importance && i < k; i++) largest = importance[i] > largest && importance[i] < INFINITY ? importance[i] : largest;
-  for (int64_t i = 0; i < k; i++) {
-    float share = largest > 0 ? importance[i] / largest : 1;
-    to[i] = share > 1 ? 1 : share > 0x1p-20f ? share : 0x1p-20f;
+  float largest = importance ? largest_of(importance, k) : 0;
+  for (int64_t i = 0; i < k; i += LANES) {
+    VF share = vf_set(1);
+    if (largest > 0) share = vf_min(vf_max(vf_div(vf_load(importance + i), vf_set(largest)), vf_set(0x1p-20f)), vf_set(1));
+    vf_store(to + i, share);
   }
 }
 

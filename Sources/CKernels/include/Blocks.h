@@ -85,7 +85,9 @@ int64_t dso_block_search_scratch_bytes(int64_t k);
 ///
 /// importance: per column, or NULL. Below 2^-20 of the row's largest, or not a number, counts as that much; 1 everywhere when none is above 0.
 /// Returns how many weights are not finite: they count as 0, and the caller will want to refuse.
-/// Blocks do not depend on each other, except by the mean of squares, and every instruction set gives the same bits.
+/// Weights beyond what the parts can say (65504 times the highest codes) are clamped to it.
+/// Blocks do not depend on each other, except by the mean of squares, and every instruction set gives the same bits. They are searched 16 at
+/// a time, over the ends of rows: calls with fewer cost as much.
 int64_t dso_quantize_blocks(const dso_block_search *search, const float *x, int64_t ldx, int64_t rows, int64_t k, const float *importance,
                             uint32_t *words, dso_block_parts parts, void *scratch);
 
