@@ -7,6 +7,8 @@ import Tensors
 /// minima, types with levels. What counts is the squared error of the weights as they will be read, weighed by the importance of their inputs.
 struct BlockSearch {
   private let codec: BlockCodec
+  /// Blocks that one call of the kernel takes where rows have fewer.
+  private static let blocksTogether = 64
 
   /// Nil for schemes that a ``GridTable`` holds, and for those that are no block type.
   init?(_ scheme: QuantizationScheme) {
@@ -33,26 +35,30 @@ struct BlockSearch {
     let words = QuantizedTensor.wordsPerRow(inputs: columns, bits: scheme.bits)
     let blocks = columns / codec.blockSize
     let parts = BlockParts(scheme, outputs: rows, blocks: blocks, groups: groups)
-    var nonfinite = [Int64](repeating: 0, count: rows)
+    // The search takes blocks side by side, across rows: short rows come together.
+    let together = max(1, min(rows, Self.blocksTogether / blocks))
+    let tasks = (rows + together - 1) / together
+    var nonfinite = [Int64](repeating: 0, count: tasks)
     // Whole vectors, so that what follows in the scratch memory is aligned as the kernels' own is.
-    let rowBytes = (columns * 4 + 63) / 64 * 64
+    let valueBytes = (together * columns * 4 + 63) / 64 * 64
     let number = codec.number
     let codes = nonfinite.withUnsafeMutableBufferPointer { nonfinite in
       Tensor(dataType: .int32, shape: [rows, words]) { target in
         guard let output = target.bindMemory(to: UInt32.self).baseAddress else { return }
         parts.withUnsafeParts { parts in
           importance.withOptionalPointer { importance in
-            // Every task writes the row it was given, and only that.
+            // Every task writes the rows it was given, and only those.
             nonisolated(unsafe) let (output, nonfinite, parts, importance) = (output, nonfinite, parts, importance)
-            pool.run(rows, scratchBytes: rowBytes + Int(dso_block_search_scratch_bytes(Int64(columns)))) { row, scratch in
+            pool.run(tasks, scratchBytes: valueBytes + Int(dso_block_search_scratch_bytes(Int64(columns)))) { task, scratch in
               var search = dso_block_search()
               search.type = dso_block_type(number)
               search.by_magnitude = elements == .imatrix && importance != nil ? 1 : 0
-              let values = scratch.bindMemory(to: Float.self, capacity: columns)
-              weight.read(row: row, into: values)
-              nonfinite[row] = dso_quantize_blocks(
-                &search, values, Int64(columns), 1, Int64(columns), importance, output + row * words,
-                parts.row(row, blocks: blocks, groups: groups), scratch + rowBytes)
+              let values = scratch.bindMemory(to: Float.self, capacity: together * columns)
+              let (first, count) = (task * together, min(together, rows - task * together))
+              for row in 0..<count { weight.read(row: first + row, into: values + row * columns) }
+              nonfinite[task] = dso_quantize_blocks(
+                &search, values, Int64(columns), Int64(count), Int64(columns), importance, output + first * words,
+                parts.row(first, blocks: blocks, groups: groups), scratch + valueBytes)
             }
           }
         }
