@@ -16,7 +16,7 @@ demo: build
 	.build/release/deepseek-quant --bits 8 --overwrite
 
 # The kernels' tests force instruction sets for their whole process: the others, which compare bits, run without them.
-test: setup lint examples
+test: setup lint examples test-kernels
 	$(SWIFT) test $(RELEASE) $(TEST) --skip CKernelsTests
 	$(SWIFT) test $(RELEASE) $(TEST) --filter CKernelsTests
 

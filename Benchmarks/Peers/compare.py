@@ -16,6 +16,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -28,12 +29,16 @@ PEAK = Path(os.environ.get("KERNEL_BENCHMARK", ROOT / "Benchmarks/.build/release
 def run(*command, **options):
     """Seconds, user and system time, peak memory in bytes, and the output."""
     start = time.perf_counter()
-    try:
-        process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-    except OSError as error:
-        sys.exit(f"compare: {command[0]}: {error.strerror}")
-    out, err = process.stdout.read(), process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    # A file takes as much as a program has to complain of; a pipe that nobody reads stops it.
+    with tempfile.TemporaryFile("w+") as complaints:
+        try:
+            process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=complaints, text=True, **options)
+        except OSError as error:
+            sys.exit(f"compare: {command[0]}: {error.strerror}")
+        out = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        complaints.seek(0)
+        err = complaints.read()
     seconds = time.perf_counter() - start
     if status != 0:
         sys.exit(f"compare: {' '.join(map(str, command))}: {err[-2000:] or out[-2000:]}")

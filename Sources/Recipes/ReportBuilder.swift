@@ -74,14 +74,14 @@ struct ReportBuilder {
     }
     if evaluation.measuresSpeed {
       // Decoding keeps every block at hand, which a model beyond the limit must not.
-      let bytes = report.size.map { max($0.sourceBytes ?? 0, $0.outputBytes ?? 0) } ?? 0
-      let limit = min(run.settings.maximumMemory ?? Self.largestTimedModel, Self.largestTimedModel)
+      let bytes = report.size.map { ($0.sourceBytes ?? 0) + ($0.outputBytes ?? 0) } ?? 0
+      let limit = min(run.settings.maximumMemory ?? Self.largestTimedModels, Self.largestTimedModels)
       if bytes <= limit {
         // Nothing else may run beside what is timed.
         _ = digests?.finish()
         report.speed = try speed(evaluation)
       } else {
-        report.warnings.append("speed was not measured: decoding would hold the whole model in memory")
+        report.warnings.append("speed was not measured: decoding in turns would hold both models in memory")
       }
     }
   }
@@ -97,8 +97,8 @@ struct ReportBuilder {
   /// Sentences that layers are compared on.
   private static let measuredSentences = 64
 
-  /// Bytes of the largest model that is timed without being asked about memory.
-  static let largestTimedModel = 2_000_000_000
+  /// Bytes of two models together that are timed without being asked about memory.
+  static let largestTimedModels = 3_000_000_000
 
   /// What became of the calibration text, and of figures that there are none for.
   private func textWarnings(_ rescaled: Set<String>) -> [String] {

@@ -49,7 +49,9 @@ extension KernelTests.WideProducts {
           let values = (0..<k).map { x[row * ld + $0] }
           let largest = values.filter { !$0.isNaN }.map(abs).max() ?? 0
           let scale = largest > 0 ? largest / 32639 : 1
-          #expect(scales[row] == scale, "\(KernelTests.name(set)) k \(k) row \(row)")
+          // A row with a NaN in it tells, whatever comes of its codes.
+          let isTelling = values.contains { $0.isNaN } && scale.isFinite
+          #expect(isTelling ? scales[row].isNaN : scales[row] == scale, "\(KernelTests.name(set)) k \(k) row \(row)")
           let expected = values.map { value -> Int16 in
             let steps = (value / scale).rounded(.toNearestOrEven)
             return steps.isNaN ? -32639 : Int16(max(-32639, min(32639, steps)))

@@ -16,6 +16,25 @@ import Testing
     return file
   }
 
+  /// A file's end is taken alone: two files are digested side by side only from the starts of blocks.
+  @Test func anEndLeavesTheOtherFileAtABlock() {
+    var (first, second) = (1_000_003, 3_000_017)
+    var (alone, together) = (0, 0)
+    while first + second > 0 {
+      let counts = StreamedDigests.counts(min(first, 1 << 19), min(second, 1 << 19))
+      #expect(counts.first > 0 || counts.second > 0)
+      if counts.first > 0, counts.second > 0 {
+        #expect(counts.first == counts.second && counts.first % 64 == 0)
+        together += counts.first
+      } else {
+        alone += counts.first + counts.second
+      }
+      first -= counts.first
+      second -= counts.second
+    }
+    #expect(together == 1_000_000 / 64 * 64 && alone == 1_000_003 + 3_000_017 - 2 * together)
+  }
+
   /// Inputs of odd sizes, outputs written in pieces out of order: the digests that reading each file alone gives.
   @Test func areThoseOfTheFiles() throws {
     let inputs = try [file("a", 3_000_001, seed: 1), file("b", 63, seed: 2), file("c", 700_000, seed: 3)]

@@ -47,7 +47,7 @@ struct KernelBenchmark {
     if let library {
       products.insert(Measurement(name: "openBLAS", work: products[0].work) { library.run(w) }, at: 1)
     }
-    let set = peak_set(rawValue: numericCast(dso_isa_current().rawValue))
+    let set = peak_set.current
     for (name, loop) in [("peak_float", peak_float), ("peak_bfloat", peak_bfloat), ("peak_codes", peak_codes)] {
       let operations = loop(set, 10)
       guard operations > 0 else { continue }

@@ -20,10 +20,12 @@ struct StreamWorkload {
       pointer.initialize(repeating: 0.01, count: count)
       return pointer
     }
-    scales = floats(bytes / 64 + 1)
+    // Three bits have the most rows and, in groups of 128, the most scales.
+    let mostRows = bytes / (k * 3 / 8) + 1
+    scales = floats(max(mostRows * ((k + 127) / 128), bytes / 64) + 1)
     activations = floats(k)
     for index in 0..<k { activations[index] = Float(index % 7 - 3) }
-    result = floats(max(1, 2 * bytes / k))
+    result = floats(mostRows)
     wideScales = floats(1)
     wideCodes = .allocate(capacity: k)
     dso_quantize_rows_s16(activations, Int64(k), 1, Int64(k), wideCodes, Int64(k), wideScales)
@@ -39,6 +41,7 @@ struct StreamWorkload {
     w.k = Int64(k)
     w.group_size = Int64(groupSize)
     w.scales = UnsafePointer(scales)
+    precondition(bits >= 3 && (groupSize >= 128 || groupSize == k), "scales and results are as many as 3 bits in groups of 128 need")
     return w
   }
 
@@ -59,7 +62,7 @@ struct StreamWorkload {
         pool.columns(Int(weights.n)) { begin, end, scratch in run(weights, begin, end, scratch) }
       }
     }
-    let set = peak_set(rawValue: numericCast(dso_isa_current().rawValue)), part = bytes / pool.threads / 512 * 512
+    let set = peak_set.current, part = bytes / pool.threads / 512 * 512
     let limit = KernelBenchmark.Measurement(name: "stream", work: Double(part * pool.threads) / 1e9) {
       pool.run(pool.threads) { task, _ in read_stream(set, memory + task * part, Int64(part)) }
     }

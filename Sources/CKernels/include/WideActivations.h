@@ -12,8 +12,8 @@ extern "C" {
 #endif
 
 /// Dynamic symmetric int16 per row: scale = absmax / 32639 (1 for an all-zero row, so that codes are 0), q = round(x / scale), within
-/// -32639...32639. NaN is passed over for the scale and gets code -32639; with an infinity in the row the scale is infinite, infinities get
-/// code -32639 and numbers 0.
+/// -32639...32639. A NaN gets code -32639, the other codes are those of the row without it, and the row's scale is NaN, so that its products tell; with an
+/// infinity in the row the scale is infinite, infinities get code -32639 and numbers 0.
 void dso_quantize_rows_s16(const float *x, int64_t ldx, int64_t rows, int64_t k, int16_t *q, int64_t ldq, float *scales);
 
 /// Prefill: int16 activations times quantized weights (any bits, with or without zero points; w->levels and w->minima must be NULL). Exact 32-bit integer

@@ -131,11 +131,22 @@ void DSO_KERNEL(quantize_rows_s8)(const float *x, int64_t ldx, int64_t rows, int
   }
 }
 
+/// The scale as the row's products take it: not a number where the row holds what is none, so that nothing hides it.
+INLINE float telling_scale(const float *x, int64_t k, float scale) {
+  VF odd = vf_zero();
+  int64_t i = 0;
+  for (; i + LANES <= k; i += LANES) odd = vf_fma(vf_load(x + i), vf_zero(), odd);
+  if (i < k) odd = vf_fma(vf_load_n(x + i, k - i), vf_zero(), odd);
+  // Infinities make it no number too: their scale is infinite already.
+  return vf_sum(odd) == 0 || scale == INFINITY ? scale : __builtin_nanf("");
+}
+
 void DSO_KERNEL(quantize_rows_s16)(const float *x, int64_t ldx, int64_t rows, int64_t k, int16_t *q, int64_t ldq, float *scales) {
   VF low = vf_set(-32639.0f), high = vf_set(32639.0f);
   for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
-    scales[row] = row_scale(x, k, 32639.0f);
-    VF divisor = vf_set(scales[row]);
+    float scale = row_scale(x, k, 32639.0f);
+    scales[row] = telling_scale(x, k, scale);
+    VF divisor = vf_set(scale);
     int64_t i = 0;
     for (; i + LANES <= k; i += LANES)
       vi_store_16(q + i, vi_of_vf(vf_min(vf_max(vf_round(vf_div(vf_load(x + i), divisor)), low), high)));

@@ -89,9 +89,12 @@ void dso_portable_quantize_rows_s8(const float *x, int64_t ldx, int64_t rows, in
 
 void dso_portable_quantize_rows_s16(const float *x, int64_t ldx, int64_t rows, int64_t k, int16_t *q, int64_t ldq, float *scales) {
   for (int64_t row = 0; row < rows; row++, x += ldx, q += ldq) {
-    scales[row] = row_scale(x, k, 32639.0f);
+    float scale = row_scale(x, k, 32639.0f);
+    scales[row] = scale;
     for (int64_t i = 0; i < k; i++) {
-      float rounded = rintf(x[i] / scales[row]);
+      // Nothing hides what is no number.
+      if (x[i] != x[i] && scale != INFINITY) scales[row] = __builtin_nanf("");
+      float rounded = rintf(x[i] / scale);
       rounded = rounded > -32639.0f ? rounded : -32639.0f;
       q[i] = (int16_t)(rounded < 32639.0f ? rounded : 32639.0f);
     }

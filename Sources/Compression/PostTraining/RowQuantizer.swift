@@ -37,7 +37,7 @@ struct RowQuantizer {
             counts.withUnsafeMutableBufferPointer { counts in
               guard let from = source.baseAddress, let to = target.bindMemory(to: UInt32.self).baseAddress,
                 let scales = scales.baseAddress, let points = zeroPoints.baseAddress
-              else { return }
+              else { preconditionFailure("\(name) has no values, which its scheme does not allow") }
               // Every task writes the rows it was given, and only those.
               nonisolated(unsafe) let (input, output, steps, points0, found) = (from, to, scales, points, counts)
               let grid = table.kernelGrid(rule), (groups, rowBytes) = (table.groups, source.count / max(1, rows))

@@ -41,6 +41,7 @@ final class StreamedDigests: WritingObserver, @unchecked Sendable {
   private let condition = NSCondition()
   private var inputs: [URL]
   private var outputs: [Output] = []
+  private var places: [URL: Int] = [:]
   private var results: [URL: String] = [:]
   private var isClosed = false
   private var isCancelled = false
@@ -62,6 +63,7 @@ final class StreamedDigests: WritingObserver, @unchecked Sendable {
 
   func began(_ file: URL, at temporary: URL) {
     condition.lock()
+    places[file] = outputs.count
     outputs.append(Output(file: file, temporary: temporary))
     condition.signal()
     condition.unlock()
@@ -70,7 +72,7 @@ final class StreamedDigests: WritingObserver, @unchecked Sendable {
   func wrote(_ range: Range<Int>, of file: URL) {
     condition.lock()
     defer { condition.unlock() }
-    guard let index = outputs.firstIndex(where: { $0.file == file }) else { return }
+    guard !range.isEmpty, let index = places[file] else { return }
     outputs[index].apart[range.lowerBound] = range.upperBound
     while let end = outputs[index].apart.removeValue(forKey: outputs[index].prefix), end > outputs[index].prefix {
       outputs[index].prefix = end
@@ -116,15 +118,19 @@ final class StreamedDigests: WritingObserver, @unchecked Sendable {
             slots[index] = Self.open(outputs[nextOutput].file, at: outputs[nextOutput].temporary)
             nextOutput += 1
           }
-          if let reading = slots[index], let known = outputs.first(where: { $0.file == reading.file }) {
-            slots[index]?.available = min(known.prefix, reading.mapping.bytes.count)
+          if let reading = slots[index], let place = places[reading.file] {
+            slots[index]?.available = min(outputs[place].prefix, reading.mapping.bytes.count)
           }
         }
-        let hasWork = slots.contains { ($0?.count ?? 0) > 0 }
-        if isCancelled || hasWork || (isClosed && nextOutput == outputs.count && inputs.isEmpty) { break }
-        condition.wait()
+        if isCancelled || slots.contains(where: { ($0?.count ?? 0) > 0 }) { break }
+        // Without a piece to take everything is done, or what is missing will never come.
+        if isClosed {
+          if nextOutput == outputs.count, inputs.isEmpty { break }
+          slots = [nil, nil]
+        } else {
+          condition.wait()
+        }
       }
-      // Without a piece to take everything is done, or what is missing will never come.
       let stops = isCancelled || !slots.contains { ($0?.count ?? 0) > 0 }
       condition.unlock()
       if stops { return }
@@ -134,19 +140,26 @@ final class StreamedDigests: WritingObserver, @unchecked Sendable {
 
   /// Digests a piece of either file, or of both.
   private func advance(_ slots: inout [Reading?]) {
-    if var first = slots[0], var second = slots[1], first.count > 0, second.count > 0 {
-      let common = min(first.count, second.count)
-      let count = common < 64 ? common : common / 64 * 64
-      ContentDigest.update(&first.digest, Self.bytes(first, count), &second.digest, Self.bytes(second, count))
-      slots = [settled(&first, count), settled(&second, count)]
+    let counts = Self.counts(slots[0]?.count ?? 0, slots[1]?.count ?? 0)
+    if counts.first > 0, counts.second > 0, var first = slots[0], var second = slots[1] {
+      ContentDigest.update(&first.digest, Self.bytes(first, counts.first), &second.digest, Self.bytes(second, counts.second))
+      slots = [settled(&first, counts.first), settled(&second, counts.second)]
       return
     }
-    for index in slots.indices {
-      guard var only = slots[index], only.count > 0 else { continue }
-      let count = only.count
+    for (index, count) in [counts.first, counts.second].enumerated() where count > 0 {
+      guard var only = slots[index] else { continue }
       only.digest.update(Self.bytes(only, count))
       slots[index] = settled(&only, count)
     }
+  }
+
+  /// How much to take of two files at once, of which so much can be taken: as much of both, or all of one. A file's end that is no whole block
+  /// is taken alone, so that the other stays at the start of one, where two are digested side by side.
+  static func counts(_ first: Int, _ second: Int) -> (first: Int, second: Int) {
+    if first == 0 || second == 0 { return (first, second) }
+    let common = min(first, second)
+    if common < 64 { return first <= second ? (first, 0) : (0, second) }
+    return (common / 64 * 64, common / 64 * 64)
   }
 
   /// Moves on; nil when the file is done.

@@ -47,6 +47,6 @@ extension PlannedWork {
 
   /// Whether decoding is timed: it holds both models.
   var isTimed: Bool {
-    max(sourceBytes, outputBytes) <= min(run.settings.maximumMemory ?? ReportBuilder.largestTimedModel, ReportBuilder.largestTimedModel)
+    sourceBytes + outputBytes <= min(run.settings.maximumMemory ?? ReportBuilder.largestTimedModels, ReportBuilder.largestTimedModels)
   }
 }
