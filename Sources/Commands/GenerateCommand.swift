@@ -33,7 +33,7 @@ struct GenerateCommand: ParsableCommand {
   @Option(name: .customLong("kv-cache"), help: "How keys and values are kept: none (float32), or int8. Default: none.")
   var keyValueCache = KeyValueQuantization.none
 
-  @Option(help: "What products are computed in: float32, or 16bit, which is about twice as fast on prompts. Default: 16bit.")
+  @Option(help: "What products are computed in: float32, or 16bit, which with AVX-512 is about twice as fast on prompts. Default: 16bit.")
   var compute = Arithmetic.sixteenBit
 
   @Option(help: "Worker threads. Default: one per processor.")

@@ -62,7 +62,7 @@ struct EvaluationOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "What products are computed in: float32, or 16bit, which is about twice as fast and says so in the report. Default: float32.",
+      "What products are computed in: float32, or 16bit, which with AVX-512 is about twice as fast, and which the report names. Default: float32.",
       valueName: "arithmetic"))
   var compute = Arithmetic.float32
 

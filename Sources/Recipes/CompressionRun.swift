@@ -147,7 +147,7 @@ public struct CompressionRun {
       try MergeRecord.write(of: graph, beside: written, digests: expected, in: output, pool: interpreter.pool)
     }
     try model.originalDigests?.check(expected)
-    var caveats = configuration.caveats
+    var caveats = try configuration.caveats + blockWarnings(graph)
     if !recipe.adapterFiles.isEmpty, !FileManager.default.fileExists(atPath: output.file(MergeRecord.directoryName).path) {
       caveats.append("the adapter cannot be taken out again: that takes `merge` alone, into safetensors")
     }

@@ -475,4 +475,27 @@ import Testing
     let array = try run("deepseek-optimize", "tokenize", "--json", "--whole", input: "The lighthouse\nand the sea\n")
     #expect(try JSONValue(parsing: array.output).array?.count == 1)
   }
+
+  /// A GGUF file is a model like any other, and what its types do not allow is refused before anything is written.
+  @Test func ggufFilesAreWrittenAndRead() throws {
+    #expect(try run("deepseek-quant", "--bits", "4", "--format", "gguf", "--output", "out", "--no-eval").status == 0)
+    let inspected = try run("deepseek-optimize", "inspect", "out/model.gguf")
+    #expect(inspected.status == 0 && inspected.output.contains("W5A16 g32"))
+    let report = try String(contentsOf: directory.appendingPathComponent("out/report.json"), encoding: .utf8)
+    #expect(report.contains("Q4_K"))
+    let eval = try run("deepseek-optimize", "eval", "--model", "out/model.gguf", "--eval-tokens", "512", "--json")
+    #expect(eval.status == 0, "\(eval.error)")
+    for flags in [
+      ["--gguf-type", "q4_k"], ["--format", "gguf", "--gguf-type", "q4_k", "--group-size", "32"], ["--format", "gguf", "--gguf-type", "nvfp4"],
+      ["--format", "gguf", "--bits", "6", "--group-size", "32"], ["--format", "gguf", "--bits", "8", "--activations", "int8"],
+      ["--format", "gguf", "--gguf-type", "q4_k", "--bits", "8"],
+    ] {
+      let outcome = try runList(["deepseek-quant", "--output", "refused"] + flags)
+      #expect(outcome.status == 64 && outcome.error.contains("error: "), "\(flags): \(outcome.error)")
+    }
+    try FileHandle(forWritingTo: directory.appendingPathComponent("out/model.gguf")).truncate(atOffset: 100_000)
+    let broken = try run("deepseek-optimize", "inspect", "out/model.gguf")
+    #expect(broken.status == 65 && broken.error.contains("model.gguf"), "\(broken.error)")
+    #expect(contents == ["out"])
+  }
 }
