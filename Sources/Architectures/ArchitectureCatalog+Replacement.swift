@@ -2,6 +2,9 @@ import ModelGraph
 import StructuredData
 
 extension ArchitectureCatalog {
+  /// The key of config.json that holds what no key that other programs read says.
+  public static let ownKey = ReplacedModules.key
+
   /// The configuration of a model some of whose modules were replaced: in the words of its family, or of another one that loaders know the same
   /// graph by, where these say it; else under `deepseek_optimize`, which this program reads.
   /// - Parameters:

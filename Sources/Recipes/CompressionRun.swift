@@ -179,8 +179,7 @@ public struct CompressionRun {
     report.resources = ResourceMeter.resources(
       since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,
       threads: interpreter.pool.threads)
-    try output.write(report.json.text(), to: "report.json")
-    try output.write(HTMLReport.render(report), to: "report.html")
+    try output.write(report, card: card(of: quantized.written))
     quantized.journal.remove()
     QuantizationTraining.clear(output)
     try output.commit()
@@ -220,11 +219,22 @@ public struct CompressionRun {
       + (recipe.calibration.map { [$0.file] } ?? [])
   }
 
+  /// The line that makes the same checkpoint again.
+  private var command: String {
+    "deepseek-quant --recipe recipe.yaml --model MODEL --output OUTPUT\(recipe.isCalibrated ? " --calibration TEXT" : "")"
+  }
+
   private var recipeHeader: String {
     """
     # \(Tool.name) \(Tool.version). \(model.originalDigests == nil ? "The same checkpoint again" : "An adapter was taken out by unmerge; then"):
-    #   deepseek-quant --recipe recipe.yaml --model MODEL --output OUTPUT\(recipe.isCalibrated ? " --calibration TEXT" : "")
+    #   \(command)
 
     """
+  }
+
+  private func card(of written: ModelBundle) -> ModelCard.Output {
+    let isTakenOut = model.originalDigests != nil
+    return ModelCard.Output(
+      of: written, as: recipe.format, from: source, recipe.relation, command: isTakenOut ? nil : command)
   }
 }

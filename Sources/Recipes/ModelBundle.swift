@@ -125,7 +125,6 @@ public struct ModelBundle: Sendable {
   private static let kerasCompanionNames = [
     "tokenizer.json", "preprocessor.json", "assets/tokenizer/vocabulary.spm", "assets/tokenizer/vocabulary.json",
     "assets/tokenizer/merges.txt",
-    "README.md",
   ]
 
   private static let companionNames = [

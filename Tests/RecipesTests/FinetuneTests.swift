@@ -76,7 +76,9 @@ import Testing
     #expect(adapter.modules.count == 12 && adapter.modules.allSatisfy { ($0.magnitude != nil) == settings.adaptation.magnitude })
     #expect(adapter.configuration.rank == 4 && adapter.configuration.baseModel == "demo")
     let names = try FileManager.default.contentsOfDirectory(atPath: directory.path("out")).sorted()
-    #expect(names == ["adapter_config.json", "adapter_model.safetensors", "report.html", "report.json"])
+    #expect(names == ["README.md", "adapter_config.json", "adapter_model.safetensors", "report.html", "report.json"])
+    let card = try String(contentsOfFile: directory.path("out/README.md"), encoding: .utf8)
+    #expect(card.contains("library_name: peft\n") && card.contains("PeftModel.from_pretrained(model, \"DIR\")"))
     #expect(try CompressionReport(json: report.json) == report)
   }
 

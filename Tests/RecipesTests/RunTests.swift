@@ -28,8 +28,8 @@ import Testing
     #expect(directory.contents == ["out"])
     #expect(
       Set(try FileManager.default.contentsOfDirectory(atPath: directory.path("out"))) == [
-        "config.json", "generation_config.json", "model.safetensors", "recipe.yaml", "report.html", "report.json", "tokenizer.json",
-        "tokenizer_config.json",
+        "README.md", "config.json", "generation_config.json", "model.safetensors", "recipe.yaml", "report.html", "report.json",
+        "tokenizer.json", "tokenizer_config.json",
       ])
     let accuracy = try #require(report.accuracy)
     #expect(abs(try #require(accuracy.perplexityRatio) - 1) < 0.001)
@@ -79,7 +79,7 @@ import Testing
       try run([RoundToNearest(bits: 4, method: .asymmetric, groupSize: 64)], to: "out\(index)", threads: threads)
     }
     #expect(Set(reports.map { $0.outputs.first?.sha256 }).count == 1)
-    for name in ["config.json", "recipe.yaml", "model.safetensors"] {
+    for name in ["config.json", "recipe.yaml", "model.safetensors", "README.md"] {
       let files = try (0..<4).map { try Data(contentsOf: URL(fileURLWithPath: directory.path("out\($0)/\(name)"))) }
       #expect(Set(files).count == 1, "\(name)")
     }

@@ -51,8 +51,8 @@ import Testing
     let names = try FileManager.default.contentsOfDirectory(atPath: directory.path("out")).sorted()
     #expect(
       names == [
-        "config.json", "generation_config.json", "model.safetensors", "recipe.yaml", "report.html", "report.json", "tokenizer.json",
-        "tokenizer_config.json",
+        "README.md", "config.json", "generation_config.json", "model.safetensors", "recipe.yaml", "report.html", "report.json",
+        "tokenizer.json", "tokenizer_config.json",
       ])
     #expect(directory.contents == ["out"])
     // What was written says how to do it again.

@@ -84,7 +84,7 @@ public struct CompressedTensorsConfiguration: Sendable {
       guard let scheme = group.scheme, let format = group.format else { continue }
       for caveat in format.caveats(for: scheme) where !caveats.contains(caveat) { caveats.append(caveat) }
     }
-    if groups.count(where: { $0.targets.contains { $0.contains(".experts.") || $0.contains("\\.experts\\.") } }) > 1 {
+    if splitsExperts {
       caveats.append("routed experts have several schemes: transformers 5 decodes all of them by the first")
     }
     if groups.count > 1 {
@@ -92,6 +92,26 @@ public struct CompressedTensorsConfiguration: Sendable {
         "several schemes in one checkpoint: transformers decodes them by default, but not with CompressedTensorsConfig(dequantize=True)")
     }
     return caveats
+  }
+
+  /// Whether routed experts have several schemes.
+  private var splitsExperts: Bool {
+    groups.count { $0.targets.contains { $0.contains(".experts.") || $0.contains("\\.experts\\.") } } > 1
+  }
+
+  /// How transformers is asked for the model.
+  public enum TransformersLoading: Sendable { case asItIs, dequantized, notAtAll }
+
+  public var transformersLoading: TransformersLoading {
+    if splitsExperts { return .notAtAll }
+    let isDequantized = groups.contains { group in group.scheme.map { group.format?.needsDequantizing($0) ?? false } ?? false }
+    return !isDequantized ? .asItIs : groups.count == 1 ? .dequantized : .notAtAll
+  }
+
+  /// Whether vLLM is known to run the model: one scheme that it takes.
+  public var isRunByVLLM: Bool {
+    guard groups.count == 1, let scheme = groups[0].scheme, let format = groups[0].format else { return false }
+    return format.isRunByVLLM(scheme)
   }
 }
 

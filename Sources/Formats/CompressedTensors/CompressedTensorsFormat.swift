@@ -57,7 +57,7 @@ public enum CompressedTensorsFormat: String, Sendable, Hashable, CaseIterable {
   /// Checked with transformers 5.23 and compressed-tensors 0.20; for vLLM by reading its source.
   public func caveats(for scheme: QuantizationScheme) -> [String] {
     var caveats: [String] = []
-    if isPacked, !scheme.symmetric {
+    if needsDequantizing(scheme) {
       caveats.append("\(scheme.name): transformers loads packed asymmetric weights only with CompressedTensorsConfig(dequantize=True)")
     }
     if scheme.bits != 4 && scheme.bits != 8 { caveats.append("\(scheme.name): vLLM reads 4 and 8 bits only") }
@@ -65,5 +65,14 @@ public enum CompressedTensorsFormat: String, Sendable, Hashable, CaseIterable {
     if isPacked { caveats.append("\(scheme.name): vLLM does not read packed weights with int8 activations") }
     if !scheme.symmetric { caveats.append("\(scheme.name): vLLM wants symmetric weights with int8 activations") }
     return caveats
+  }
+
+  /// Whether transformers loads such a module only with `CompressedTensorsConfig(dequantize=True)`.
+  func needsDequantizing(_ scheme: QuantizationScheme) -> Bool { isPacked && !scheme.symmetric }
+
+  /// Whether vLLM is known to run such a module: what is neither refused nor left to its documentation.
+  func isRunByVLLM(_ scheme: QuantizationScheme) -> Bool {
+    scheme.symmetric && scheme.levels == .even && scheme.scales == .direct && [4, 8].contains(scheme.bits)
+      && (scheme.activations == .none || !isPacked)
   }
 }

@@ -73,8 +73,7 @@ public struct DistillationRun {
         since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes + teacher.sourceBytes,
         bytesWritten: report.size?.outputBytes, threads: interpreter.pool.threads)
       try output.write(recipe.header() + recipe.yaml(), to: "recipe.yaml")
-      try output.write(report.json.text(), to: "report.json")
-      try output.write(HTMLReport.render(report), to: "report.html")
+      try output.write(report, card: recipe.card(of: written, from: settings.reference ?? model))
       DistillationJournal.clear(output)
       try output.commit()
       return report

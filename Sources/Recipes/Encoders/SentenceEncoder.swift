@@ -13,7 +13,7 @@ struct SentenceEncoder {
   let files: [String]
 
   private static let modules = "modules.json"
-  private static let settings = ["sentence_bert_config.json", "config_sentence_transformers.json", "README.md"]
+  private static let settings = ["sentence_bert_config.json", "config_sentence_transformers.json"]
 
   /// - Throws: modules that are not known, or lie outside the directory.
   init(in directory: CheckpointDirectory) throws {

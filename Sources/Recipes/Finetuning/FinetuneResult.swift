@@ -17,23 +17,23 @@ struct FinetuneResult {
   let place: OutputDirectory
 
   func write(since start: ContinuousClock.Instant) throws -> CompressionReport {
+    var written: ModelBundle?
     switch run.settings.method {
     case .lora: try FinetunedAdapter(run: run, subject: subject, place: place).write()
-    case .full: try writeModel()
+    case .full: written = try writeModel()
     }
     var report = try makeReport()
     report.resources = ResourceMeter.resources(
       since: start, clock: ContinuousClock(), bytesRead: run.model.sourceBytes,
       bytesWritten: report.outputs.reduce(0) { $0 + ($1.bytes ?? 0) }, threads: run.interpreter.pool.threads)
-    try place.write(report.json.text(), to: "report.json")
-    try place.write(HTMLReport.render(report), to: "report.html")
+    try place.write(report, card: card(of: written))
     try loop.clear()
     try place.commit()
     return report
   }
 
   /// Every parameter in the type that the checkpoint had it in.
-  private func writeModel() throws {
+  private func writeModel() throws -> ModelBundle {
     let graph = subject.graph
     var tensors: [(name: String, tensor: Tensor)] = []
     for id in graph.parameterIDs {
@@ -49,7 +49,7 @@ struct FinetuneResult {
     try writer.finish()
     try place.write(run.model.configuration.text(), to: "config.json")
     for companion in try run.model.companions() { try place.write(companion.content, to: companion.name) }
-    _ = try ModelBundle(opening: place.partial.path)
+    return try ModelBundle(opening: place.partial.path)
   }
 
   private func makeReport() throws -> CompressionReport {

@@ -71,8 +71,8 @@ public struct RecipeRun {
       let report = try StagedReport(self, stages: stages, journal: journal).combined()
       try journal.adopt(stages.count - 1)
       try output.write(recipe.header() + recipe.yaml(), to: "recipe.yaml")
-      try output.write(report.json.text(), to: "report.json")
-      try output.write(HTMLReport.render(report), to: "report.html")
+      let written = try ModelBundle(opening: output.partial.path)
+      try output.write(report, card: recipe.card(of: written, from: settings.reference ?? model))
       journal.remove()
       try output.commit()
       return report
@@ -103,9 +103,25 @@ extension Recipe {
   func header() -> String {
     """
     # \(Tool.name) \(Tool.version). The same checkpoint again:
-    #   deepseek-optimize run recipe.yaml --model MODEL --output OUTPUT\(calibration == nil ? "" : " --calibration TEXT")
+    #   \(command)
 
     """
+  }
+
+  /// The line that makes the same checkpoint again.
+  private var command: String {
+    "deepseek-optimize run recipe.yaml --model MODEL --output OUTPUT\(calibration == nil ? "" : " --calibration TEXT")"
+  }
+
+  /// What the card of its output says.
+  func card(of written: ModelBundle, from source: ModelBundle) -> ModelCard.Output {
+    ModelCard.Output(of: written, as: format.resolved(for: source), from: source, relation, command: command)
+  }
+
+  /// What it makes of a model.
+  var relation: ModelCard.Output.Relation? {
+    if passes.contains(where: { type(of: $0).contract.establishes.contains(.quantizedWeights) }) { return .quantized }
+    return passes.isEmpty ? nil : .finetune
   }
 
   /// Every file beside the model that it reads.

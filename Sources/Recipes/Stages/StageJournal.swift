@@ -57,7 +57,7 @@ final class StageJournal {
   static func report(_ directory: URL) -> URL { directory.appendingPathComponent("report.json") }
 
   /// What the whole run writes itself.
-  private static let rewritten = ["recipe.yaml", "report.json", "report.html"]
+  private static let rewritten = ["recipe.yaml"] + OutputDirectory.reportFiles
 
   /// Makes what a stage left the output, but for what the whole run writes itself. Its files get second names: a run that is killed meanwhile finds them where they were.
   func adopt(_ index: Int) throws {

@@ -1,5 +1,3 @@
-import StructuredData
-
 /// Sentences and short forms that the terminal, the page and the comparison share.
 struct ReportSummary {
   let report: CompressionReport
@@ -42,18 +40,7 @@ struct ReportSummary {
 
   /// Names of the passes with the width and grouping that tell recipes apart: `gptq 4-bit g128`.
   var recipe: String {
-    report.recipe.compactMap { pass in
-      guard let name = pass["pass"]?.string else { return nil }
-      var words = [name]
-      if let bits = pass["bits"]?.double { words.append("\(NumberText.bits(bits))-bit") }
-      let group = ["groupSize", "group-size", "group_size"].lazy.compactMap { pass[$0]?.integer }.first
-      if let group, group > 0 { words.append("g\(group)") }
-      if let activations = pass["activations"]?.string, activations != "none" { words.append("\(activations) activations") }
-      if let overrides = pass["overrides"]?.array, !overrides.isEmpty { words.append("with other bits in places") }
-      if let mixed = pass["mixed-precision"]?.string, mixed != "off" { words.append(mixed) }
-      return words.joined(separator: " ")
-    }
-    .joined(separator: " + ")
+    report.recipe.compactMap { PassSummary($0)?.short }.joined(separator: " + ")
   }
 
   /// The run in one sentence; only what was measured.

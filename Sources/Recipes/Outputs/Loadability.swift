@@ -1,0 +1,47 @@
+import Architectures
+import Formats
+import ModelGraph
+import StructuredData
+import Tensors
+
+/// What decides which programs load a checkpoint that was written.
+struct Loadability {
+  let isEncoder: Bool
+  /// Widths of the weights that are codes.
+  let bits: Set<Int>
+  private let hasExperts: Bool
+  private let configuration: JSONValue
+  private let compression: CompressedTensorsConfiguration?
+
+  init(_ written: ModelBundle) {
+    isEncoder = written.graph.purpose == .encoder
+    hasExperts = !written.graph.routers.isEmpty
+    configuration = written.configuration
+    bits = Set(
+      written.graph.parameters.compactMap { parameter in
+        if case .quantized(let scheme)? = parameter.weightStorage { scheme.bits } else { nil }
+      })
+    let section = configuration["quantization_config"] ?? .null
+    compression = section["quant_method"]?.string == "compressed-tensors" ? try? CompressedTensorsConfiguration(parsing: section) : nil
+  }
+
+  /// Whether the package compressed-tensors is needed.
+  var isPacked: Bool { compression != nil }
+
+  /// Whether modules are in it that config.json has no words for that other programs know.
+  private var hasOwnModules: Bool { configuration[ArchitectureCatalog.ownKey] != nil }
+
+  /// How transformers is asked for it; nil when it does not load it as it is.
+  var transformersLoading: CompressedTensorsConfiguration.TransformersLoading? {
+    guard !hasOwnModules else { return nil }
+    let loading = compression?.transformersLoading ?? .asItIs
+    return loading == .notAtAll ? nil : loading
+  }
+
+  /// Whether vLLM is known to run it.
+  var isRunByVLLM: Bool {
+    // Its kernels have one activation.
+    guard !isEncoder, !hasExperts, !hasOwnModules, ["silu", nil].contains(configuration["hidden_act"]?.string) else { return false }
+    return compression?.isRunByVLLM ?? true
+  }
+}
