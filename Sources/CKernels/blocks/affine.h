@@ -110,7 +110,8 @@ INLINE void affine_tile(const affine_plan *plan, int plain, lanes tile, const af
   affine_grid grid = affine_search(plan, tile, plain);
   VF inverse = inverse_of(grid.scale);
   float values[LANES];
-  vf_store(values, grid.scale);
+  // Where all weights are one there is no step, and any other scale says the same.
+  vf_store(values, vf_where_positive(vf_abs(grid.scale), grid.scale, vf_set(1)));
   for (int lane = 0; lane < out->count; lane++) scales[out->group[lane]] = values[lane];
   vf_store(values, grid.low);
   for (int lane = 0; lane < out->count; lane++) minima[out->group[lane]] = values[lane];
