@@ -63,13 +63,13 @@ let tests: [Tests] = [
     module: "Formats", imports: ["Architectures", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
     fixtures: [
       "HDF5/HDF5Fixtures", "SafeTensors/SafeTensorsFixtures", "CompressedTensors/CompressedTensorsFixtures",
-      "FP8/FP8Fixtures",
+      "FP8/FP8Fixtures", "MLX/MLXFixtures",
       "Tokenizers/TokenizerFixtures", "Tokenizers/SentencePieceFixtures",
       "Adapters/AdapterFixtures", "GGUF/GGUFFixtures", "GGUF/ArchitectureFixtures",
     ],
     scripts: [
       "SafeTensors/make-safetensors-fixtures.py", "CompressedTensors/make-compressed-tensors-fixtures.py",
-      "FP8/make-fp8-fixtures.py",
+      "FP8/make-fp8-fixtures.py", "MLX/make-mlx-fixtures.py",
       "Tokenizers/make-unicode-tables.py", "Tokenizers/make-tokenizer-fixtures.py", "Tokenizers/make-sentencepiece-fixtures.py",
       "Adapters/make-adapter-fixtures.py", "GGUF/make-gguf-architecture-fixtures.py",
     ]),
@@ -78,8 +78,11 @@ let tests: [Tests] = [
   Tests(
     module: "Execution",
     imports: ["Recipes", "Compression", "Formats", "Architectures", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
-    fixtures: ["Fixtures", "EncoderFixtures", "KerasFixtures"],
-    scripts: ["make-goldens.py", "golden_models.py", "make-gradient-goldens.py", "make-encoder-goldens.py", "make-keras-goldens.py"]),
+    fixtures: ["Fixtures", "EncoderFixtures", "KerasFixtures", "MLXFixtures"],
+    scripts: [
+      "make-goldens.py", "golden_models.py", "make-gradient-goldens.py", "make-encoder-goldens.py", "make-keras-goldens.py",
+      "make-mlx-goldens.py",
+    ]),
   Tests(
     module: "Compression", imports: ["CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
     fixtures: ["ErrorFeedbackFixtures", "LowRankFixtures", "NormalFloatFixtures"],

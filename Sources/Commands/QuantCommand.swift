@@ -15,6 +15,7 @@ public struct QuantCommand: ParsableCommand {
         deepseek-quant --model M --bits 4 --algorithm gptq --calibration text.txt
         deepseek-quant --model M --mixed-precision auto --target-bpw 4.25 --calibration text.txt
         deepseek-quant --model M --bits 8 --activations int8 --max-kl 0.01
+        deepseek-quant --model M --bits 4 --format mlx --method asymmetric
       """,
     version: "\(Tool.name) \(Tool.version)")
 
@@ -49,7 +50,8 @@ public struct QuantCommand: ParsableCommand {
       quantization.format == .hdf5
       ? quantization.format.resolved(for: try ModelBundle(opening: model.model, extent: dryRun ? .headers : .complete))
       : quantization.format
-    var recipe = try makeRecipe(format: format)
+    let keeping = try self.recipe == nil && format == .mlx ? layersKept() : []
+    var recipe = try makeRecipe(format: format, keeping: keeping)
     let budget = try quantization.mixedPrecision.budget(divergence: runOptions.gates.maxKl)
     if budget != nil, printRecipe {
       throw CompressionError(
@@ -65,7 +67,7 @@ public struct QuantCommand: ParsableCommand {
     let bundle = try ModelBundle(opening: model.model, extent: dryRun ? .headers : .complete)
     if isTried, bundle.graph.purpose == .encoder {
       // There are no predictions to try algorithms on.
-      recipe.passes = quantization.passes(.gptq, isCalibrated: true, format: format)
+      recipe.passes = quantization.passes(.gptq, isCalibrated: true, format: format, keeping: keeping)
       isTried = false
     }
     if isTried, dryRun {
@@ -75,7 +77,7 @@ public struct QuantCommand: ParsableCommand {
       let run = runOptions.run(bundle, recipe, defaultOutput: defaultOutput(bundle, recipe))
       // What cannot be written is not worth trying for.
       _ = try run.plan()
-      (recipe.passes, trials) = try bestPasses(for: run)
+      (recipe.passes, trials) = try bestPasses(for: run, keeping: keeping)
       if printRecipe {
         Terminal.print(recipe.yaml().trimmingCharacters(in: .newlines))
         return
@@ -94,8 +96,12 @@ public struct QuantCommand: ParsableCommand {
   }
 
   /// Tries the algorithms that are worth it and says what came out.
-  private func bestPasses(for run: CompressionRun) throws -> (passes: [any CompressionPass], trials: [AlgorithmTrial.Outcome]) {
-    let candidates = QuantizationAlgorithm.candidates.map { ($0.rawValue, quantization.passes($0, isCalibrated: true)) }
+  private func bestPasses(
+    for run: CompressionRun, keeping: [String]
+  ) throws -> (passes: [any CompressionPass], trials: [AlgorithmTrial.Outcome]) {
+    let candidates = QuantizationAlgorithm.candidates.map {
+      ($0.rawValue, quantization.passes($0, isCalibrated: true, keeping: keeping))
+    }
     let quiet = runOptions.resources.quiet
     let (outcomes, best) = try AlgorithmTrial().run(candidates, for: run) { if !quiet { Terminal.printError($0) } }
     if !quiet {
@@ -105,12 +111,19 @@ public struct QuantCommand: ParsableCommand {
     return (candidates[best].1, outcomes)
   }
 
-  private func makeRecipe(format: OutputFormat) throws -> Recipe {
+  /// Patterns of what mlx-lm would quantize anew.
+  private func layersKept() throws -> [String] {
+    let model = try ModelBundle(opening: model.model, extent: dryRun ? .headers : .complete)
+    return MLXConfiguration.changedLayers(of: model.configuration["model_type"]?.string)
+  }
+
+  private func makeRecipe(format: OutputFormat, keeping: [String]) throws -> Recipe {
     guard let recipe else {
       let plan = calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength)
       return Recipe(
         passes: quantization.passes(
-          quantization.algorithm ?? quantization.usualAlgorithm(isCalibrated: plan != nil), isCalibrated: plan != nil, format: format),
+          quantization.algorithm ?? quantization.usualAlgorithm(isCalibrated: plan != nil), isCalibrated: plan != nil, format: format,
+          keeping: keeping),
         format: format, seed: seed ?? 0, calibration: plan)
     }
     guard !quantization.isSet, seed == nil else {

@@ -6,10 +6,17 @@ struct QuantizationOptions: ParsableArguments {
   @Option(help: "Bits per weight: 8, 6, 5, 4, 3 or 2. Default: 8.")
   var bits: Int?
 
-  @Option(help: "symmetric or asymmetric. Default: symmetric.")
+  @Option(
+    help: """
+      symmetric or asymmetric: with whole zero points, or, with --format mlx, with minima that are real numbers. \
+      Default: symmetric.
+      """)
   var method: QuantizationTargets.Method?
 
-  @Option(help: "Weights that share a scale along the input axis; 0 for one scale per output channel. Default: 0 at 8 bits, 128 below.")
+  @Option(
+    help: """
+      Weights that share a scale along the input axis; 0 for one scale per output channel. Default: 0 at 8 bits, 128 below; 64 with --format mlx.
+      """)
   var groupSize: Int?
 
   @Option(
@@ -69,7 +76,7 @@ struct QuantizationOptions: ParsableArguments {
 
   @Option(
     name: .customLong("format"),
-    help: "compressed-tensors, gguf, hdf5, keras (a KerasHub preset), or safetensors (dequantized). Default: compressed-tensors.")
+    help: "compressed-tensors, gguf, mlx, hdf5, keras (a KerasHub preset), or safetensors (dequantized). Default: compressed-tensors.")
   var chosenFormat: OutputFormat?
 
   @Option(
@@ -109,13 +116,15 @@ struct QuantizationOptions: ParsableArguments {
   /// What is quantized, and to what.
   var targets: QuantizationTargets { targets(for: format) }
 
-  /// - Parameter format: the container that is written: Keras's int8 layers quantize their inputs, whoever made them.
+  /// - Parameter format: the container that is written: Keras's int8 layers quantize their inputs, whoever made them; MLX's have groups, and
+  ///   minima rather than zero points.
   private func targets(for format: OutputFormat) -> QuantizationTargets {
     var targets = QuantizationTargets()
     // Bits that are chosen need a width to start from, and groups.
     targets.bits = bits ?? (mixedPrecision.isAutomatic ? 4 : 8)
     targets.method = method ?? .symmetric
-    targets.groupSize = groupSize ?? (targets.bits == 8 ? 0 : 128)
+    targets.groupSize = groupSize ?? (format == .mlx ? 64 : targets.bits == 8 ? 0 : 128)
+    if format == .mlx, targets.method == .asymmetric { targets.type = .affine }
     targets.activations = activations ?? (format == .keras ? .int8 : .none)
     if format == .gguf {
       targets.type = ggufType ?? simpleBlocks ?? .gguf
@@ -165,8 +174,12 @@ struct QuantizationOptions: ParsableArguments {
   }
 
   /// The passes with this algorithm, behind the transforms that are folded into the weights, before those that see to activations.
-  func passes(_ algorithm: QuantizationAlgorithm, isCalibrated: Bool, format: OutputFormat? = nil) -> [any CompressionPass] {
-    let targets = targets(for: format ?? self.format)
+  /// - Parameter keeping: patterns of layers that stay as they are besides those that are named, because the format changes them.
+  func passes(
+    _ algorithm: QuantizationAlgorithm, isCalibrated: Bool, format: OutputFormat? = nil, keeping: [String] = []
+  ) -> [any CompressionPass] {
+    var targets = targets(for: format ?? self.format)
+    targets.ignore += keeping.filter { !ignore.contains($0) }.map { ModulePattern($0) }
     var passes: [any CompressionPass] = []
     if let rotate {
       var pass = HadamardRotation()

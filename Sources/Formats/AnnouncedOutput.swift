@@ -78,9 +78,6 @@ final class AnnouncedOutput: Sendable {
 
   var files: [URL] { outputs.map(\.file) }
 
-  /// The names of the pieces, sorted by their bytes, with the file that each goes to.
-  var contents: [(name: String, file: URL)] { entries.entries.map { ($0.name, outputs[$0.value.place.file].file) } }
-
   /// Writes one announced piece, of exactly as many bytes as announced.
   func write(_ name: String, _ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
     guard let entry = entries[name] else { throw CheckpointError.usage(file: location, tensor: name, "it was not announced") }

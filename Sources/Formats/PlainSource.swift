@@ -9,7 +9,7 @@ public struct PlainSource: WeightSource {
 
   /// Throws when the checkpoint holds pieces of quantized weights: read as they lie they would be nonsense.
   public init(checkpoint: any Checkpoint) throws(CheckpointError) {
-    let pieces = [".weight_packed", ".qweight", ".weight_scale", ".weight_scale_inv"]
+    let pieces = [".weight_packed", ".qweight", ".weight_scale", ".weight_scale_inv", ".scales"]
     if let found = checkpoint.descriptors.first(where: { tensor in pieces.contains { tensor.name.hasSuffix($0) } }) {
       throw CheckpointError.malformed(
         file: checkpoint.file(of: found.name), tensor: found.name,
@@ -32,9 +32,13 @@ public struct PlainSource: WeightSource {
 
 /// The weights of a checkpoint, read as its config.json says.
 ///
-/// - Parameter configuration: the whole config.json; its `quantization_config` (or the older `compression_config`) chooses the encoding.
+/// - Parameter configuration: the whole config.json; its `quantization_config` (or the older `compression_config`), or MLX's `quantization`,
+///   chooses the encoding.
 /// - Throws: `CheckpointError` for a method that is not supported, and for whatever does not fit together.
 public func openWeights(checkpoint: any Checkpoint, configuration: JSONValue) throws -> any WeightSource {
+  if let settings = MLXConfiguration.settings(in: configuration) {
+    return try MLXSource(checkpoint: checkpoint, configuration: MLXConfiguration(parsing: settings))
+  }
   for key in ["quantization_config", "compression_config"] {
     guard var settings = configuration[key], !settings.isNull else { continue }
     // Older files nest the one in the other.
@@ -50,9 +54,10 @@ public func openWeights(checkpoint: any Checkpoint, configuration: JSONValue) th
         kind: .badData, subject: "config.json, \(key)",
         problem: method.map { "the quantization method \"\(CheckpointError.shortened($0))\" is not supported" }
           ?? "it names no quantization method (\"quant_method\")",
-        remedy: "supported are compressed-tensors and fp8 in blocks; or name the checkpoint that it was quantized from")
+        remedy: "supported are compressed-tensors, MLX's, and fp8 in blocks; or name the checkpoint that it was quantized from")
     }
     return try CompressedTensorsSource(checkpoint: checkpoint, configuration: CompressedTensorsConfiguration(parsing: settings))
   }
+  if MLXSource.isRecognized(checkpoint) { return try MLXSource(checkpoint: checkpoint, configuration: MLXConfiguration()) }
   return try PlainSource(checkpoint: checkpoint)
 }

@@ -3,6 +3,7 @@ import Compression
 import Diagnostics
 import Evaluation
 import Execution
+import Formats
 import Foundation
 import ModelGraph
 import Reporting
@@ -62,6 +63,11 @@ public struct BitAllocation {
     let prepared = try run.prepareWithinMemory()
     let graph = prepared.graph
     let problem = try AllocationProblem(pass.targets, for: graph, bytes: AllocationProblem.bytes(in: prepared.layout.encoding))
+    if recipe.format == .mlx, problem.groups.contains(where: { $0.layers.contains { ExpertStack(of: $0.module) != nil } }) {
+      throw RecipeError(
+        "mixed precision by measurement", "chooses bits for every expert, and MLX keeps those of a layer in one tensor",
+        remedy: "use --mixed-precision roles, or --override", kind: .usage)
+    }
     let measurable = Set(ChoiceCosts.measurable(in: graph).flatMap { graph.linears(of: $0).map(\.weight) })
     for (group, options) in problem.options.enumerated() where options.count > 1 {
       guard problem.groups[group].layers.allSatisfy({ measurable.contains($0.weight) }) else { throw problem.unmeasured(group) }

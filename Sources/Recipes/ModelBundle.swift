@@ -50,8 +50,8 @@ public struct ModelBundle: Sendable {
     }
     let (graph, unread) = try ArchitectureCatalog.graph(configuration: configuration, weights: weights)
     self.graph = graph
-    // These two say how weights are stored; `openWeights` reads them.
-    unreadKeys = unread.filter { $0 != "quantization_config" && $0 != "compression_config" }
+    // These say how weights are stored; `openWeights` reads them.
+    unreadKeys = unread.filter { !["quantization_config", "compression_config", "quantization"].contains($0) }
   }
 
   private static func name(of location: URL) -> String {

@@ -77,14 +77,14 @@ package struct BlockParts: Sendable {
   }
 
   /// 2^(exponent − 127) as float32; 255 is not a number.
-  static func powers(_ exponents: Tensor) -> Tensor {
+  package static func powers(_ exponents: Tensor) -> Tensor {
     exponents.withUnsafeBytes { bytes in
       Tensor(bytes.map { $0 == 255 ? .nan : $0 == 0 ? 0x1p-127 : Float(bitPattern: UInt32($0) << 23) }, shape: exponents.shape)
     }
   }
 
   /// Nil when a scale is no power of two from 2^−127 to 2^127.
-  static func exponents(_ scales: Tensor) -> Tensor? {
+  package static func exponents(_ scales: Tensor) -> Tensor? {
     guard let values = scales.float32Values() else { return nil }
     var isExact = true
     let exponents = Tensor(dataType: .uint8, shape: scales.shape) { target in

@@ -92,6 +92,12 @@ public struct Tensor: Sendable {
     Tensor(viewing: storage, offset: offset, byteCount: byteCount, dataType: dataType, shape: shape)
   }
 
+  /// The same bytes as elements of another type of the same width; nil for other widths.
+  package func reinterpreted(as type: DataType) -> Tensor? {
+    guard type.bitWidth == dataType.bitWidth else { return nil }
+    return Tensor(viewing: storage, offset: offset, byteCount: byteCount, dataType: type, shape: shape)
+  }
+
   /// Rows `range` of the outermost dimension, without a copy.
   public func rows(_ range: Range<Int>) -> Tensor? {
     guard shape.rank > 0, range.lowerBound >= 0, range.upperBound <= shape[0], shape[0] > 0 else { return nil }

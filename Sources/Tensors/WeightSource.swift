@@ -49,6 +49,8 @@ public protocol WeightSource: Sendable {
   var names: [String] { get }
   /// Logical shape and storage; nil when there is no such parameter.
   func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)?
+  /// What the scales of a quantized parameter are stored as; nil when it has none.
+  func scaleType(_ name: String) -> DataType?
   /// Bytes of the tensors that hold one parameter, scales and all; nil when there is no such parameter.
   func storedByteCount(_ name: String) -> Int?
   /// Reads one parameter. Throws a `Failure` that names the file and the tensor.
@@ -61,6 +63,8 @@ public protocol WeightSource: Sendable {
 
 extension WeightSource {
   public func release(_ name: String) {}
+
+  public func scaleType(_ name: String) -> DataType? { nil }
 
   public func digest(_ name: String) throws -> String { try load(name).digest() }
 

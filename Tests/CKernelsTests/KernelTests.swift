@@ -52,7 +52,7 @@ extension KernelTests {
         + Activations.kernels + Distributions.kernels + Conversions.kernels + Packing.kernels + Grid.kernels
         + Gradients.kernels + TrainingProducts.kernels + GridSearch.kernels + LearnedRounding.kernels + StepSizes.kernels
         + Factorization.kernels + SelectedAttention.kernels + NearestRounding.kernels + WideProducts.kernels + MemoryBound.kernels
-        + DynamicTanh.kernels + Blocks.kernels
+        + DynamicTanh.kernels + Blocks.kernels + AffineSearch.kernels
       #expect(Set(tested) == listed)
       #expect(dso_kernel_name(-1) == nil)
       #expect(dso_kernel_name(dso_kernel_count()) == nil)

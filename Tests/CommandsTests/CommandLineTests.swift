@@ -319,6 +319,27 @@ import Testing
     #expect(report.recipe.first?["pass"]?.string == (best.algorithm == "imatrix" ? "imatrix" : "gptq"))
   }
 
+  @Test func mlxIsAffineInGroupsOf64() throws {
+    let made = try run("deepseek-quant", "--bits", "4", "--format", "mlx", "--method", "asymmetric", "--no-eval", "--output", "mlx")
+    #expect(made.status == 0, "\(made.error)")
+    let configuration = try JSONFile.read(directory.appendingPathComponent("mlx/config.json"))
+    #expect(configuration["quantization"]?["group_size"] == 64 && configuration["quantization"]?["bits"] == 4)
+    let recipe = try String(contentsOf: directory.appendingPathComponent("mlx/recipe.yaml"), encoding: .utf8)
+    #expect(recipe.contains("type: affine") && recipe.contains("format: mlx"))
+    let seen = try run("deepseek-optimize", "inspect", "--model", "mlx")
+    #expect(seen.output.contains("W4A16 g64 affine"))
+    let converted = try run("deepseek-optimize", "convert", "--model", "mlx", "--format", "safetensors", "--output", "dense")
+    #expect(converted.status == 0, "\(converted.error)")
+    for (flags, remedy) in [
+      (["--bits", "8", "--group-size", "0"], "--group-size 64"), (["--activations", "int8"], "--activations none"),
+      (["--bits", "4", "--method", "asymmetric", "--algorithm", "hqq"], "--algorithm gptq, imatrix"),
+    ] {
+      let refused = try runList(["deepseek-quant", "--format", "mlx", "--output", "refused"] + flags)
+      #expect(refused.status == 64 && refused.error.contains(remedy), "\(flags): \(refused.error)")
+    }
+    #expect(!contents.contains("refused"))
+  }
+
   @Test func missingInputsEndWith66() throws {
     expectRefusal(try run("deepseek-quant", "--model", "absent"), 66, "absent")
     expectRefusal(try run("deepseek-quant", "--eval", "absent.txt"), 66, "absent.txt")

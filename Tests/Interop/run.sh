@@ -47,6 +47,7 @@ part "adapters" "$python" "$here/finetune.py" "$root/.build/release/deepseek-opt
 part "pruning" "$python" "$here/pruning.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
 part "families" "$python" "$here/families.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
 part "Keras" "$python" "$here/keras_files.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
+part "MLX" "$python" "$here/mlx.py" "$root/.build/release/deepseek-optimize" "$demo/evaluation.txt" "$demo/model"
 part "replacement" "$python" "$here/replacement.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
 check_model demo "$demo/model" "$demo/evaluation.txt"
 if [ -n "${DEEPSEEK_OPTIMIZE_MODELS:-}" ]; then

@@ -20,7 +20,7 @@ typedef struct {
 /// One list per subject, ended by a case without a name.
 extern const kernel_case product_cases[], code_cases[], training_cases[], attention_cases[], selected_cases[], loss_cases[], row_cases[],
     slope_cases[], conversion_cases[], packing_cases[], grid_cases[], learned_cases[], factor_cases[], feedback_cases[], memory_cases[],
-    wide_cases[], block_cases[], plain_cases[];
+    wide_cases[], block_cases[], affine_cases[], plain_cases[];
 
 // MARK: - Numbers (SplitMix64; the seed is a case's own)
 

@@ -11,6 +11,7 @@
 static const kernel_case *const subjects[] = {
     product_cases, code_cases, training_cases, attention_cases, selected_cases, loss_cases, row_cases, slope_cases,
     conversion_cases, packing_cases, grid_cases, learned_cases, factor_cases, feedback_cases, memory_cases, wide_cases, block_cases,
+    affine_cases,
 };
 
 static int digests;

@@ -1,3 +1,3 @@
 /// All of this folder that has a variant per instruction set.
 #include "codec.h"
-#include "search.h"
+#include "affine.h"

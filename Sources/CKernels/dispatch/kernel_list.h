@@ -211,6 +211,10 @@
   FUNCTION(int64_t, quantize_blocks,                                                                                                \
            (const dso_block_search *search, const float *x, int64_t ldx, int64_t rows, int64_t k, const float *importance,          \
             uint32_t *words, dso_block_parts parts, void *scratch),                                                                 \
-           (search, x, ldx, rows, k, importance, words, parts, scratch))
+           (search, x, ldx, rows, k, importance, words, parts, scratch))                                                            \
+  FUNCTION(int64_t, quantize_affine,                                                                                                \
+           (const dso_affine_search *search, const float *x, int64_t ldx, int64_t rows, int64_t k, const float *importance,         \
+            uint32_t *words, float *scales, float *minima, void *scratch),                                                          \
+           (search, x, ldx, rows, k, importance, words, scales, minima, scratch))
 
 #endif

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "Adapters.h"
+#include "AffineSearch.h"
 #include "Blocks.h"
 #include "CodeLevels.h"
 #include "Digest.h"

@@ -54,13 +54,14 @@ struct GPTQWorker: BlockPass {
     let (name, pool) = (graph[id].name, context.pool)
     let moved = retargeting?.move(.tensor(tensor))
     let weight = moved.map { WeightRows.matrix($0.weight) } ?? .tensor(tensor)
-    if scheme.levels != .even, let search = BlockSearch(scheme) {
+    let scaleType = graph[id].scaleType ?? weight.scaleType
+    if scheme.levels != .even, let search = FreeSearch(scheme, scaleType: scaleType) {
       try round(node, id, of: &graph, by: search, weight, statistics, moved: moved, pool: pool)
       return
     }
     let best: ErrorFeedback.Result
     let assemble: (UnsafePointer<UInt8>) throws(CompressionError) -> QuantizedTensor
-    if let search = BlockSearch(scheme) {
+    if let search = FreeSearch(scheme, scaleType: scaleType) {
       let importance = statistics.meanSquare.contains { $0 > 0 } ? statistics.meanSquare : nil
       let start = try search.quantize(
         weight, named: name, importance: pass.scaleSearch == .mse ? nil : importance,
@@ -90,7 +91,7 @@ struct GPTQWorker: BlockPass {
 
   /// A weight whose codes stand for levels that are no grid.
   private mutating func round(
-    _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, by search: BlockSearch, _ weight: WeightRows,
+    _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, by search: FreeSearch, _ weight: WeightRows,
     _ statistics: InputStatistics,
     moved: Retargeting.Outcome?, pool: ThreadPool
   ) throws {

@@ -163,11 +163,11 @@ extension [Float]? {
 }
 
 extension QuantizationTargets {
-  /// What passes ask that have no search of their own for block types: schemes that a grid of integers describes.
-  /// - Parameter allowingBlocks: whether what a ``BlockSearch`` finds is as good a start.
+  /// What passes ask that have no search of their own for types with minima: schemes that a grid of integers describes.
+  /// - Parameter allowingBlocks: whether what a ``FreeSearch`` finds is as good a start.
   func requireGrids(for graph: ModelGraph, allowingBlocks: Bool = false) throws(CompressionError) {
     for (id, scheme) in try schemes(for: graph).sorted(by: { $0.key.index < $1.key.index }) {
-      if allowingBlocks, BlockSearch(scheme) != nil { continue }
+      if allowingBlocks, FreeSearch(scheme, scaleType: graph[id].scaleType ?? .float32) != nil { continue }
       try scheme.checkEven(named: graph[id].module)
     }
   }

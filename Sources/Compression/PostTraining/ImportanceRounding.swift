@@ -20,7 +20,7 @@ enum ImportanceRounding {
     let (weight, name) = (WeightRows.tensor(tensor), graph[id].name)
     let importance = (statistics?.meanSquare).flatMap { $0.contains { $0 > 0 } ? $0 : nil }
     let result: (tensor: QuantizedTensor, clipped: Int)
-    if let search = BlockSearch(scheme) {
+    if let search = FreeSearch(scheme, scaleType: graph[id].scaleType ?? weight.scaleType) {
       result = (try search.quantize(weight, named: name, importance: importance, elements: elements, pool: pool), 0)
     } else {
       let grids = try GridTable(

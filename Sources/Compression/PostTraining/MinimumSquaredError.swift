@@ -28,7 +28,9 @@ public struct MinimumSquaredError: LayerwiseQuantization, TargetedPass {
     _ weight: Tensor, named name: String, as scheme: QuantizationScheme, scaleType: DataType, in context: PassContext
   ) throws(CompressionError) -> QuantizedLayer {
     let rows = WeightRows.tensor(weight)
-    if let search = BlockSearch(scheme) { return QuantizedLayer(try search.quantize(rows, named: name, pool: context.pool), clipped: 0) }
+    if let search = FreeSearch(scheme, scaleType: scaleType) {
+      return QuantizedLayer(try search.quantize(rows, named: name, pool: context.pool), clipped: 0)
+    }
     let result = try GridTable(searching: rows, named: name, scheme: scheme, scaleType: scaleType, pool: context.pool)
       .quantize(rows, named: name, pool: context.pool)
     return QuantizedLayer(result.tensor, clipped: result.clipped)

@@ -2,7 +2,8 @@ import Tensors
 
 /// Round-to-nearest quantization: scales from each group's extremes, every weight to its nearest code. Needs no data.
 ///
-/// In GGUF's types with minima, nested scales or levels, whose scales no extreme says, they are searched as ``MinimumSquaredError`` does.
+/// In types with minima (MLX's, some of GGUF's), nested scales or levels, whose scales no extreme says, they are searched as
+/// ``MinimumSquaredError`` does.
 public struct RoundToNearest: LayerwiseQuantization, TargetedPass {
   public static let identifier = "round-to-nearest"
 
@@ -37,7 +38,7 @@ public struct RoundToNearest: LayerwiseQuantization, TargetedPass {
   public func quantize(
     _ weight: Tensor, named name: String, as scheme: QuantizationScheme, scaleType: DataType, in context: PassContext
   ) throws(CompressionError) -> QuantizedLayer {
-    if let search = BlockSearch(scheme) {
+    if let search = FreeSearch(scheme, scaleType: scaleType) {
       return QuantizedLayer(try search.quantize(.tensor(weight), named: name, pool: context.pool), clipped: 0)
     }
     let result = try RowQuantizer(scheme: scheme, rule: scaleRule, scaleType: scaleType).quantize(weight, named: name, pool: context.pool)

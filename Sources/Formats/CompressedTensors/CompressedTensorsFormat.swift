@@ -37,6 +37,12 @@ public enum CompressedTensorsFormat: String, Sendable, Hashable, CaseIterable {
       throw refused(
         "compressed-tensors cannot hold \(levels)", "write the values with --format safetensors, or quantize to evenly spaced codes")
     }
+    guard scheme.offset != .minimum, scheme.scales == .direct else {
+      throw refused(
+        "compressed-tensors cannot hold \(scheme.name)",
+        scheme.scales == .direct ? "use --format mlx, or safetensors for dequantized weights" : "write the values with --format safetensors"
+      )
+    }
     guard (2...8).contains(scheme.bits) else {
       throw refused("it cannot hold \(scheme.bits)-bit codes", "use \(scheme.bits < 2 ? 2 : 8) bits")
     }

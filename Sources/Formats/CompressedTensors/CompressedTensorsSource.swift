@@ -50,6 +50,11 @@ public struct CompressedTensorsSource: WeightSource {
     }
   }
 
+  public func scaleType(_ name: String) -> DataType? {
+    guard case .quantized(let module)? = contents[name] else { return nil }
+    return checkpoint.descriptor(CompressedTensorsEncoding.Part.scale.name(in: module.name))?.dataType
+  }
+
   public func storedByteCount(_ name: String) -> Int? {
     switch contents[name] {
     case .dense(let descriptor): descriptor.byteCount

@@ -13,6 +13,8 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
   private let directory: URL
   private let output: AnnouncedOutput
   private let totalBytes: Int
+  /// The files of the tensors.
+  private let weightMap: NameTable<String>
 
   /// The files that `finish()` leaves: the shards in order, then the index when there is one.
   public let files: [URL]
@@ -22,11 +24,13 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
   /// - Parameters:
   ///   - directory: an existing directory without a safetensors checkpoint in it.
   ///   - tensors: all tensors in the order of the model: neighbours share a shard.
+  ///   - slices: tensors whose outermost dimension is written one by one, with the names that its elements are written by.
   ///   - metadata: `__metadata__` of every file; transformers wants `format`.
   ///   - written: tensors that an earlier run with the same announcements wrote, and flushed, in this directory; nil to start anew.
   ///   - observer: told what is written.
   public init(
-    directory: URL, tensors: [TensorDescriptor], maximumShardBytes: Int = SafeTensorsWriter.defaultShardBytes,
+    directory: URL, tensors: [TensorDescriptor], slices: [(tensor: String, names: [String])] = [],
+    maximumShardBytes: Int = SafeTensorsWriter.defaultShardBytes,
     metadata: [String: String] = ["format": "pt"], resumingAfter written: [String]? = nil, observer: (any WritingObserver)? = nil
   ) throws(CheckpointError) {
     let layouts = try Self.plan(tensors, maximumShardBytes: maximumShardBytes, metadata: metadata, directory: directory)
@@ -34,16 +38,30 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
     let names = Self.fileNames(count: layouts.count)
     var plans: [AnnouncedOutput.Plan] = []
     var pieces: [(name: String, place: AnnouncedOutput.Place)] = []
+    var map: [(String, String)] = []
+    let slicesByName = NameTable(slices.map { ($0.tensor, $0.names) })
     for (layout, name) in zip(layouts, names) {
       let start = layout.header.count
       for entry in layout.entries {
-        let place = AnnouncedOutput.Place(
-          file: plans.count, offset: start + entry.range.lowerBound, byteCount: entry.range.count)
-        pieces.append((entry.descriptor.name, place))
+        map.append((entry.descriptor.name, name))
+        let parts = slicesByName[entry.descriptor.name] ?? [entry.descriptor.name]
+        guard !parts.isEmpty, entry.range.count % parts.count == 0 else {
+          throw CheckpointError.usage(
+            file: directory, tensor: entry.descriptor.name, "\(entry.range.count) bytes cannot be written in \(parts.count) slices")
+        }
+        let size = entry.range.count / parts.count
+        for (number, part) in parts.enumerated() {
+          let offset = start + entry.range.lowerBound + number * size
+          pieces.append((part, AnnouncedOutput.Place(file: plans.count, offset: offset, byteCount: size)))
+        }
       }
       plans.append(
         .init(file: directory.appendingPathComponent(name), header: layout.header, byteCount: start + layout.dataCount))
     }
+    if let name = NameTable(pieces.map { ($0.name, 0) }).duplicate {
+      throw CheckpointError.usage(file: directory, tensor: name, "it is announced twice")
+    }
+    weightMap = NameTable(map)
     output = try AnnouncedOutput(plans, pieces: pieces, location: directory, resumingAfter: written, observer: observer)
     self.directory = directory
     totalBytes = layouts.reduce(0) { $0 + $1.dataCount }
@@ -66,7 +84,7 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
 
   private func writeIndex() throws(CheckpointError) -> OutputFile {
     var map = JSONObject()
-    for entry in output.contents { map[entry.name] = .string(entry.file.lastPathComponent) }
+    for entry in weightMap.entries { map[entry.name] = .string(entry.value) }
     let document: JSONValue = ["metadata": ["total_size": .integer(Int64(totalBytes))], "weight_map": .object(map)]
     let bytes = Array(document.text().utf8)
     let file = try OutputFile(directory.appendingPathComponent(SafeTensorsIndex.fileName), byteCount: bytes.count)

@@ -9,18 +9,35 @@ import Tensors
 struct CompressedTensorsOutput: OutputEncoding {
   func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry {
     switch weight.storage {
-    case .dense(let type): dense(weight, as: type)
-    case .quantized(let scheme):
-      OutputLayout.Entry(
-        weight, storage: weight.storage,
+    case .dense(let type): return dense(weight, as: type)
+    case .quantized(let asked):
+      let scheme = try Self.whole(weight, as: asked)
+      return OutputLayout.Entry(
+        weight, storage: .quantized(scheme),
         tensors: try CompressedTensorsEncoding.descriptors(
           module: weight.module, scheme: scheme, shape: weight.shape, scaleType: weight.scaleType))
     }
   }
 
+  /// The scheme with zero points in the place of minima, where a weight that is passed on has whole ones.
+  private static func whole(_ weight: OutputLayout.Subject, as scheme: QuantizationScheme) throws -> QuantizationScheme {
+    guard scheme.offset == .minimum, scheme.scales == .direct, case .quantized(let tensor)? = try weight.stored?() else { return scheme }
+    return tensor.withWholeZeroPoints()?.scheme ?? scheme
+  }
+
+  private static func whole(_ tensor: QuantizedTensor) -> QuantizedTensor { tensor.withWholeZeroPoints() ?? tensor }
+
+  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
+    switch (weight, entry.storage) {
+    case (.quantized(let tensor), _): .quantized(Self.whole(tensor))
+    case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
+    default: weight
+    }
+  }
+
   func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)] {
     guard case .quantized(let tensor) = weight, case .quantized = entry.storage else { return try encodeDense(weight, as: entry) }
-    return try CompressedTensorsEncoding.encode(tensor, module: entry.module)
+    return try CompressedTensorsEncoding.encode(Self.whole(tensor), module: entry.module)
   }
 
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {
@@ -46,6 +63,8 @@ struct HDF5Output: OutputEncoding {
   func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)] {
     try tensors.encode(weight, as: entry)
   }
+
+  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight { tensors.expected(weight, as: entry) }
 
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {
     try tensors.configuration(object, of: output)

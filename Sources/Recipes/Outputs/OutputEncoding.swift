@@ -12,6 +12,12 @@ protocol OutputEncoding: Sendable {
   /// - Throws: of kind `usage` when the format cannot hold it; the remedy names the nearest form that it can.
   func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry
 
+  /// What of the weights that the graph does not run is not passed on.
+  func omits(_ name: String) -> Bool
+
+  /// Refuses what only all weights together show, before any is read.
+  func check(_ layout: OutputLayout) throws
+
   /// The tensors of one weight with their values.
   func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)]
 
@@ -38,6 +44,9 @@ struct OutputFiles {
 }
 
 extension OutputEncoding {
+  func omits(_ name: String) -> Bool { false }
+  func check(_ layout: OutputLayout) throws {}
+
   func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
     if case .dense(let tensor) = weight, case .dense(let type) = entry.storage { return .dense(tensor.converted(to: type) ?? tensor) }
     return weight

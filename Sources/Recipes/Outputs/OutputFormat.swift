@@ -9,6 +9,8 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
   case hdf5
   /// A preset of KerasHub: `config.json` and `model.weights.h5` in Keras's layout, quantized layers as its int8 layers.
   case keras
+  /// safetensors as mlx-lm and the programs that follow it load them, with scales and minima.
+  case mlx
   /// safetensors with quantized weights as float32, the others as they are, for whatever reads no quantized form.
   case safetensors
 
@@ -35,6 +37,7 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
     case .compressedTensors: CompressedTensorsOutput()
     case .hdf5: HDF5Output()
     case .keras: KerasOutput()
+    case .mlx: try MLXOutput(model)
     case .safetensors: DequantizedOutput()
     case .gguf: try GGUFOutput(model)
     }

@@ -15,6 +15,8 @@ struct OutputLayout {
     let storage: WeightStorage
     /// What its scales are, if it has any.
     let scaleType: DataType
+    /// Reads it, where it is quantized and passed on as it is; nil where a pass is to make it.
+    var stored: (@Sendable () throws -> Weight)?
 
     /// `model.layers.0.mlp.up_proj`.
     var module: String { CompressedTensorsEncoding.moduleName(ofParameter: name) }
@@ -64,22 +66,28 @@ struct OutputLayout {
       let parameter = graph[id]
       guard let stored = parameter.weightStorage else { continue }
       known.insert(TensorName(parameter.name))
+      let reading: @Sendable () throws -> Weight = { try parameter.load() }
       parameters[id] = try encoding.place(
         Subject(
           name: parameter.name, shape: parameter.shape, storage: plan[id] ?? stored,
-          scaleType: parameter.scaleType ?? format.scaleType ?? Self.scaleType(of: parameter.name, model)))
+          scaleType: parameter.scaleType ?? format.scaleType ?? Self.scaleType(of: parameter.name, model),
+          stored: plan[id] == nil ? reading : nil))
     }
     var extras: [Entry] = []
     // A parameter that the graph no longer has is none that is passed on.
     known.formUnion(model.graph.parameters.map { TensorName($0.name) })
-    for name in model.weights.names where !known.contains(TensorName(name)) && !leavingOut(name) {
+    for name in model.weights.names where !known.contains(TensorName(name)) && !leavingOut(name) && !encoding.omits(name) {
       guard let found = model.weights.describe(name) else { continue }
+      let reading: @Sendable () throws -> Weight = { [weights = model.weights] in try weights.load(name) }
       extras.append(
         try encoding.place(
-          Subject(name: name, shape: found.shape, storage: found.storage, scaleType: format.scaleType ?? Self.scaleType(of: name, model))))
+          Subject(
+            name: name, shape: found.shape, storage: found.storage, scaleType: format.scaleType ?? Self.scaleType(of: name, model),
+            stored: reading)))
     }
     self.parameters = parameters
     self.extras = extras
+    try encoding.check(self)
   }
 
   /// Every tensor of the output, in model order.
@@ -91,6 +99,6 @@ struct OutputLayout {
   /// Scales are stored in the type that the weight had: loaders cast them to the model's type, and what is rounded after quantizing is lost.
   private static func scaleType(of name: String, _ model: ModelBundle) -> DataType {
     if case .dense(let type)? = model.weights.describe(name)?.storage { return type == .float64 ? .float32 : type }
-    return model.checkpoint.descriptor(CompressedTensorsEncoding.moduleName(ofParameter: name) + ".weight_scale")?.dataType ?? .bfloat16
+    return model.weights.scaleType(name) ?? .bfloat16
   }
 }

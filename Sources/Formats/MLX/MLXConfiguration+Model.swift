@@ -1,0 +1,45 @@
+import Diagnostics
+import StructuredData
+
+extension MLXConfiguration {
+  /// The families that mlx-lm 0.32 and this package both know, by `model_type`.
+  private static let modelTypes = ["llama", "mistral", "qwen2", "qwen3", "qwen3_moe", "mixtral", "deepseek_v2", "deepseek_v3"]
+
+  /// A model's config.json as mlx-lm reads it: with the older names of what newer transformers write under others.
+  /// - Throws: of kind `usage` for a family that mlx-lm does not have.
+  public static func model(_ configuration: JSONObject) throws(CheckpointError) -> JSONObject {
+    var object = configuration
+    try checkFamily(configuration)
+    if let rope = configuration["rope_parameters"]?.object {
+      if object["rope_theta"] == nil, let theta = rope["rope_theta"] { object["rope_theta"] = theta }
+      let kind = (rope["rope_type"] ?? rope["type"])?.string ?? "default"
+      if object["rope_scaling"] == nil || object["rope_scaling"]?.isNull == true, kind != "default" {
+        var scaling = rope
+        scaling["rope_theta"] = Optional.none
+        // mlx-lm looks for either name.
+        scaling["type"] = .string(kind)
+        scaling["rope_type"] = .string(kind)
+        object["rope_scaling"] = .object(scaling)
+      }
+    }
+    let isQwenMixture = configuration["model_type"]?.string == "qwen3_moe"
+    if isQwenMixture, object["num_experts"] == nil { object["num_experts"] = object["num_local_experts"] }
+    return object
+  }
+
+  /// Also before any weight is placed.
+  public static func checkFamily(_ configuration: JSONObject) throws(CheckpointError) {
+    let type = configuration["model_type"]?.string ?? "none"
+    guard modelTypes.contains(type) else {
+      throw CheckpointError(
+        kind: .usage, subject: "--format mlx", problem: "mlx-lm has no models of the type \(CheckpointError.shortened(type))",
+        remedy: "use --format compressed-tensors, or safetensors for dequantized weights")
+    }
+  }
+
+  /// Patterns of the layers that mlx-lm changes as it loads them: DeepSeek-V3's projection out of the latents is cut into halves there, of which
+  /// one is transposed, and codes would be found anew.
+  public static func changedLayers(of modelType: String?) -> [String] {
+    modelType == "deepseek_v3" ? ["re:.*\\.self_attn\\.kv_b_proj$"] : []
+  }
+}

@@ -1,0 +1,191 @@
+import Diagnostics
+import Formats
+import Foundation
+import StructuredData
+import Tensors
+import Testing
+
+/// MLX's layers against MLX (make-mlx-fixtures.py), and what is refused.
+@Suite struct MLXGoldenTests {
+  private let file: SafeTensorsFile
+  private let layers: [JSONValue]
+  private var checkpoint = MemoryCheckpoint()
+
+  init() throws {
+    func fixture(_ type: String) throws -> URL {
+      try #require(Bundle.module.url(forResource: "golden", withExtension: type, subdirectory: "MLXFixtures"))
+    }
+    file = try SafeTensorsFile(fixture("safetensors"))
+    let document = try JSONValue(parsing: String(contentsOf: fixture("json"), encoding: .utf8))
+    layers = try #require(document["layers"]?.array)
+    for descriptor in file.descriptors where !descriptor.name.hasSuffix(".expected") {
+      checkpoint.tensors[descriptor.name] = try file.tensor(descriptor.name)
+    }
+  }
+
+  private func name(_ layer: JSONValue) throws -> String { try #require(layer["name"]?.string) }
+
+  /// The configuration of all layers, each by its path.
+  private func configuration(_ changes: JSONObject = [:]) -> JSONValue {
+    var settings: JSONObject = ["group_size": 64, "bits": 4, "mode": "affine"]
+    for layer in layers {
+      if let name = layer["name"]?.string, let bits = layer["bits"], let size = layer["group_size"], let mode = layer["mode"] {
+        settings[name] = ["bits": bits, "group_size": size, "mode": mode]
+      }
+    }
+    for member in changes.members { settings[member.key] = member.value }
+    return ["quantization": .object(settings), "quantization_config": .object(settings)]
+  }
+
+  @Test func valuesAreThoseOfMLX() throws {
+    let source = try openWeights(checkpoint: checkpoint, configuration: configuration())
+    #expect(source.names.count == layers.count)
+    for layer in layers {
+      let name = try name(layer)
+      let described = try #require(source.describe("\(name).weight"))
+      guard case .quantized(let tensor) = try source.load("\(name).weight"), case .quantized(let scheme) = described.storage else {
+        Issue.record("\(name) is dense")
+        continue
+      }
+      #expect(described.shape == [3, 256] && tensor.scheme == scheme && scheme.bits == layer["bits"]?.integer)
+      #expect(tensor.dequantized().contents == (try file.tensor("\(name).expected").contents), "\(name)")
+    }
+  }
+
+  @Test func whatWasReadIsWrittenAsItWas() throws {
+    let source = try openWeights(checkpoint: checkpoint, configuration: configuration())
+    for layer in layers {
+      let name = try name(layer)
+      guard case .quantized(let tensor) = try source.load("\(name).weight") else { continue }
+      for (descriptor, part) in try MLXEncoding.encode(tensor, module: name) {
+        let stored = try #require(checkpoint.tensors[descriptor.name])
+        #expect(stored.dataType == part.dataType && stored.shape == part.shape && stored.contents == part.contents, "\(descriptor.name)")
+      }
+    }
+  }
+
+  @Test func settingsComeBackFromConfig() throws {
+    let settings = try #require(MLXSettings(groupSize: 32, bits: 3, mode: .affine))
+    let general = try #require(MLXSettings(groupSize: 64, bits: 4, mode: .affine))
+    let json = MLXConfiguration.json(layers: [("a", general), ("b", general), ("c", settings)], dense: ["d"])
+    #expect(
+      json == [
+        "group_size": 64, "bits": 4, "mode": "affine", "c": ["group_size": 32, "bits": 3, "mode": "affine"], "d": false,
+      ])
+  }
+
+  @Test func zeroPointsBecomeMinimaOrAreRefused() throws {
+    let scheme = QuantizationScheme(bits: 4, symmetric: false, granularity: .group(32))
+    func tensor(_ scale: Float, _ point: Int8) throws -> QuantizedTensor {
+      try #require(
+        QuantizedTensor(
+          scheme: scheme, shape: [1, 32], codes: Tensor(dataType: .int32, shape: [1, 4]) { $0[0] = 0x9F },
+          scales: try #require(Tensor([scale], shape: [1, 1]).converted(to: .bfloat16)), zeroPoints: Tensor(int8: [point], shape: [1, 1])))
+    }
+    // 1 + 2^-7 has all of bfloat16's digits: three times it takes one more.
+    let exact = try tensor(1.0078125, -4)
+    let stored = try MLXEncoding.stored(exact, module: "m")
+    #expect(stored.scheme.offset == .minimum && stored.minima?.float32Values() == [-4.03125])
+    #expect(stored.dequantized().contents == exact.dequantized().contents)
+    #expect(stored.withWholeZeroPoints()?.zeroPoints?.contents == exact.zeroPoints?.contents)
+    let error = #expect(throws: CheckpointError.self) { try MLXEncoding.stored(tensor(1.0078125, -5), module: "m") }
+    #expect(error?.kind == .usage && error?.remedy.contains("--method asymmetric") == true)
+  }
+
+  @Test func whatMLXCannotHoldNamesTheNearest() {
+    func remedy(_ scheme: QuantizationScheme, inputs: Int = 256) -> String {
+      do {
+        _ = try MLXSettings(for: scheme, inputs: inputs)
+        return ""
+      } catch { return error.kind == .usage ? error.remedy : "of another kind" }
+    }
+    #expect(remedy(QuantizationScheme(bits: 4, granularity: .group(64))).isEmpty)
+    #expect(remedy(QuantizationScheme(bits: 8)).contains("--group-size 64"))
+    #expect(remedy(QuantizationScheme(bits: 8), inputs: 96).contains("--group-size 32"))
+    #expect(remedy(QuantizationScheme(bits: 8), inputs: 48).contains("--ignore"))
+    #expect(remedy(QuantizationScheme(bits: 4, granularity: .group(256))).contains("--group-size 128"))
+    #expect(remedy(QuantizationScheme(bits: 4, granularity: .group(16))).contains("--group-size 32"))
+    #expect(remedy(QuantizationScheme(bits: 8, granularity: .group(64), activations: .int8)).contains("--activations none"))
+    #expect(remedy(QuantizationScheme(bits: 4, granularity: .group(64), levels: .normalFloat4)).contains("--method asymmetric"))
+  }
+
+  @Test func whatDoesNotFitTogetherIsRefused() throws {
+    func message(_ changes: JSONObject = [:], _ edit: (inout MemoryCheckpoint) -> Void = { _ in }) -> String {
+      var edited = checkpoint
+      edit(&edited)
+      do {
+        _ = try openWeights(checkpoint: edited, configuration: configuration(changes))
+        return ""
+      } catch {
+        #expect((error as? CheckpointError)?.kind == .badData)
+        return "\(error)"
+      }
+    }
+    #expect(message().isEmpty)
+    #expect(message(["b4": ["bits": 7, "group_size": 64]]).contains("7 bits"))
+    #expect(message(["b4": ["bits": 1, "group_size": 64]]).contains("1 bits"))
+    #expect(message(["b4": ["bits": 8, "group_size": 32, "mode": "mxfp8"]]).contains("mxfp8"))
+    #expect(message(["b4": ["bits": 4, "group_size": -64]]).contains("-64"))
+    #expect(message(["b4": false]).contains("b4.weight"))
+    #expect(message(["b4": ["bits": 8, "group_size": 64]]).contains("b4.scales"))
+    #expect(message(["b4": ["bits": 4, "group_size": 128]]).contains("b4.scales"))
+    #expect(message(["b4": ["bits": 4, "group_size": 32, "mode": "mxfp4"]]).contains("b4.scales"))
+    #expect(message { $0.tensors["b4.biases"] = nil }.contains("b4.biases"))
+    #expect(message { $0.tensors["b4.scales"] = nil }.contains("b4.weight"))
+    #expect(message { $0.tensors["b4.weight"] = nil }.contains("b4."))
+    #expect(message { $0.tensors["mx.biases"] = $0.tensors["b4.biases"] }.contains("mx.biases"))
+    #expect(message { $0.tensors["nv.global_scale"] = Tensor([1], shape: [1]) }.contains("nv.global_scale"))
+    #expect(message { $0.tensors["b4.biases"] = $0.tensors["b4.biases"]?.asFloat32() }.contains("b4.biases"))
+    // Three dimensions are of experts.
+    #expect(
+      message {
+        for part in ["weight", "scales", "biases"] {
+          guard let tensor = $0.tensors["b4.\(part)"] else { continue }
+          $0.tensors["b4.\(part)"] = tensor.reshaped(Shape([1] + tensor.shape.dimensions))
+        }
+      }.contains("none of experts"))
+    var broken = checkpoint
+    broken.tensors["mx.scales"] = Tensor(dataType: .uint8, shape: [3, 8]) { $0[5] = 255 }
+    let source = try openWeights(checkpoint: broken, configuration: configuration())
+    #expect(throws: CheckpointError.self) { try source.load("mx.weight") }
+  }
+
+  @Test func expertsAreSlicesOfTheirStack() throws {
+    #expect(ExpertStack(of: "model.layers.3.mlp.experts.17.up_proj")?.path == "model.layers.3.mlp.switch_mlp.up_proj")
+    #expect(ExpertStack(of: "model.layers.3.mlp.experts.17.up_proj")?.index == 17)
+    #expect(ExpertStack(of: "model.layers.0.block_sparse_moe.experts.0.w3")?.path == "model.layers.0.block_sparse_moe.switch_mlp.up_proj")
+    #expect(ExpertStack(of: "model.layers.3.mlp.shared_experts.up_proj") == nil && ExpertStack(of: "a.experts.01.b") == nil)
+    var stacked = MemoryCheckpoint()
+    for part in ["weight", "scales", "biases"] {
+      let one = try #require(checkpoint.tensors["b3.\(part)"])
+      stacked.tensors["a.switch_mlp.up_proj.\(part)"] = Tensor(dataType: one.dataType, shape: Shape([2] + one.shape.dimensions)) { target in
+        // The second expert has the rows of the first in reverse.
+        let bytes = one.contents, row = bytes.count / one.shape[0]
+        for (index, byte) in bytes.enumerated() {
+          target[index] = byte
+          target[bytes.count + (one.shape[0] - 1 - index / row) * row + index % row] = byte
+        }
+      }
+    }
+    let settings: JSONValue = ["quantization": ["group_size": 64, "bits": 3]]
+    let source = try openWeights(checkpoint: stacked, configuration: settings)
+    #expect(source.names == ["a.experts.0.up_proj.weight", "a.experts.1.up_proj.weight"])
+    let expected = try file.tensor("b3.expected")
+    for (name, order) in zip(source.names, [[0, 1, 2], [2, 1, 0]]) {
+      let values = try #require(source.load(name).float32())
+      #expect(values.contents == order.flatMap { expected.rows($0..<$0 + 1)?.contents ?? [] })
+      #expect(
+        source.storedByteCount(name) == ["weight", "scales", "biases"].reduce(0) { $0 + (checkpoint.tensors["b3.\($1)"]?.byteCount ?? 0) })
+    }
+    stacked.tensors["a.experts.0.up_proj.weight"] = Tensor([1], shape: [1, 1])
+    #expect(throws: CheckpointError.self) { try openWeights(checkpoint: stacked, configuration: settings) }
+  }
+
+  @Test func modelsAreToldInOlderNames() throws {
+    let model = try MLXConfiguration.model([
+      "model_type": "llama", "rope_parameters": ["rope_theta": 5e5, "rope_type": "yarn", "factor": 4],
+    ])
+    #expect(model["rope_theta"] == 5e5 && model["rope_scaling"] == ["rope_type": "yarn", "factor": 4, "type": "yarn"])
+    #expect(throws: CheckpointError.self) { try MLXConfiguration.model(["model_type": "bert"]) }
+  }
+}
