@@ -507,7 +507,8 @@ import Testing
     let eval = try run("deepseek-optimize", "eval", "--model", "out/model.gguf", "--eval-tokens", "512", "--json")
     #expect(eval.status == 0, "\(eval.error)")
     for flags in [
-      ["--gguf-type", "q4_k"], ["--format", "gguf", "--gguf-type", "q4_k", "--group-size", "32"], ["--format", "gguf", "--gguf-type", "nvfp4"],
+      ["--gguf-type", "q4_k"], ["--format", "gguf", "--gguf-type", "q4_k", "--group-size", "32"],
+      ["--format", "gguf", "--gguf-type", "nvfp4"],
       ["--format", "gguf", "--bits", "6", "--group-size", "32"], ["--format", "gguf", "--bits", "8", "--activations", "int8"],
       ["--format", "gguf", "--gguf-type", "q4_k", "--bits", "8"],
     ] {

@@ -58,6 +58,11 @@ public struct GGUFSource: WeightSource {
     }
   }
 
+  public func scaleType(_ name: String) -> DataType? {
+    guard case .quantized(let scheme)? = describe(name)?.storage else { return nil }
+    return scheme.scales == .direct ? .float16 : .float32
+  }
+
   public func storedByteCount(_ name: String) -> Int? {
     switch contents[name] {
     case .one(let tensor, .slice(_, let count)): tensor.range.count / max(1, count)

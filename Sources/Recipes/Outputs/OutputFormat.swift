@@ -13,7 +13,6 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
   case mlx
   /// safetensors with quantized weights as float32, the others as they are, for whatever reads no quantized form.
   case safetensors
-
   /// One GGUF file, `model.gguf`, which llama.cpp and what is built on it load, with its tokenizer in it.
   case gguf
 

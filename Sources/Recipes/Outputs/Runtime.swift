@@ -7,6 +7,7 @@ enum Runtime {
   case vllm
   case llamaCpp
   case kerasHub
+  case mlx
   /// This one.
   case own
 
@@ -32,6 +33,9 @@ enum Runtime {
 
         model = keras_hub.models.CausalLM.from_preset("\(Self.place)")
         """)
+    case .mlx:
+      ModelCard.Usage(
+        "MLX", language: "sh", "mlx_lm.generate --model \(Self.place) --prompt \"\(Self.prompt)\"")
     case .own:
       ModelCard.Usage(
         Tool.name, language: "sh",
