@@ -143,7 +143,9 @@ class Matrix:
       return {"verdict": "red", "message": f"was not refused as it should be: status {written.returncode} {message}".strip()}
     if written.returncode != 0:
       return {"verdict": "red", "message": f"we: status {written.returncode}: {message[:300]}"}
-    return self.compare_embeddings(cell, output) if cell.family == "bert" else self.compare_predictions(cell, output)
+    record = self.compare_embeddings(cell, output) if cell.family == "bert" else self.compare_predictions(cell, output)
+    report = output / "report.json"
+    return record | {"warnings": json.loads(report.read_text())["warnings"] if report.exists() else []}
 
   def compare_predictions(self, cell, output):
     source, logits = self.source(cell.family), self.directory / "logits.safetensors"

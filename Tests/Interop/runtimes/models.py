@@ -219,6 +219,9 @@ def make(family, directory, demo, text):
       # Attention that chooses from the start: what is learned in a few steps leans on it.
       if re.search(r"\.(q|k|q_b|kv_b)_proj\.weight", name):
         parameter.mul_(2.5)
+      # Routers that decide: where two experts are all but equal, the last bit of an input would choose.
+      if re.search(r"\.(mlp|block_sparse_moe)\.gate\.weight", name):
+        parameter.mul_(6)
     for name, buffer in model.named_buffers():
       if name.endswith("e_score_correction_bias"):
         buffer.uniform_(-0.05, 0.05)

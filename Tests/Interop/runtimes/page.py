@@ -108,6 +108,13 @@ def page(cells, records, families, versions, tool):
   if told:
     lines += ["", "## What is refused, and what to do instead", ""]
     lines += [f"- {format}, {scheme}: {sentence(message)}" for (format, scheme), message in told.items()]
+  warned = {}
+  for cell in cells:
+    for warning in records[cell.name].get("warnings", []):
+      warned.setdefault((cell.format, sentence(warning)), set()).add(TITLES[cell.family])
+  if warned:
+    lines += ["", "## What is written with a warning", ""]
+    lines += [f"- {format}: {warning} ({', '.join(sorted(titles))})" for (format, warning), titles in warned.items()]
   lines += [
     "",
     "## The models",
