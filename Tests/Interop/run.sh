@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # What `make interop` runs: our tokens, checkpoints and HDF5 files against the public libraries. The package must be built.
+# The matrix of families, formats and runtimes is written into Docs/interop.md.
 # Environment: DEEPSEEK_INTEROP_PYTHON    an interpreter that has requirements.txt (default: .venv, made by setup.sh)
 #              DEEPSEEK_OPTIMIZE_MODELS   a directory with wiki-llama, checked as well when set
 #              DEEPSEEK_OPTIMIZE_TEXT     what wiki-llama is scored on (default: the demo's evaluation text)
@@ -49,6 +50,7 @@ part "families" "$python" "$here/families.py" "$root/.build/release/deepseek-opt
 part "Keras" "$python" "$here/keras_files.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
 part "MLX" "$python" "$here/mlx.py" "$root/.build/release/deepseek-optimize" "$demo/evaluation.txt" "$demo/model"
 part "replacement" "$python" "$here/replacement.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
+part "matrix" "$python" "$here/matrix.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt" --docs "$root/Docs/interop.md"
 check_model demo "$demo/model" "$demo/evaluation.txt"
 if [ -n "${DEEPSEEK_OPTIMIZE_MODELS:-}" ]; then
   check_model wiki-llama "$DEEPSEEK_OPTIMIZE_MODELS/wiki-llama" "${DEEPSEEK_OPTIMIZE_TEXT:-$demo/evaluation.txt}"
