@@ -63,13 +63,13 @@ let tests: [Tests] = [
     module: "Formats", imports: ["Architectures", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
     fixtures: [
       "HDF5/HDF5Fixtures", "SafeTensors/SafeTensorsFixtures", "CompressedTensors/CompressedTensorsFixtures",
-      "FP8/FP8Fixtures", "MLX/MLXFixtures",
+      "FP8/FP8Fixtures", "MLX/MLXFixtures", "ColumnPacked/ColumnPackedFixtures",
       "Tokenizers/TokenizerFixtures", "Tokenizers/SentencePieceFixtures",
       "Adapters/AdapterFixtures", "GGUF/GGUFFixtures", "GGUF/ArchitectureFixtures",
     ],
     scripts: [
       "SafeTensors/make-safetensors-fixtures.py", "CompressedTensors/make-compressed-tensors-fixtures.py",
-      "FP8/make-fp8-fixtures.py", "MLX/make-mlx-fixtures.py",
+      "FP8/make-fp8-fixtures.py", "MLX/make-mlx-fixtures.py", "ColumnPacked/make-column-packed-fixtures.py",
       "Tokenizers/make-unicode-tables.py", "Tokenizers/make-tokenizer-fixtures.py", "Tokenizers/make-sentencepiece-fixtures.py",
       "Adapters/make-adapter-fixtures.py", "GGUF/make-gguf-architecture-fixtures.py",
     ]),

@@ -17,7 +17,7 @@ struct ConvertCommand: ParsableCommand {
   @OptionGroup var model: ModelOption
   @OptionGroup var destination: OutputOptions
 
-  @Option(help: "compressed-tensors, gguf, mlx, hdf5, keras (a KerasHub preset), or safetensors (dequantized to float32).")
+  @Option(help: "compressed-tensors, gptq, awq, gguf, mlx, hdf5, keras (a KerasHub preset), or safetensors (dequantized to float32).")
   var format: OutputFormat
 
   @OptionGroup(title: "Running") var resources: ResourceOptions

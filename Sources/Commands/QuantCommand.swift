@@ -140,8 +140,9 @@ public struct QuantCommand: ParsableCommand {
     guard self.recipe == nil else { return "\(bundle.name)-optimized" }
     let targets = quantization.targets
     let activations = targets.activations == .none ? "" : "-a8"
+    let type = targets.type == .integer ? "int\(targets.bits)" : targets.type.rawValue
     let format = recipe.format == .compressedTensors ? "" : "-\(recipe.format.rawValue)"
-    let width = quantization.mixedPrecision.isAutomatic ? "mixed" : "int\(targets.bits)"
+    let width = quantization.mixedPrecision.isAutomatic ? "mixed" : type
     return "\(bundle.name)-\(width)\(activations)\(format)"
   }
 }

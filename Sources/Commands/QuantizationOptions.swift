@@ -20,6 +20,21 @@ struct QuantizationOptions: ParsableArguments {
   var groupSize: Int?
 
   @Option(
+    help: ArgumentHelp(
+      """
+      What codes and their scales are: integer; fp8, fp8-tensor, fp8-block (eight-bit floats with a scale per output, per weight, per 128x128), nvfp4, \
+      mxfp4 (four-bit floats); affine (MLX); or a type of GGUF. Default: integer.
+      """, valueName: "type"))
+  var type: WeightType?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      A preset of compressed-tensors in place of --bits, --method, --type and --activations: \(SchemePreset.allCases.map(\.rawValue).joined(separator: ", ")).
+      """, valueName: "preset"))
+  var scheme: SchemePreset?
+
+  @Option(
     help: """
       How codes are found: rtn (round to nearest), mse, hqq; with --calibration also imatrix, awq, gptq, yaqa (gptq that weighs what the model's \
       output feels), autoround (yaqa, then rounding learned block by block: slow), and qat (yaqa, then the whole model trained towards its \
@@ -41,8 +56,8 @@ struct QuantizationOptions: ParsableArguments {
 
   @Option(
     help: """
-      How activations enter products: none, int8 (a scale per token, found at run time), or int8-static (a scale per layer, found on \
-      --calibration text and stored). Default: none.
+      How activations enter products: none, int8 (a scale per token, found at run time), int8-static (a scale per layer, found on \
+      --calibration text and stored), or float8 (eight-bit floats, a scale per token; with --type fp8). Default: none.
       """)
   var activations: ActivationQuantization?
 
@@ -67,7 +82,8 @@ struct QuantizationOptions: ParsableArguments {
   @Option(
     name: .customLong("override"),
     help: ArgumentHelp(
-      "Other settings for some layers: 're:PATTERN=bits:4,group-size:64', or a layer's name for the pattern. Repeatable.", valueName: "rule"
+      "Other settings for some layers: 're:PATTERN=bits:4,group-size:64,type:fp8', or a layer's name for the pattern. Repeatable.",
+      valueName: "rule"
     ))
   var overrides: [OverrideRule] = []
 
@@ -76,7 +92,9 @@ struct QuantizationOptions: ParsableArguments {
 
   @Option(
     name: .customLong("format"),
-    help: "compressed-tensors, gguf, mlx, hdf5, keras (a KerasHub preset), or safetensors (dequantized). Default: compressed-tensors.")
+    help: """
+      compressed-tensors, gptq, awq, gguf, mlx, hdf5, keras (a KerasHub preset), or safetensors (dequantized). Default: compressed-tensors.
+      """)
   var chosenFormat: OutputFormat?
 
   @Option(
@@ -92,14 +110,27 @@ struct QuantizationOptions: ParsableArguments {
 
   /// Whether any of these flags was given.
   var isSet: Bool {
-    bits != nil || method != nil || groupSize != nil || algorithm != nil || activations != nil || activationOutliers != nil
+    bits != nil || method != nil || type != nil || scheme != nil || groupSize != nil || algorithm != nil || activations != nil
+      || activationOutliers != nil
       || trainingSteps != nil || trainingForm != nil || mixedPrecision.isSet
       || smooth != nil || rotate != nil || !overrides.isEmpty || !ignore.isEmpty || chosenFormat != nil || ggufType != nil
   }
 
   func validate() throws {
+    if let scheme {
+      guard bits == nil, method == nil, type == nil, activations == nil else {
+        throw ValidationError(
+          "--scheme \(scheme.rawValue) says itself what --bits, --method, --type and --activations are: leave those out")
+      }
+      guard groupSize == nil || scheme.groupSize > 0 else {
+        throw ValidationError("--scheme \(scheme.rawValue) has no groups to choose: leave --group-size out")
+      }
+    }
+    if let type, bits != nil || groupSize != nil, let text = type.fixedForm {
+      throw ValidationError("--type \(type.rawValue) is \(text): leave --bits and --group-size out")
+    }
     if let bits, ![8, 6, 5, 4, 3, 2].contains(bits) { throw ValidationError("--bits \(bits) is not 8, 6, 5, 4, 3 or 2") }
-    if activationOutliers != nil, activations ?? ActivationQuantization.none == ActivationQuantization.none {
+    if activationOutliers != nil, ![.int8, .int8Static].contains(activations ?? scheme?.activations ?? ActivationQuantization.none) {
       throw ValidationError("--activation-outliers says what --activations int8 or int8-static leaves out, which is not given")
     }
     if mixedPrecision.isAutomatic, bits != nil {
@@ -121,15 +152,14 @@ struct QuantizationOptions: ParsableArguments {
   private func targets(for format: OutputFormat) -> QuantizationTargets {
     var targets = QuantizationTargets()
     // Bits that are chosen need a width to start from, and groups.
-    targets.bits = bits ?? (mixedPrecision.isAutomatic ? 4 : 8)
-    targets.method = method ?? .symmetric
-    targets.groupSize = groupSize ?? (format == .mlx ? 64 : targets.bits == 8 ? 0 : 128)
+    targets.bits = bits ?? scheme?.bits ?? (mixedPrecision.isAutomatic || format == .awq ? 4 : 8)
+    targets.method = method ?? scheme?.method ?? .symmetric
+    targets.groupSize = groupSize ?? scheme?.groupSize ?? (format == .mlx ? 64 : targets.bits == 8 ? 0 : 128)
     if format == .mlx, targets.method == .asymmetric { targets.type = .affine }
-    targets.activations = activations ?? (format == .keras ? .int8 : .none)
-    if format == .gguf {
-      targets.type = ggufType ?? simpleBlocks ?? .gguf
-      if let bits = targets.type.bits { targets.bits = bits }
-    }
+    targets.activations = activations ?? scheme?.activations ?? (format == .keras ? .int8 : .none)
+    if format == .gguf { targets.type = ggufType ?? simpleBlocks ?? .gguf }
+    if let type = type ?? scheme?.type, type != .integer { targets.type = type }
+    if let bits = targets.type.bits { targets.bits = bits }
     targets.mixedPrecision = mixedPrecision.targets
     targets.overrides = overrides.map(\.override)
     targets.ignore = ignore.map { ModulePattern($0) }
@@ -188,7 +218,7 @@ struct QuantizationOptions: ParsableArguments {
     }
     if let smooth { passes.append(SmoothQuant(alpha: smooth)) }
     passes.append(algorithm.pass(targets, training: trainingForm, steps: trainingSteps))
-    guard targets.activations != .none else { return passes }
+    guard targets.activations == .int8 || targets.activations == .int8Static else { return passes }
     if activationOutliers ?? (isCalibrated ? .keep : .quantize) == .keep { passes.append(ActivationOutliers()) }
     if targets.activations == .int8Static { passes.append(StaticActivationRanges()) }
     return passes

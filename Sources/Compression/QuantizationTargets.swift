@@ -176,6 +176,11 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
         remedy: "use --group-size \((fitting + ["0"]).joined(separator: ", ")), or --override it", kind: .usage)
     }
     // Zero points would need the sums of every token's codes at run time: no runtime takes W8A8 with them.
+    guard activations != .float8 else {
+      throw CompressionError(
+        "--activations float8", "needs weights that are eight-bit floats, which those of \(module) are not",
+        remedy: "use --type fp8, or --activations int8", kind: .usage)
+    }
     guard activations == .none || method == .symmetric else {
       throw CompressionError(
         "--activations int8", "needs symmetric weights", remedy: "use --method symmetric", kind: .usage)
@@ -197,15 +202,16 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
   ) throws(CompressionError) -> QuantizationScheme? {
     var type = wantedType(overrides, bits: bits)
     if type.usesSuperblocks, inputs % ScaleEncoding.superblockSize != 0 { type = type.inBlocksOf32 }
-    guard let scheme = type.blockScheme else { return nil }
-    guard activations == .none else {
+    guard var scheme = type.blockScheme else { return nil }
+    if type.isFloat8, activations == .float8 { scheme.activations = .float8 }
+    guard activations == scheme.activations else {
       throw CompressionError(
         "--activations \(activations.rawValue)", "does not go with \(scheme.name)",
-        remedy: "leave it out: runtimes of GGUF do so themselves",
+        remedy: type.isFloat8 ? "use --activations float8, or leave it out" : "leave it out: runtimes of GGUF do so themselves",
         kind: .usage)
     }
     let size = scheme.granularity.groupSize(inputs: inputs)
-    guard inputs % size == 0 else {
+    guard inputs % size == 0 || type == .fp8Block else {
       throw CompressionError(
         module, "has \(inputs) inputs, which blocks of \(size) do not divide", remedy: "--ignore it", kind: .usage)
     }

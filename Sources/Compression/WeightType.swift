@@ -22,6 +22,12 @@ public enum WeightType: String, Codable, Sendable, Hashable, CaseIterable {
   case iq4_NL = "iq4_nl"
   case q3_K = "q3_k"
   case q2_K = "q2_k"
+  /// Eight-bit floats (E4M3), a scale per output.
+  case fp8
+  /// Eight-bit floats, one scale for the whole weight.
+  case fp8Tensor = "fp8-tensor"
+  /// Eight-bit floats, a scale per square of 128 outputs and 128 inputs (DeepSeek-V3's).
+  case fp8Block = "fp8-block"
   /// Four-bit floats in groups of 32 under powers of two (OCP Microscaling Formats 1.0).
   case mxfp4
   /// Four-bit floats in groups of 16 under eight-bit ones, and one float32 of the whole weight.
@@ -30,7 +36,7 @@ public enum WeightType: String, Codable, Sendable, Hashable, CaseIterable {
   /// Whether it is one of GGUF's.
   public var isGGUF: Bool {
     switch self {
-    case .integer, .affine, .nvfp4: false
+    case .integer, .affine, .nvfp4, .fp8, .fp8Tensor, .fp8Block: false
     default: true
     }
   }
@@ -67,6 +73,26 @@ public enum WeightType: String, Codable, Sendable, Hashable, CaseIterable {
     }
   }
 
+  private static func float8(_ granularity: Granularity) -> QuantizationScheme {
+    QuantizationScheme(bits: 8, offset: .none, granularity: granularity, levels: .float8)
+  }
+
+  /// Whether activations may be eight-bit floats with it.
+  var isFloat8: Bool { self == .fp8 || self == .fp8Tensor || self == .fp8Block }
+
+  /// What it is, in words, where neither bits nor groups can be chosen; nil where they can.
+  public var fixedForm: String? {
+    switch self {
+    case .integer, .affine, .gguf: nil
+    case .fp8: "8 bits with a scale per output"
+    case .fp8Tensor: "8 bits with one scale"
+    case .fp8Block: "8 bits with a scale per 128x128"
+    case .nvfp4: "4 bits in groups of 16"
+    case .mxfp4: "4 bits in groups of 32"
+    default: "a block type with bits and groups of its own"
+    }
+  }
+
   /// The scheme of a block type; nil for those that leave width or groups open.
   var blockScheme: QuantizationScheme? {
     switch self {
@@ -82,6 +108,9 @@ public enum WeightType: String, Codable, Sendable, Hashable, CaseIterable {
     case .q4_K: QuantizationScheme(bits: 4, offset: .minimum, granularity: .group(32), scales: .superblock(bits: 6))
     case .q3_K: QuantizationScheme(bits: 3, offset: .none, granularity: .group(16), scales: .superblock(bits: 6))
     case .q2_K: QuantizationScheme(bits: 2, offset: .minimum, granularity: .group(16), scales: .superblock(bits: 4))
+    case .fp8: Self.float8(.channel)
+    case .fp8Tensor: Self.float8(.tensor)
+    case .fp8Block: Self.float8(.block(128))
     case .mxfp4: QuantizationScheme(bits: 4, offset: .none, granularity: .group(32), levels: .float4, scales: .powerOfTwo)
     case .nvfp4: QuantizationScheme(bits: 4, offset: .none, granularity: .group(16), levels: .float4, scales: .float8)
     }

@@ -55,7 +55,9 @@ extension Interpreter {
 
   private func rounded(_ latents: Matrix, for projection: LatentProjection) -> Matrix {
     guard projection.quantization != .none else { return latents }
-    return fakeQuantized(latents, scale: projection.quantization == .int8Static ? projection.weight.inputScale : nil)
+    return fakeQuantized(
+      latents, as: projection.quantization, for: projection.weight,
+      scale: projection.quantization == .int8Static ? projection.weight.inputScale : nil)
   }
 
   /// Keys and values of all heads.

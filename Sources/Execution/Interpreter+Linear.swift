@@ -25,9 +25,9 @@ extension Interpreter {
     into output: Matrix
   ) {
     let scale = quantization == .int8Static ? weight.inputScale : nil
-    if quantization != .none, weight.view.storage != DSO_STORAGE_QUANTIZED || weight.view.levels != nil {
-      // A float weight in place of a quantized one, or one whose codes are no integers: its inputs keep the values that int8 gives them.
-      let rounded = fakeQuantized(rows == 0..<x.rows ? x : x.copy(rows: rows), scale: scale)
+    if quantization == .float8 || quantization != .none && (weight.view.storage != DSO_STORAGE_QUANTIZED || weight.view.levels != nil) {
+      // A float weight in place of a quantized one, or one whose codes are no integers: its inputs keep the values that their codes give them.
+      let rounded = fakeQuantized(rows == 0..<x.rows ? x : x.copy(rows: rows), as: quantization, for: weight, scale: scale)
       return linear(rounded, rows: 0..<rounded.rows, weight, bias: bias, quantization: .none, into: output)
     }
     if products == .float16, quantization == .none {
@@ -122,6 +122,27 @@ extension Interpreter {
     let tilesPerPiece = max(1, tiles / wanted)
     guard !few, tiles < wanted, pool.threads > 1 else { return (max(1, rows), tilesPerPiece * tile) }
     return (max(64, (rows + wanted - 1) / wanted), columns)
+  }
+
+  /// The values of a layer's inputs once they were quantized.
+  /// - Parameter scale: of int8 codes; nil for one per row.
+  func fakeQuantized(_ x: Matrix, as quantization: ActivationQuantization, for weight: LoadedParameter, scale: Float? = nil) -> Matrix {
+    guard quantization == .float8 else { return fakeQuantized(x, scale: scale) }
+    var group = x.columns
+    if case .quantized(let tensor) = weight.weight, case .block(let side) = tensor.scheme.granularity { group = side }
+    return float8Quantized(x, groupSize: group)
+  }
+
+  /// The values that eight-bit floats stand for, with a scale for so many of a row.
+  package func float8Quantized(_ x: Matrix, groupSize: Int? = nil) -> Matrix {
+    let result = Matrix(uninitializedRows: x.rows, columns: x.columns)
+    pool.ranges(of: x.rows, grain: 8) { range in
+      let width = Int64(x.columns)
+      dso_fake_quantize_rows_e4m3(
+        x.row(range.lowerBound), width, Int64(range.count), width, Int64(max(1, groupSize ?? x.columns)), result.row(range.lowerBound),
+        width)
+    }
+    return result
   }
 
   /// The values that int8 codes stand for: with this scale, or with one per row.

@@ -49,12 +49,13 @@ public func openWeights(checkpoint: any Checkpoint, configuration: JSONValue) th
       let type: DataType = name == "float32" ? .float32 : name == "float16" ? .float16 : .bfloat16
       return try FP8BlockSource(checkpoint: checkpoint, settings: settings, type: type)
     }
+    if method == "gptq" || method == "awq" { return try ColumnPackedSource(checkpoint: checkpoint, settings: settings) }
     guard method == "compressed-tensors" || (method == nil && settings["config_groups"] != nil) else {
       throw CheckpointError(
         kind: .badData, subject: "config.json, \(key)",
         problem: method.map { "the quantization method \"\(CheckpointError.shortened($0))\" is not supported" }
           ?? "it names no quantization method (\"quant_method\")",
-        remedy: "supported are compressed-tensors, MLX's, and fp8 in blocks; or name the checkpoint that it was quantized from")
+        remedy: "supported are compressed-tensors, gptq, awq, MLX's, and fp8 in blocks; or name the checkpoint that it was quantized from")
     }
     return try CompressedTensorsSource(checkpoint: checkpoint, configuration: CompressedTensorsConfiguration(parsing: settings))
   }

@@ -91,13 +91,27 @@ public struct ModelBundle: Sendable {
   private static func configuration(_ directory: URL, _ checkpoint: any Checkpoint) throws -> JSONValue {
     if let keras = checkpoint as? KerasCheckpoint { return keras.configuration }
     let files = try CheckpointDirectory(directory)
-    if files.contains("config.json") { return try JSONFile.read(files.file("config.json")) }
+    if files.contains("config.json") { return try withSettings(beside: files, in: JSONFile.read(files.file("config.json"))) }
     if let container = checkpoint as? HDF5Checkpoint, let text = container.configurationText {
       do { return try JSONValue(parsing: text) } catch { throw error.inFile("\(container.files[0].lastPathComponent): config") }
     }
     throw RecipeError(
       directory.appendingPathComponent("config.json").path, "there is no config.json",
       remedy: "put the model's config.json beside its weights", kind: .missingInput)
+  }
+
+  /// GPTQ and AWQ kept what they say of a checkpoint in a file of its own before config.json had a place for it.
+  private static func withSettings(beside files: CheckpointDirectory, in configuration: JSONValue) throws -> JSONValue {
+    guard var object = configuration.object, object["quantization_config"] == nil, object["compression_config"] == nil else {
+      return configuration
+    }
+    for (name, method) in [("quantize_config.json", "gptq"), ("quant_config.json", "awq")] where files.contains(name) {
+      guard var settings = try JSONFile.read(files.file(name)).object else { continue }
+      if settings["quant_method"] == nil { settings["quant_method"] = .string(method) }
+      object["quantization_config"] = .object(settings)
+      break
+    }
+    return .object(object)
   }
 
   /// The files that an output needs beside its weights: tokenizer and generation settings, from the directory or an HDF5 file's attributes.

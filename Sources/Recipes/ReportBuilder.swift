@@ -152,7 +152,7 @@ struct ReportBuilder {
     _ own: Accuracy, _ plan: MeasurementPlan, _ evaluator: Evaluator
   ) throws -> [CompressionReport.ActivationForm]? {
     let kinds = Set(written.graph.inputQuantization.values)
-    guard let kind = kinds.first else { return nil }
+    guard let kind = kinds.first, !kinds.contains(.float8) else { return nil }
     var forms: [CompressionReport.ActivationForm] = []
     // A mixture of kinds has no name of its own; its figures are those of `accuracy`.
     if kinds.count == 1 { forms.append(.init(kind: kind.rawValue, own)) }

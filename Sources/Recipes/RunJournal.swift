@@ -217,6 +217,10 @@ extension PassRecord {
             "groupSize": .integer(Int64(groupSize)), "activations": .string(layer.scheme.activations.rawValue),
             "weights": .integer(Int64(layer.weights)), "clipped": .integer(Int64(layer.clipped)),
           ]
+          // What the name tells and these figures do not.
+          if layer.scheme.offset == .minimum { object["offset"] = .string(layer.scheme.offset.rawValue) }
+          if let sharing = layer.scheme.granularity.journalText { object["scalesOf"] = .string(sharing) }
+          if let text = layer.scheme.scales.journalText { object["scales"] = .string(text) }
           if layer.scheme.levels != .even { object["levels"] = .string(layer.scheme.levels.rawValue) }
           if let fallback = layer.fallback { object["fallback"] = .string(fallback) }
           if let tokens = layer.calibrationTokens { object["calibrationTokens"] = .integer(Int64(tokens)) }
@@ -237,13 +241,51 @@ extension PassRecord {
         let weights = layer["weights"]?.integer, let clipped = layer["clipped"]?.integer,
         let levels = CodeLevels(rawValue: layer["levels"]?.string ?? CodeLevels.even.rawValue)
       else { return nil }
+      let granularity = Granularity(journalText: layer["scalesOf"]?.string) ?? (groupSize == 0 ? .channel : .group(groupSize))
+      let offset = layer["offset"]?.string.flatMap(CodeOffset.init) ?? (symmetric ? .none : .zeroPoint)
       let scheme = QuantizationScheme(
-        bits: bits, symmetric: symmetric, granularity: groupSize == 0 ? .channel : .group(groupSize), activations: activations,
-        levels: levels)
+        bits: bits, offset: offset, granularity: granularity, activations: activations, levels: levels,
+        scales: ScaleEncoding(journalText: layer["scales"]?.string))
       self.layers.append(
         Layer(
           module: module, scheme: scheme, weights: weights, clipped: clipped, fallback: layer["fallback"]?.string,
           calibrationTokens: layer["calibrationTokens"]?.integer, isScarce: layer["isScarce"]?.bool ?? false))
+    }
+  }
+}
+
+extension Granularity {
+  /// What the size of a group does not say.
+  fileprivate var journalText: String? {
+    switch self {
+    case .channel, .group: nil
+    case .tensor: "tensor"
+    case .block(let size): "\(size)"
+    }
+  }
+
+  fileprivate init?(journalText: String?) {
+    guard let journalText else { return nil }
+    if journalText == "tensor" { self = .tensor } else if let size = Int(journalText) { self = .block(size) } else { return nil }
+  }
+}
+
+extension ScaleEncoding {
+  fileprivate var journalText: String? {
+    switch self {
+    case .direct: nil
+    case .powerOfTwo: "e8m0"
+    case .float8: "e4m3"
+    case .superblock(let bits): "\(bits)"
+    }
+  }
+
+  fileprivate init(journalText: String?) {
+    switch journalText {
+    case "e8m0": self = .powerOfTwo
+    case "e4m3": self = .float8
+    case let text?: self = Int(text).map { .superblock(bits: $0) } ?? .direct
+    case nil: self = .direct
     }
   }
 }

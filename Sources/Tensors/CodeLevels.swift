@@ -8,6 +8,9 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
   case nonlinear4 = "iq4_nl"
   /// Four-bit floating point E2M1 (OCP Microscaling Formats 1.0): the sign is the highest bit of the code.
   case float4 = "e2m1"
+  /// Eight-bit floating point E4M3 (Micikevicius et al. 2022): four bits of exponent, three of fraction, no infinities. The codes 0x7f and 0xff
+  /// are NaN: they are never written, and refused where they are read.
+  case float8 = "e4m3"
 
   /// The values of the stored codes in order, times the scale the weights; nil for evenly spaced ones.
   public var values: [Float]? {
@@ -16,6 +19,7 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
     case .normalFloat4: Self.normalFloat4Values
     case .nonlinear4: Self.nonlinear4Values
     case .float4: Self.float4Values
+    case .float8: Self.float8Values
     }
   }
 
@@ -24,6 +28,7 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
     switch self {
     case .even: nil
     case .normalFloat4, .nonlinear4, .float4: 4
+    case .float8: 8
     }
   }
 
@@ -34,6 +39,7 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
     case .normalFloat4: "NF4"
     case .nonlinear4: "IQ4_NL"
     case .float4: "FP4"
+    case .float8: "FP8"
     }
   }
 
@@ -44,6 +50,7 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
     case .normalFloat4: Self.normalFloat4Table
     case .nonlinear4: Self.nonlinear4Table
     case .float4: Self.float4Table
+    case .float8: Self.float8Table
     }
   }
 
@@ -58,10 +65,13 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
 
   private static let float4Values: [Float] = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6]
 
+  private static let float8Values = (0..<256).map { Float8.value(ofE4M3: UInt8($0)) }
+
   // Written once each, before the first reader has it.
   private nonisolated(unsafe) static let normalFloat4Table = table(normalFloat4Values)
   private nonisolated(unsafe) static let nonlinear4Table = table(nonlinear4Values)
   private nonisolated(unsafe) static let float4Table = table(float4Values)
+  private nonisolated(unsafe) static let float8Table = table(float8Values)
 
   private static func table(_ values: [Float]) -> UnsafePointer<Float> {
     let table = UnsafeMutablePointer<Float>.allocate(capacity: values.count)

@@ -4,12 +4,25 @@ public enum Granularity: Sendable, Hashable {
   case channel
   /// One scale per `size` consecutive weights along the input axis.
   case group(Int)
+  /// One scale for the whole weight; every row has it.
+  case tensor
+  /// One scale per square of so many rows and as many inputs, cut off at the edges; the rows of a square have the same.
+  case block(Int)
 
   /// How many weights share a scale in a row of `inputs` weights.
   public func groupSize(inputs: Int) -> Int {
     switch self {
-    case .channel: inputs
-    case .group(let size): size
+    case .channel, .tensor: inputs
+    case .group(let size), .block(let size): size
+    }
+  }
+
+  /// How many rows of `outputs` share their scales.
+  public func rowsSharingScales(outputs: Int) -> Int {
+    switch self {
+    case .channel, .group: 1
+    case .tensor: outputs
+    case .block(let size): size
     }
   }
 }
@@ -22,6 +35,8 @@ public enum ActivationQuantization: String, Sendable, Hashable, Codable, CaseIte
   case int8
   /// Symmetric int8, one scale per layer, found by calibration and stored.
   case int8Static = "int8-static"
+  /// Eight-bit floats (E4M3), one scale per token, found at run time; with weights that are eight-bit floats.
+  case float8
 }
 
 /// Where the codes of a group begin.
@@ -86,8 +101,19 @@ public struct QuantizationScheme: Sendable, Hashable {
   /// Whether width, offset and activations are what its levels take, and its scales what their encoding takes; always for evenly spaced
   /// codes with scales of their own.
   public var isConsistent: Bool {
+    switch activations {
+    case .none: break
     // Integer products multiply codes less their zero points: neither minima nor levels are whole numbers.
-    if activations != .none, offset == .minimum || levels != .even { return false }
+    case .int8, .int8Static: if offset == .minimum || levels != .even { return false }
+    case .float8: if levels != .float8 { return false }
+    }
+    switch granularity {
+    case .channel: break
+    case .group(let size): if size <= 0 { return false }
+    // No layout has integers with such scales.
+    case .tensor: if levels != .float8 || scales != .direct { return false }
+    case .block(let size): if size <= 0 || levels != .float8 || scales != .direct { return false }
+    }
     if let bits = levels.bits, self.bits != bits || offset != .none { return false }
     switch scales {
     case .direct: return true
@@ -99,7 +125,8 @@ public struct QuantizationScheme: Sendable, Hashable {
   /// The smallest and largest code: −2^(bits−1) and 2^(bits−1)−1.
   public var codeRange: ClosedRange<Int> { -(1 << (bits - 1))...(1 << (bits - 1)) - 1 }
 
-  /// Short name as the field writes it: `W4A16 g128`, `W8A8`, `W8A8 static`, `W4A16 g64 asymmetric`, `NF4 g64`, `Q4_K`.
+  /// Short name as the field writes it: `W4A16 g128`, `W8A8`, `W8A8 static`, `W4A16 g64 asymmetric`, `NF4 g64`, `Q4_K`,
+  /// `FP8 128x128`, `FP8 A8`.
   public var name: String {
     if case .superblock = scales, let kQuant { return kQuant }
     var text = levels.name ?? "W\(bits)A\(activations == .none ? 16 : 8)"
@@ -111,8 +138,14 @@ public struct QuantizationScheme: Sendable, Hashable {
     case .float8: text += " E4M3"
     case .direct, .superblock: break
     }
-    if case .group(let size) = granularity { text += " g\(size)" }
+    switch granularity {
+    case .channel: break
+    case .group(let size): text += " g\(size)"
+    case .tensor: text += " tensor"
+    case .block(let size): text += " \(size)x\(size)"
+    }
     if activations == .int8Static { text += " static" }
+    if activations == .float8 { text += " A8" }
     switch offset {
     case .none: return text
     case .zeroPoint: return text + " asymmetric"

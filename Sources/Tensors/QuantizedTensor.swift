@@ -56,7 +56,6 @@ public struct QuantizedTensor: Sendable {
     inputScale: Float? = nil, parts: ScaleParts?
   ) {
     guard shape.rank == 2, shape[0] > 0, shape[1] > 0, (2...8).contains(scheme.bits), scheme.isConsistent else { return nil }
-    if case .group(let size) = scheme.granularity, size <= 0 { return nil }
     let (outputs, inputs) = (shape[0], shape[1])
     let extent = Shape([outputs, Self.groupCount(inputs: inputs, scheme.granularity)])
     guard codes.dataType == .int32, codes.shape == [outputs, Self.wordsPerRow(inputs: inputs, bits: scheme.bits)],
@@ -113,6 +112,8 @@ public struct QuantizedTensor: Sendable {
   /// The same weights with their rows in another order.
   /// - Parameter order: for each row of the result the row here; each once.
   public func withRows(_ order: [Int]) -> QuantizedTensor? {
+    // Rows of a square share their scales: another order would part them.
+    if case .block = scheme.granularity { return nil }
     guard order.count == outputs else { return nil }
     return QuantizedTensor(
       scheme: scheme, shape: shape, codes: codes.gatheringRows(order), scales: scales.gatheringRows(order),

@@ -98,6 +98,11 @@ public struct Tensor: Sendable {
     return Tensor(viewing: storage, offset: offset, byteCount: byteCount, dataType: type, shape: shape)
   }
 
+  /// The same bytes as another type and shape that need exactly as many.
+  package func reinterpreted(as type: DataType, _ shape: Shape) -> Tensor? {
+    Tensor(viewing: storage, offset: offset, byteCount: byteCount, dataType: type, shape: shape)
+  }
+
   /// Rows `range` of the outermost dimension, without a copy.
   public func rows(_ range: Range<Int>) -> Tensor? {
     guard shape.rank > 0, range.lowerBound >= 0, range.upperBound <= shape[0], shape[0] > 0 else { return nil }

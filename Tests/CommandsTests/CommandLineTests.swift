@@ -141,6 +141,11 @@ import Testing
     ["--activation-outliers", "keep"], ["--activations", "int8-static"], ["--rotate", "fourier"],
     ["--mixed-precision", "auto"], ["--mixed-precision", "auto", "--calibration", "demo"], ["--target-bpw", "4"],
     ["--calibration", "demo", "--sequence-length", "513"], ["--print-recipe", "--dry-run"],
+    ["--format", "gptq", "--bits", "5"], ["--format", "awq", "--bits", "8"], ["--format", "awq", "--group-size", "16"],
+    ["--format", "awq", "--group-size", "32", "--override", "re:.*q_proj=group-size:64"], ["--format", "gptq", "--activations", "int8"],
+    ["--format", "gptq", "--type", "fp8"], ["--type", "fp8", "--bits", "8"], ["--type", "fp8", "--activations", "int8"],
+    ["--activations", "float8"], ["--type", "fp9"], ["--scheme", "W5A16"], ["--scheme", "W4A16", "--bits", "4"],
+    ["--scheme", "NVFP4A16", "--group-size", "32"], ["--override", "q_proj=type:fp9"],
   ])
   func wrongUsageEndsWith64(_ arguments: [String]) throws {
     let process = ["deepseek-quant"] + arguments

@@ -115,5 +115,21 @@ static void columns(void) {
 
 const kernel_case memory_cases[] = {
     {"dso_adamw_step", adamw}, {"dso_dequantize_e4m3_blocks", float8}, {"dso_hadamard_rows", hadamard}, {NULL, NULL}};
+static void small_floats(void) {
+  for (int64_t i = 0; i <= BOUNDARIES; i++) {
+    int64_t count = i < BOUNDARIES ? boundaries[i] : 1000, whole = (count + 15) / 16 * 16;
+    float *x = floats(whole, -3, 3), *y = floats(whole, 0, 1);
+    uint8_t *codes = (uint8_t *)bytes(whole), *scales = (uint8_t *)bytes(whole / 16);
+    dso_round_to_e4m3(x, count, 0.0123f, codes);
+    same("eight bits", codes, count);
+    dso_nvfp4_search search = {2688 / 3.0f, 0};
+    dso_quantize_nvfp4_row(&search, x, y, whole, codes, scales);
+    same("four bits", codes, whole);
+    same("scales", scales, whole / 16);
+    dso_fake_quantize_rows_e4m3(x, count, 1, count, 48, y, count);
+    same("activations", y, count * 4);
+  }
+}
+
 const kernel_case plain_cases[] = {
-    {"dso_adamw_step_u8", adamw_u8}, {"elements", elements}, {"dso_column_statistics", columns}, {NULL, NULL}};
+    {"dso_adamw_step_u8", adamw_u8}, {"elements", elements}, {"dso_column_statistics", columns}, {"small floats", small_floats}, {NULL, NULL}};

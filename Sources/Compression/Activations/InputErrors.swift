@@ -63,7 +63,10 @@ public struct InputErrors: Sendable {
       let (node, x) = (run.node, run.input)
       guard let weight = node.parameters.first, let kind = inputs[weight], kind != .none, x.rows > 0 else { return }
       let bias = node.parameters.dropFirst().first
-      let rounded = context.interpreter.fakeQuantized(x, scale: kind == .int8Static ? scales[node.inputs[0]] : nil)
+      let rounded =
+        kind == .float8
+        ? context.interpreter.float8Quantized(x)
+        : context.interpreter.fakeQuantized(x, scale: kind == .int8Static ? scales[node.inputs[0]] : nil)
       let plain = try context.interpreter.linear(x, weight: weight, bias: bias, of: graph)
       let noisy = try context.interpreter.linear(rounded, weight: weight, bias: bias, of: graph)
       let count = Int64(plain.rows * plain.columns)

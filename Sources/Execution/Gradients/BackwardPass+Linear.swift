@@ -17,7 +17,7 @@ extension BackwardPass {
     } else if let target = try target(for: node.parameters[0], rows: outputs, columns: inputs) {
       var input = try tape.value(node.inputs[0], of: node)
       if let kind = tape.graph.inputQuantization[node.parameters[0]] {
-        input = interpreter.fakeQuantized(input, scale: kind == .int8Static ? weight.inputScale : nil)
+        input = interpreter.fakeQuantized(input, as: kind, for: weight, scale: kind == .int8Static ? weight.inputScale : nil)
       }
       multiplyTransposed(gradient, input, into: target.matrix, accumulate: target.accumulate)
     }

@@ -88,20 +88,31 @@ extension CompressedTensorsConfiguration {
     weights: JSONValue?, inputs: JSONValue?, at key: String
   ) throws(CheckpointError) -> QuantizationScheme? {
     let activations = try QuantizationArguments(inputs, at: "\(key).input_activations")
-    let kind = try activations?.activationQuantization() ?? .none
     guard let arguments = try QuantizationArguments(weights, at: "\(key).weights") else {
       if activations == nil { return nil }
       throw malformed(key, "it quantizes activations but no weights, which is not supported")
     }
     var scheme = try arguments.weightScheme()
-    scheme.activations = kind
+    scheme.activations = try activations?.activationQuantization(with: scheme.levels == .float8 ? scheme.granularity : nil) ?? .none
+    guard scheme.isConsistent else {
+      throw malformed(key, "activations of that kind are not supported with \(scheme.name)", remedy: "weights alone are")
+    }
     return scheme
   }
 
-  /// The presets of compressed-tensors with integer weights and activations of 8 or 16 bits.
+  /// The presets of compressed-tensors with weights of 2 to 8 bits and activations of 8 or 16.
   private static func preset(_ name: String) -> QuantizationScheme? {
     let name = name.uppercased()
     if name == "W8A8" || name == "INT8" { return QuantizationScheme(bits: 8, activations: .int8) }
+    func float8(_ granularity: Granularity) -> QuantizationScheme {
+      QuantizationScheme(bits: 8, offset: .none, granularity: granularity, activations: .float8, levels: .float8)
+    }
+    if name == "FP8_DYNAMIC" { return float8(.channel) }
+    if name == "FP8_BLOCK" { return float8(.block(128)) }
+    if name == "NVFP4A16" { return QuantizationScheme(bits: 4, offset: .none, granularity: .group(16), levels: .float4, scales: .float8) }
+    if name == "MXFP4A16" {
+      return QuantizationScheme(bits: 4, offset: .none, granularity: .group(32), levels: .float4, scales: .powerOfTwo)
+    }
     if name == "W4A16_ASYM" { return QuantizationScheme(bits: 4, symmetric: false, granularity: .group(128)) }
     for bits in 2...8 {
       if name == "W\(bits)A16" { return QuantizationScheme(bits: bits, granularity: .group(128)) }

@@ -153,18 +153,41 @@ extension CompressedTensorsConfiguration.Group {
   private static func weights(_ scheme: QuantizationScheme) -> JSONValue {
     var size: JSONValue = .null
     if case .group(let count) = scheme.granularity { size = .integer(Int64(count)) }
-    return [
+    var object: JSONObject = [
       "num_bits": .integer(Int64(scheme.bits)),
-      "type": "int",
+      "type": scheme.levels == .even ? "int" : "float",
       "symmetric": .bool(scheme.symmetric),
-      "strategy": size.isNull ? "channel" : "group",
+      "strategy": .string(strategy(scheme)),
       "group_size": size,
       "dynamic": false,
     ]
+    if case .block(let side) = scheme.granularity { object["block_structure"] = [.integer(Int64(side)), .integer(Int64(side))] }
+    switch scheme.scales {
+    case .float8: object["scale_dtype"] = "torch.float8_e4m3fn"
+    case .powerOfTwo: object["scale_dtype"] = "torch.uint8"
+    case .direct, .superblock: break
+    }
+    return .object(object)
+  }
+
+  private static func strategy(_ scheme: QuantizationScheme) -> String {
+    switch scheme.granularity {
+    case .channel: "channel"
+    case .group: scheme.scales == .float8 ? "tensor_group" : "group"
+    case .tensor: "tensor"
+    case .block: "block"
+    }
   }
 
   private static func activations(_ scheme: QuantizationScheme) -> JSONValue {
     if scheme.activations == .none { return nil }
+    if scheme.activations == .float8 {
+      var size: JSONValue = .null
+      if case .block(let side) = scheme.granularity { size = .integer(Int64(side)) }
+      return [
+        "num_bits": 8, "type": "float", "symmetric": true, "strategy": size.isNull ? "token" : "group", "dynamic": true, "group_size": size,
+      ]
+    }
     let isDynamic = scheme.activations == .int8
     return [
       "num_bits": 8, "type": "int", "symmetric": true, "strategy": isDynamic ? "token" : "tensor", "dynamic": .bool(isDynamic),

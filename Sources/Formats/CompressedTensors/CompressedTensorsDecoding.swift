@@ -26,12 +26,19 @@ extension CompressedTensorsEncoding {
       self.format = format
       let codes = try Self.descriptor(format.isPacked ? .packed : .bytes, of: name, in: checkpoint)
       let scale = try Self.descriptor(.scale, of: name, in: checkpoint)
-      guard [.float32, .float16, .bfloat16].contains(scale.dataType) else {
+      guard scheme.scales != .direct || [.float32, .float16, .bfloat16].contains(scale.dataType) else {
         throw CheckpointError.malformed(
           file: checkpoint.file(of: scale.name), tensor: scale.name,
           "scales of type \(scale.dataType.rawValue) are not supported", remedy: "F32, F16 and BF16 are")
       }
-      shape = format.isPacked ? try Self.storedShape(of: name, in: checkpoint) : codes.shape
+      if scheme.levels != .even {
+        guard let found = Self.floatShape(codes, scheme) else {
+          throw CheckpointError.malformed(file: checkpoint.file(of: codes.name), tensor: codes.name, "it is \(codes.shape), no matrix")
+        }
+        shape = found
+      } else {
+        shape = try Self.integerShape(codes, format: format, of: name, in: checkpoint)
+      }
       let expected: [TensorDescriptor]
       do throws(CheckpointError) {
         expected = try CompressedTensorsEncoding.descriptors(
@@ -54,7 +61,8 @@ extension CompressedTensorsEncoding {
 
     /// The digest of the weight. Signed bytes need not be put into another form for it.
     func digest(from checkpoint: any Checkpoint) throws(CheckpointError) -> String {
-      guard format == .intQuantized || format == .naiveQuantized, scheme.bits == 8, scheme.symmetric, scheme.activations != .int8Static,
+      guard scheme.levels == .even, format == .intQuantized || format == .naiveQuantized, scheme.bits == 8, scheme.symmetric,
+        scheme.activations != .int8Static,
         shape[1] % 4 == 0
       else { return Weight.quantized(try load(from: checkpoint)).digest() }
       let codes = Fingerprint(try checkpoint.tensor(Part.bytes.name(in: name)), mask: 0x80)
@@ -64,6 +72,7 @@ extension CompressedTensorsEncoding {
 
     /// Reads the parts. Packed codes stay a view of the file.
     func load(from checkpoint: any Checkpoint) throws(CheckpointError) -> QuantizedTensor {
+      guard scheme.levels == .even else { return try loadFloats(from: checkpoint) }
       func part(_ part: Part) throws(CheckpointError) -> Tensor { try checkpoint.tensor(part.name(in: name)) }
       let stored = try part(format.isPacked ? .packed : .bytes)
       guard let codes = format.isPacked ? stored : CodePacking.packed(signedBytes: stored, bits: scheme.bits) else {
@@ -91,7 +100,7 @@ extension CompressedTensorsEncoding {
       return tensor
     }
 
-    private func malformed(_ part: Part, _ problem: String, _ checkpoint: any Checkpoint) -> CheckpointError {
+    func malformed(_ part: Part, _ problem: String, _ checkpoint: any Checkpoint) -> CheckpointError {
       let name = part.name(in: name)
       return CheckpointError.malformed(file: checkpoint.file(of: name), tensor: name, problem)
     }
@@ -109,6 +118,12 @@ extension CompressedTensorsEncoding {
       CheckpointError.malformed(
         file: checkpoint.file(of: tensor), tensor: tensor, "it is missing: the quantized module needs it",
         remedy: "fetch the whole checkpoint again")
+    }
+
+    private static func integerShape(
+      _ codes: TensorDescriptor, format: CompressedTensorsFormat, of name: String, in checkpoint: any Checkpoint
+    ) throws(CheckpointError) -> Shape {
+      format.isPacked ? try storedShape(of: name, in: checkpoint) : codes.shape
     }
 
     /// The two numbers of `weight_shape`, which packing does not let one infer: rows are padded to whole words.

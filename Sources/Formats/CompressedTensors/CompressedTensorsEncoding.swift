@@ -13,6 +13,14 @@ import Tensors
 /// | shape | `weight_shape` I64 `[2]` | none |
 /// | scale of the inputs, when static | `input_scale` `[1]`, of the type of the scales | the same |
 /// | zero points, when asymmetric | `weight_zero_point` I32 `[⌈N·bits/32⌉, groups]`, streams run down N | I8 `[N, groups]` |
+///
+/// Floats:
+///
+/// | tensor | `float-quantized` | `nvfp4-pack-quantized` | `mxfp4-pack-quantized` |
+/// | --- | --- | --- | --- |
+/// | codes | `weight` F8_E4M3 `[N, K]` | `weight_packed` U8 `[N, K/2]`, the low nibble first | the same |
+/// | scales | `weight_scale` `[N, 1]`, `[1]` or one per square | F8_E4M3 `[N, K/16]` | U8 `[N, K/32]`, exponents plus 127 |
+/// | what these are divided by | none | `weight_global_scale` F32 `[1]` | none |
 public enum CompressedTensorsEncoding {
   /// The parts of a module that this package knows, in checkpoint spelling.
   enum Part: String, CaseIterable {
@@ -22,6 +30,7 @@ public enum CompressedTensorsEncoding {
     case shape = "weight_shape"
     case zeroPoint = "weight_zero_point"
     case inputScale = "input_scale"
+    case globalScale = "weight_global_scale"
 
     func name(in module: String) -> String { module.isEmpty ? rawValue : "\(module).\(rawValue)" }
   }
@@ -69,6 +78,9 @@ public enum CompressedTensorsEncoding {
     func tensor(_ part: Part, _ type: DataType, _ shape: Shape) -> TensorDescriptor {
       TensorDescriptor(name: part.name(in: module), dataType: type, shape: shape)
     }
+    if scheme.levels != .even {
+      return floatParts(scheme, shape: shape, scaleType: scaleType).map { tensor($0.part, $0.type, $0.shape) }
+    }
     var tensors: [TensorDescriptor] = []
     if chosen.isPacked {
       tensors.append(tensor(.packed, .int32, [outputs, CodePacking.words(of: inputs, bits: scheme.bits)]))
@@ -113,6 +125,8 @@ public enum CompressedTensorsEncoding {
   private static func part(of tensor: QuantizedTensor, _ descriptor: TensorDescriptor, module: String) -> Tensor? {
     let bits = tensor.scheme.bits
     switch Part.allCases.first(where: { $0.name(in: module) == descriptor.name }) {
+    case _ where tensor.scheme.levels != .even:
+      return Part.allCases.first { $0.name(in: module) == descriptor.name }.flatMap { floatValues($0, of: tensor) }
     case .packed: return tensor.codes
     case .bytes: return CodePacking.signedBytes(tensor.codes, columns: tensor.inputs, bits: bits)
     case .scale: return tensor.scales
@@ -126,7 +140,7 @@ public enum CompressedTensorsEncoding {
       return descriptor.dataType == .int32 ? CodePacking.packedDownColumns(points, bits: bits) : points
     case .inputScale:
       return tensor.inputScale.flatMap { Tensor([$0], shape: [1]).converted(to: descriptor.dataType) }
-    case nil: return nil
+    case .globalScale, nil: return nil
     }
   }
 }

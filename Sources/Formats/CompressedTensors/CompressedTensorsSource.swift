@@ -109,10 +109,10 @@ public struct CompressedTensorsSource: WeightSource {
         remedy: "config.json and the tensors do not belong together")
     }
     let isPacked = codes.name.hasSuffix("weight_packed")
-    let format = group.format ?? (isPacked ? .packQuantized : .intQuantized)
-    guard format.isPacked == isPacked else {
+    let format = group.format ?? CompressedTensorsFormat.unnamed(for: scheme, isPacked: isPacked)
+    guard format.isPacked == isPacked, format.holds(scheme) else {
       throw CheckpointError.malformed(
-        file: file, tensor: codes.name, "config.json says \(format.rawValue), which keeps no such tensor",
+        file: file, tensor: codes.name, "config.json says \(format.rawValue) of \(scheme.name), which keeps no such tensor",
         remedy: "config.json and the tensors do not belong together")
     }
     return try CompressedTensorsEncoding.StoredModule(name: module, scheme: scheme, format: format, in: checkpoint)
@@ -139,6 +139,7 @@ public struct CompressedTensorsSource: WeightSource {
     }
     let isKnown =
       part == "weight_scale" || (part == "weight_shape" && isPacked) || (part == "weight_zero_point" && scheme?.symmetric == false)
+      || (part == "weight_global_scale" && scheme?.scales == .float8)
     guard isKnown else {
       throw CheckpointError.malformed(
         file: file, tensor: descriptor.name, "the scheme \(scheme?.name ?? "of its module") has no such tensor",

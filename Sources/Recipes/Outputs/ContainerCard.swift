@@ -19,6 +19,9 @@ extension OutputFormat {
         runtimes: [.transformers, .vllm])
     case .hdf5: ContainerCard(form: "an HDF5 state dict with the tensors of compressed-tensors", tags: ["hdf5"])
     case .keras: ContainerCard(form: "a preset of KerasHub", library: "keras-hub", tags: ["keras"], runtimes: [.kerasHub])
+    case .gptq:
+      ContainerCard(form: "safetensors in GPTQ's layout", library: "transformers", tags: ["gptq"], runtimes: [.transformers, .vllm])
+    case .awq: ContainerCard(form: "safetensors in AWQ's layout", library: "transformers", tags: ["awq"], runtimes: [.transformers, .vllm])
     case .safetensors: ContainerCard.dense
     case .mlx: ContainerCard(form: "safetensors in the layout of MLX", library: "mlx", tags: ["mlx"], runtimes: [.mlx])
     case .gguf: ContainerCard(form: "one GGUF file, with its tokenizer in it", tags: ["gguf"], runtimes: [.llamaCpp])

@@ -25,15 +25,22 @@ struct Loadability {
     compression = section["quant_method"]?.string == "compressed-tensors" ? try? CompressedTensorsConfiguration(parsing: section) : nil
   }
 
-  /// Whether the package compressed-tensors is needed.
-  var isPacked: Bool { compression != nil }
+  /// The packages that transformers needs besides; nil for none.
+  var packages: String? {
+    if isColumnPacked { return "the packages gptqmodel and optimum" }
+    return compression == nil ? nil : "the package compressed-tensors"
+  }
+
+  /// Whether it is in GPTQ's or AWQ's layout.
+  private var isColumnPacked: Bool { ["gptq", "awq"].contains(configuration["quantization_config"]?["quant_method"]?.string) }
 
   /// Whether modules are in it that config.json has no words for that other programs know.
   private var hasOwnModules: Bool { configuration[ArchitectureCatalog.ownKey] != nil }
 
   /// How transformers is asked for it; nil when it does not load it as it is.
   var transformersLoading: CompressedTensorsConfiguration.TransformersLoading? {
-    guard !hasOwnModules else { return nil }
+    // It keeps routed experts as one tensor, for which these layouts have no form.
+    guard !hasOwnModules, !(isColumnPacked && hasExperts) else { return nil }
     let loading = compression?.transformersLoading ?? .asItIs
     return loading == .notAtAll ? nil : loading
   }
@@ -42,6 +49,7 @@ struct Loadability {
   var isRunByVLLM: Bool {
     // Its kernels have one activation.
     guard !isEncoder, !hasExperts, !hasOwnModules, ["silu", nil].contains(configuration["hidden_act"]?.string) else { return false }
+    if isColumnPacked { return bits.isSubset(of: [4, 8]) && configuration["quantization_config"]?["sym"]?.bool != false }
     return compression?.isRunByVLLM ?? true
   }
 }

@@ -11,6 +11,10 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
   case keras
   /// safetensors as mlx-lm and the programs that follow it load them, with scales and minima.
   case mlx
+  /// safetensors in GPTQ's layout, which transformers, vLLM and gptqmodel load.
+  case gptq
+  /// safetensors in AWQ's layout "gemm", which the same load.
+  case awq
   /// safetensors with quantized weights as float32, the others as they are, for whatever reads no quantized form.
   case safetensors
   /// One GGUF file, `model.gguf`, which llama.cpp and what is built on it load, with its tokenizer in it.
@@ -28,7 +32,7 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
   }
 
   /// What scales are stored as in it, whatever the type of a weight; nil for the weight's own.
-  var scaleType: DataType? { self == .gguf ? .float16 : nil }
+  var scaleType: DataType? { self == .gguf || self == .gptq || self == .awq ? .float16 : nil }
 
   /// How weights lie in it.
   func encoding(of model: ModelBundle) throws -> any OutputEncoding {
@@ -37,6 +41,8 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
     case .hdf5: HDF5Output()
     case .keras: KerasOutput()
     case .mlx: try MLXOutput(model)
+    case .gptq: ColumnPackedOutput(method: .gptq)
+    case .awq: ColumnPackedOutput(method: .awq)
     case .safetensors: DequantizedOutput()
     case .gguf: try GGUFOutput(model)
     }

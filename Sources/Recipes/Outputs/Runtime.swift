@@ -54,7 +54,7 @@ enum Runtime {
       ? "states = model(**inputs).last_hidden_state"
       : "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))"
     return ModelCard.Usage(
-      model.isPacked ? "transformers, with the package compressed-tensors" : "transformers", language: "python",
+      model.packages.map { "transformers, with \($0)" } ?? "transformers", language: "python",
       """
       from transformers import \(name), AutoTokenizer\(isDequantized ? ", CompressedTensorsConfig" : "")
 

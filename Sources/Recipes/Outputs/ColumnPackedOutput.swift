@@ -1,0 +1,60 @@
+import Diagnostics
+import Formats
+import ModelGraph
+import StructuredData
+import Tensors
+
+/// safetensors in the layout of GPTQ or of AWQ.
+struct ColumnPackedOutput: OutputEncoding {
+  /// GPTQ or AWQ.
+  let method: Method
+
+  enum Method: Sendable { case gptq, awq }
+
+  /// Asymmetric weights may have the zero point 0, which version 1 of GPTQ's layout has no place for.
+  private func encoding(of scheme: QuantizationScheme) -> ColumnPackedEncoding {
+    method == .awq ? .awq : .gptq(version: scheme.symmetric ? 1 : 2)
+  }
+
+  func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry {
+    switch weight.storage {
+    case .dense(let type): return dense(weight, as: type)
+    case .quantized(let scheme):
+      let encoding = encoding(of: scheme)
+      return OutputLayout.Entry(
+        weight, storage: .quantized(encoding.stored(scheme)),
+        tensors: try encoding.descriptors(module: weight.module, scheme: scheme, shape: weight.shape))
+    }
+  }
+
+  func check(_ layout: OutputLayout) throws {
+    let schemes = layout.entries.compactMap { if case .quantized(let scheme) = $0.storage { scheme } else { nil } }
+    guard let first = schemes.first else { return }
+    _ = try ColumnPackedDescription.base(schemes, as: encoding(of: first))
+  }
+
+  func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)] {
+    guard case .quantized(let tensor) = weight, case .quantized = entry.storage else { return try encodeDense(weight, as: entry) }
+    return try encoding(of: tensor.scheme).encode(tensor, module: entry.module)
+  }
+
+  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
+    switch (weight, entry.storage) {
+    case (.quantized(let tensor), .quantized): .quantized(encoding(of: tensor.scheme).readBack(tensor))
+    case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
+    default: weight
+    }
+  }
+
+  func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {
+    let modules = output.quantized.map { (name: $0.name, scheme: $0.scheme) }
+    guard let first = modules.first else { return OutputConfiguration(json: .object(object)) }
+    let description = try ColumnPackedDescription.describing(
+      modules, dense: output.dense, as: encoding(of: first.scheme), tool: (Tool.name, Tool.version))
+    var object = object
+    object["quantization_config"] = description.json
+    // Loaders that came before config.json had it read a file of its own.
+    return OutputConfiguration(
+      json: .object(object), caveats: description.caveats, files: [(name: "quantize_config.json", content: description.json)])
+  }
+}
