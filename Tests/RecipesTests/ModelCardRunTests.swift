@@ -49,14 +49,14 @@ import Testing
     let text = try card([], format: format)
     #expect(text.contains("deepseek-optimize generate --model DIR") && text.contains("| perplexity | not measured | not measured |  |\n"))
     #expect(text.contains("- The values of the source, in another container.\n"))
-    var runtimes = format.card.runtimes
-    // Without codes it is plain safetensors, which transformers and vLLM both take.
-    if format == .compressedTensors { runtimes = [.transformers, .vllm] }
+    let runtimes = format.card.runtimes
     let marks: [(Runtime, String)] = [
       (.transformers, "from transformers import"), (.vllm, "vllm serve DIR"), (.llamaCpp, "llama-cli -m DIR/model.gguf"),
       (.kerasHub, "CausalLM.from_preset(\"DIR\")"), (.mlx, "mlx_lm.generate --model DIR"),
     ]
     for (runtime, mark) in marks { #expect(text.contains(mark) == runtimes.contains(runtime), "\(mark)") }
+    // Without codes it is no layout's.
+    if format.card.isPlainWithoutCodes { #expect(text.contains("Safetensors without quantized weights.") && !text.contains("tags:")) }
     // It opens with its card in it.
     _ = try ModelBundle(opening: directory.path("out"))
   }

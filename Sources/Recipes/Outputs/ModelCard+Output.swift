@@ -12,16 +12,18 @@ extension ModelCard.Output {
   ///   - command: the line that makes it again; nil when there is none.
   init(of written: ModelBundle, as format: OutputFormat, from source: ModelBundle, _ relation: Relation?, command: String?) {
     let model = Loadability(written)
-    let isDense = format == .compressedTensors && model.bits.isEmpty
-    let card = isDense ? ContainerCard.dense : format.card
+    var card = format.card
+    if card.isPlainWithoutCodes, model.bits.isEmpty {
+      // What has no codes is safetensors to all that reads it.
+      card = .dense
+      card.runtimes = OutputFormat.compressedTensors.card.runtimes
+    }
     var tags = card.tags
     if model.bits.count == 1, let bits = model.bits.first { tags.append("\(bits)-bit") }
     if model.bits.count > 1 { tags.append("mixed-precision") }
-    // What has no codes is safetensors to all that reads it.
-    let runtimes = isDense ? OutputFormat.compressedTensors.card.runtimes : card.runtimes
     self.init(
       task: model.isEncoder ? .embedding : .generation, form: card.form, baseModel: source.hubName, relation: relation,
-      library: card.library, tags: tags, usages: (runtimes + [.own]).compactMap { $0.usage(model) }, command: command)
+      library: card.library, tags: tags, usages: (card.runtimes + [.own]).compactMap { $0.usage(model) }, command: command)
   }
 }
 
