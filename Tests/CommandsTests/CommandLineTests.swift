@@ -327,10 +327,11 @@ import Testing
   @Test func mlxIsAffineInGroupsOf64() throws {
     let made = try run("deepseek-quant", "--bits", "4", "--format", "mlx", "--method", "asymmetric", "--no-eval", "--output", "mlx")
     #expect(made.status == 0, "\(made.error)")
-    let configuration = try JSONFile.read(directory.appendingPathComponent("mlx/config.json"))
+    let configuration = try JSONValue(
+      parsing: String(contentsOf: directory.appendingPathComponent("mlx/config.json"), encoding: .utf8))
     #expect(configuration["quantization"]?["group_size"] == 64 && configuration["quantization"]?["bits"] == 4)
     let recipe = try String(contentsOf: directory.appendingPathComponent("mlx/recipe.yaml"), encoding: .utf8)
-    #expect(recipe.contains("type: affine") && recipe.contains("format: mlx"))
+    #expect(recipe.contains("type: \"affine\"") && recipe.contains("format: mlx"))
     let seen = try run("deepseek-optimize", "inspect", "--model", "mlx")
     #expect(seen.output.contains("W4A16 g64 affine"))
     let converted = try run("deepseek-optimize", "convert", "--model", "mlx", "--format", "safetensors", "--output", "dense")
