@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Every (family, bits, scheme, format) that we write, loaded by the runtime that it is for, and what it makes of it beside what we do.
 
-  matrix.py EXECUTABLE MODEL TEXT [--families F ...] [--formats F ...] [--only TEXT] [--docs FILE] [--work DIRECTORY [--resume]] [--limit SECONDS]
+  matrix.py EXECUTABLE MODEL TEXT [--families F ...] [--formats F ...] [--only TEXT] [--docs FILE] [--work DIRECTORY [--resume | --kept]]
+            [--limit SECONDS]
 
 EXECUTABLE is deepseek-optimize, MODEL the Llama of the matrix (the demo model), TEXT what is scored. The other families are small models that
 runtimes/models.py trains on TEXT; runtimes/cells.py says what is tried. Of each cell: EXECUTABLE writes the file, scores it (`eval`, in float32) and
@@ -13,7 +14,7 @@ saves the logits of the first window; the runtime, in a process of its own (runt
   red       anything else: a file that the runtime does not load, other values, a refusal that should not be, a process that died or took too long
 
 Of each family and runtime the tokens of a text in many scripts are compared as well. With --docs the matrix is written as a page; with --work all
-that is made is kept, and --resume takes the cells of the same EXECUTABLE from there. Exit status 1 when a cell is red.
+that is made is kept, and --resume takes the cells of the same EXECUTABLE from there; --kept tries no others. Exit status 1 when a cell is red.
 """
 
 import argparse
@@ -232,9 +233,11 @@ def execute(arguments, directory):
     if cell.family in arguments.families and cell.format in arguments.formats and (not arguments.only or arguments.only in cell.name)]
   kept, executable = directory / "results.jsonl", digest(arguments.executable)
   records = {}
-  if arguments.resume and kept.exists():
+  if (arguments.resume or arguments.kept) and kept.exists():
     lines = [json.loads(line) for line in kept.read_text().splitlines()]
     records = {line["cell"]: line for line in lines if line.get("executable") == executable}
+  if arguments.kept:
+    chosen = [cell for cell in chosen if cell.name in records]
   with kept.open("a") as results:
     for index, cell in enumerate(chosen):
       if cell.name not in records:
@@ -244,7 +247,7 @@ def execute(arguments, directory):
       print(f"{index + 1}/{len(chosen)} {cell.name:56} {verdict_line(records[cell.name])}", flush=True)
   families = {}
   for family in FAMILIES:
-    if family in arguments.families:
+    if any(cell.family == family for cell in chosen):
       matrix.source(family)
       families[family] = matrix.models[family] | {"config": json.loads((directory / "models" / family / "config.json").read_text())}
   blind = []
@@ -257,9 +260,8 @@ def execute(arguments, directory):
   versions = matrix.versions(sorted({cell.runtime for cell in chosen}))
   for runtime in matrix.runtimes.values():
     runtime.stop()
-  everything = [cell for cell in cells() if cell.name in records]
   if arguments.docs:
-    arguments.docs.write_text(page(everything, records, families, versions, tool), encoding="utf-8")
+    arguments.docs.write_text(page(cells(), records, families, versions, tool), encoding="utf-8")
   red = [cell.name for cell in chosen if records[cell.name]["verdict"] == "red" or records[cell.name].get("tokens", {}).get("verdict") == "red"]
   counts = {verdict: sum(records[cell.name]["verdict"] == verdict for cell in chosen) for verdict in ("green", "refused", "red")}
   print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
@@ -279,6 +281,7 @@ def main():
   parser.add_argument("--docs", type=Path)
   parser.add_argument("--work", type=Path)
   parser.add_argument("--resume", action="store_true")
+  parser.add_argument("--kept", action="store_true")
   parser.add_argument("--limit", type=float, default=120, help="seconds that any one step may take (120)")
   arguments = parser.parse_args()
   if arguments.work:

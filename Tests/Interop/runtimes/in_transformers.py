@@ -64,7 +64,7 @@ def from_hdf5(directory, target):
 
 
 def widen_scales(directory, target):
-  """A copy whose scales are float32, the same values: with dequantize=True products are rounded to the type of the scales."""
+  """A copy whose scales are float32, the same values: some products of transformers are rounded to the type of the scales."""
   for path in Path(directory).iterdir():
     if path.suffix == ".json":
       shutil.copy(path, target)
@@ -75,22 +75,22 @@ def widen_scales(directory, target):
         {"format": "pt"})
 
 
-def is_asymmetric(quantization):
-  return quantization.get("quant_method") == "compressed-tensors" and any(
-    not group["weights"].get("symmetric", True) for group in quantization["config_groups"].values())
-
-
 def opened(directory, kind=AutoModelForCausalLM):
-  """As transformers loads it; asymmetric codes in compressed-tensors it takes only dequantized (size mismatches otherwise, in 5.23)."""
+  """As transformers loads it. Of compressed-tensors, what 5.23 does not take as it is: asymmetric codes, which it loads dequantized alone (sizes do not
+  match otherwise), in products of the type of the scales; and experts, whose weights stay of that type whatever is asked for."""
   with tempfile.TemporaryDirectory() as copy, tempfile.TemporaryDirectory() as wide:
     if any(Path(directory).glob("*.h5")):
       from_hdf5(directory, copy)
       directory = copy
-    quantization = json.loads((Path(directory) / "config.json").read_text()).get("quantization_config") or {}
-    if is_asymmetric(quantization):
+    config = json.loads((Path(directory) / "config.json").read_text())
+    quantization = config.get("quantization_config") or {}
+    if quantization.get("quant_method") != "compressed-tensors":
+      return load(directory, kind)
+    asymmetric = any(not group["weights"].get("symmetric", True) for group in quantization["config_groups"].values())
+    if asymmetric or any(config.get(key) for key in ("n_routed_experts", "num_local_experts", "num_experts")):
       widen_scales(directory, wide)
-      return load(wide, kind, quantization_config=CompressedTensorsConfig(dequantize=True))
-    return load(directory, kind)
+      directory = wide
+    return load(directory, kind, **({"quantization_config": CompressedTensorsConfig(dequantize=True)} if asymmetric else {}))
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ FAMILIES = {
       routed_scaling_factor=1.0, **LATENT, **common)),
   "deepseek-v3": (
     "demo", lambda **common: transformers.DeepseekV3Config(
-      hidden_size=256, intermediate_size=512, moe_intermediate_size=256, q_lora_rank=256, routed_scaling_factor=2.5, norm_topk_prob=True,
+      hidden_size=256, intermediate_size=512, moe_intermediate_size=256, q_lora_rank=256, routed_scaling_factor=1.5, norm_topk_prob=True,
       **LATENT, **common)),
   "bert": (
     "bert", lambda **common: transformers.BertConfig(hidden_size=256, num_hidden_layers=2, num_attention_heads=4, intermediate_size=512, **common)),
@@ -216,12 +216,10 @@ def make(family, directory, demo, text):
   model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
   with torch.no_grad():
     for name, parameter in model.named_parameters():
-      # Attention that chooses from the start: what is learned in a few steps leans on it.
-      if re.search(r"\.(q|k|q_b|kv_b)_proj\.weight", name):
+      # Attention and routers that choose from the start: what is learned in a few steps leans on them, and where two experts are all but equal, the
+      # last bit of an input would choose.
+      if re.search(r"\.((q|k|q_b|kv_b)_proj|gate)\.weight", name):
         parameter.mul_(2.5)
-      # Routers that decide: where two experts are all but equal, the last bit of an input would choose.
-      if re.search(r"\.(mlp|block_sparse_moe)\.gate\.weight", name):
-        parameter.mul_(6)
     for name, buffer in model.named_buffers():
       if name.endswith("e_score_correction_bias"):
         buffer.uniform_(-0.05, 0.05)

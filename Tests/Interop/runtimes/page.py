@@ -12,7 +12,8 @@ HEADINGS = {
 
 def figure(record):
   if "difference" in record:
-    return f"{record['difference']:+.3%}".replace("%", " %")
+    # Adding 0 takes the sign from what is rounded to nothing.
+    return f"{round(100 * record['difference'], 3) + 0.0:+.3f} %"
   return f"{record['cosine']:.6f}" if "cosine" in record else ""
 
 
@@ -27,23 +28,21 @@ def verdict_line(record):
 
 
 def shown(record):
-  if record is None:
-    return ""
   if record["verdict"] == "refused":
     return "refused"
   return f"{'🟢' if record['verdict'] == 'green' else '🔴'} {figure(record)}".strip()
 
 
-def rows(cells, records, format):
+def rows(planned, records, format):
   """Scheme by family; families without a cell of the format have no column."""
-  table, families = {}, [family for family in TITLES if any(cell.family == family and cell.format == format for cell in cells)]
-  for cell in cells:
+  table, families = {}, [family for family in TITLES if any(cell.family == family and cell.format == format for cell in planned)]
+  for cell in planned:
     if cell.format == format:
-      table.setdefault(cell.scheme, {})[cell.family] = records[cell.name]
+      table.setdefault(cell.scheme, {})[cell.family] = shown(records[cell.name]) if cell.name in records else "not run"
   yield f"| | {' | '.join(TITLES[family] for family in families)} |"
   yield f"| --- |{' ---: |' * len(families)}"
   for scheme, found in table.items():
-    yield f"| {scheme} | {' | '.join(shown(found.get(family)) for family in families)} |"
+    yield f"| {scheme} | {' | '.join(found.get(family, '') for family in families)} |"
 
 
 def model_rows(families):
@@ -65,7 +64,8 @@ def sentence(text):
   return " ".join(text.replace("|", "\\|").split())
 
 
-def page(cells, records, families, versions, tool):
+def page(planned, records, families, versions, tool):
+  cells = [cell for cell in planned if cell.name in records]
   found = [records[cell.name] for cell in cells]
   red = [cell for cell in cells if records[cell.name]["verdict"] == "red"]
   deaf = [cell for cell in cells if records[cell.name].get("tokens", {}).get("verdict") == "red"]
@@ -87,10 +87,10 @@ def page(cells, records, families, versions, tool):
     "int8 and FP8 activations, Keras's int8 layers.".replace("%", " %"),
     "- 🔴 anything else. What is wrong stands below.",
     "- refused: the format cannot express it. `deepseek-optimize` says so before any work, with what to do instead.",
-    "- An empty cell was not tried: what it would show, its neighbours do.",
+    "- An empty cell is not in the set: what it would show, its neighbours do. Of the set itself, what was left out of the last run says so.",
     "",
-    f"{sum(record['verdict'] == 'green' for record in found)} green, {len(red)} red, {sum(record['verdict'] == 'refused' for record in found)} refused. "
-    f"Tokens of a text in many scripts, by the runtime's own tokenizer: equal in {spoken - len(deaf)} of {spoken} cells without quantization.",
+    f"{sum(record['verdict'] == 'green' for record in found)} green, {len(red)} red, {sum(record['verdict'] == 'refused' for record in found)} refused, "
+    f"{len(planned) - len(cells)} not run. Tokens of a text in many scripts, by the runtime's own tokenizer: equal in {spoken - len(deaf)} of {spoken} cells without quantization.",
     "",
     "| with | version |",
     "| --- | --- |",
@@ -99,8 +99,7 @@ def page(cells, records, families, versions, tool):
     f"| date | {time.strftime('%Y-%m-%d', time.gmtime())} |",
   ]
   for format in FORMATS:
-    if any(cell.format == format for cell in cells):
-      lines += ["", f"## {HEADINGS[format]}", "", *rows(cells, records, format)]
+    lines += ["", f"## {HEADINGS[format]}", "", *rows(planned, records, format)]
   if red or deaf:
     lines += ["", "## What is red", ""]
     lines += [f"- {TITLES[cell.family]}, {cell.format}, {cell.scheme}: {sentence(records[cell.name]['message'])}" for cell in red]
