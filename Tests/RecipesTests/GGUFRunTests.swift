@@ -137,7 +137,8 @@ import Testing
       let noise = pairs.reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
       #expect(noise < 1e-4 * (source?.float32Values() ?? []).reduce(0) { $0 + $1 * $1 })
     }
-    #expect(try #require(report.accuracy?.klDivergence?.mean) < 1e-3)
+    // Eight bits of random weights.
+    #expect(try #require(report.accuracy?.klDivergence?.mean) < 0.01)
   }
 
   /// Codes that no type of GGUF's is are refused before any work, and the nearest that one is is named.

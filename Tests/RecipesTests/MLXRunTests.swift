@@ -76,7 +76,10 @@ import Testing
       run([], to: "dense", format: .safetensors, model: directory.path("packed")),
       run([], to: "other", format: .safetensors, model: directory.path("mlx"))
     )
-    #expect(try digests(dense) == digests(other))
+    // By value: what a minimum and as many steps come to has no negative zero.
+    for name in dense.weights.names {
+      #expect(try dense.weights.load(name).float32()?.float32Values() == other.weights.load(name).float32()?.float32Values(), "\(name)")
+    }
   }
 
   @Test func whatIsNotExactIsRefused() throws {
