@@ -99,6 +99,17 @@ public struct CompressedTensorsConfiguration: Sendable {
     groups.count { $0.targets.contains { $0.contains(".experts.") || $0.contains("\\.experts\\.") } } > 1
   }
 
+  /// Of mixtures, what transformers 5.23 does not load: it joins the experts of a layer, which leaves NVFP4's divisors of each and the grids of
+  /// blocks behind. One sentence; nil where it takes them.
+  public var expertCaveat: String? {
+    let schemes = groups.compactMap(\.scheme)
+    if schemes.contains(where: { $0.scales == .float8 }) {
+      return "NVFP4 in a mixture of experts: transformers 5 decodes it wrongly, or not at all"
+    }
+    let isBlocked = schemes.contains { if case .block = $0.granularity { true } else { false } }
+    return isBlocked ? "routed experts with scales per block: transformers 5 does not load them" : nil
+  }
+
   /// How transformers is asked for the model.
   public enum TransformersLoading: Sendable { case asItIs, dequantized, notAtAll }
 

@@ -63,7 +63,15 @@ public enum CompressedTensorsFormat: String, Sendable, Hashable, CaseIterable {
 
   private static func checkHolds(_ scheme: QuantizationScheme, inputs: Int?) throws(CheckpointError) {
     switch (scheme.levels, scheme.scales, scheme.granularity) {
-    case (.float8, .direct, .channel), (.float8, .direct, .tensor), (.float8, .direct, .block): return
+    case (.float8, .direct, .block(let side)):
+      // Activations have scales for as many inputs, of which there must be whole groups.
+      guard scheme.activations == .none || (inputs ?? side) % side == 0 else {
+        throw refused(
+          "float8 activations in groups of \(side) do not divide \(inputs ?? 0) inputs",
+          "use --activations none, --type fp8, or --ignore it")
+      }
+      return
+    case (.float8, .direct, .channel), (.float8, .direct, .tensor): return
     case (.float4, .float8, .group(16)), (.float4, .powerOfTwo, .group(32)): break
     case (.even, .direct, _) where scheme.offset != .minimum: break
     case (.float8, _, _):

@@ -50,7 +50,9 @@ struct CompressedTensorsOutput: OutputEncoding {
     let configuration = try CompressedTensorsConfiguration(modules: modules, dense: output.dense)
     var object = object
     object["quantization_config"] = configuration.json(tool: ["name": .string(Tool.name), "version": .string(Tool.version)])
-    return OutputConfiguration(json: .object(object), caveats: configuration.caveats)
+    let hasExperts = output.layout.entries.contains { CompressedTensorsEncoding.isExpert($0.module) }
+    let expertCaveat = hasExperts ? configuration.expertCaveat : nil
+    return OutputConfiguration(json: .object(object), caveats: configuration.caveats + (expertCaveat.map { [$0] } ?? []))
   }
 }
 

@@ -40,7 +40,7 @@ struct Loadability {
   /// How transformers is asked for it; nil when it does not load it as it is.
   var transformersLoading: CompressedTensorsConfiguration.TransformersLoading? {
     // It keeps routed experts as one tensor, for which these layouts have no form.
-    guard !hasOwnModules, !(isColumnPacked && hasExperts) else { return nil }
+    guard !hasOwnModules, !(isColumnPacked && hasExperts), !hasExperts || compression?.expertCaveat == nil else { return nil }
     let loading = compression?.transformersLoading ?? .asItIs
     return loading == .notAtAll ? nil : loading
   }
