@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, CompressedTensorsConfig
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, AwqConfig, CompressedTensorsConfig, GPTQConfig
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: its tokenizers.py must not stand in for the library
 from hdf5 import hdf5_tensors  # noqa: E402
@@ -20,7 +20,7 @@ torch.set_num_threads(2)
 
 
 def versions():
-  names = ["transformers", "torch", "compressed-tensors", "safetensors", "h5py", "gptqmodel"]
+  names = ["transformers", "torch", "compressed-tensors", "safetensors", "h5py", "gptqmodel", "optimum"]
   return {name: metadata.version(name) for name in names if any(True for _ in metadata.distributions(name=name))}
 
 
@@ -75,22 +75,38 @@ def widen_scales(directory, target):
         {"format": "pt"})
 
 
+def has_experts(config):
+  return any(config.get(key) for key in ("n_routed_experts", "num_local_experts", "num_experts"))
+
+
 def opened(directory, kind=AutoModelForCausalLM):
-  """As transformers loads it. Of compressed-tensors, what 5.23 does not take as it is: asymmetric codes, which it loads dequantized alone (sizes do not
-  match otherwise), in products of the type of the scales; and experts, whose weights stay of that type whatever is asked for."""
+  """As transformers loads it, GPTQ and AWQ by gptqmodel's plain kernels, which need no compiler.
+
+  Of compressed-tensors, 5.23 does not take all as it is. Asymmetric codes it loads dequantized alone (sizes do not match otherwise), in products of the
+  type of the scales; four-bit floats in float32 too; and the weights of experts stay of the type of the scales, whatever is asked for.
+  """
   with tempfile.TemporaryDirectory() as copy, tempfile.TemporaryDirectory() as wide:
     if any(Path(directory).glob("*.h5")):
       from_hdf5(directory, copy)
       directory = copy
     config = json.loads((Path(directory) / "config.json").read_text())
     quantization = config.get("quantization_config") or {}
-    if quantization.get("quant_method") != "compressed-tensors":
-      return load(directory, kind)
-    asymmetric = any(not group["weights"].get("symmetric", True) for group in quantization["config_groups"].values())
-    if asymmetric or any(config.get(key) for key in ("n_routed_experts", "num_local_experts", "num_experts")):
+    match quantization.get("quant_method"):
+      case "gptq":
+        return load(directory, kind, quantization_config=GPTQConfig(bits=quantization["bits"], backend="torch"))
+      case "awq":
+        return load(directory, kind, quantization_config=AwqConfig(bits=quantization["bits"], backend="torch_awq"))
+      case "compressed-tensors":
+        weights = [group["weights"] for group in quantization["config_groups"].values()]
+      case _:
+        return load(directory, kind)
+    asymmetric = any(not scheme.get("symmetric", True) for scheme in weights)
+    four_bit_floats = any(scheme.get("type") == "float" and scheme["num_bits"] == 4 for scheme in weights)
+    if asymmetric or has_experts(config) and not four_bit_floats:
       widen_scales(directory, wide)
       directory = wide
-    return load(directory, kind, **({"quantization_config": CompressedTensorsConfig(dequantize=True)} if asymmetric else {}))
+    dequantized = {"quantization_config": CompressedTensorsConfig(dequantize=True)} if asymmetric or four_bit_floats else {}
+    return load(directory, kind, **dequantized)
 
 
 @torch.no_grad()
