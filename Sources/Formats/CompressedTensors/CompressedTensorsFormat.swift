@@ -83,12 +83,6 @@ public enum CompressedTensorsFormat: String, Sendable, Hashable, CaseIterable {
         "compressed-tensors cannot hold \(scheme.name)",
         "write the values with --format safetensors, or quantize with --type integer, fp8, nvfp4 or mxfp4")
     }
-    guard scheme.offset != .minimum, scheme.scales == .direct else {
-      throw refused(
-        "compressed-tensors cannot hold \(scheme.name)",
-        scheme.scales == .direct ? "use --format mlx, or safetensors for dequantized weights" : "write the values with --format safetensors"
-      )
-    }
     guard (2...8).contains(scheme.bits) else {
       throw refused("it cannot hold \(scheme.bits)-bit codes", "use \(scheme.bits < 2 ? 2 : 8) bits")
     }
