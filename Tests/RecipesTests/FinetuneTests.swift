@@ -78,7 +78,9 @@ import Testing
     let names = try FileManager.default.contentsOfDirectory(atPath: directory.path("out")).sorted()
     #expect(names == ["README.md", "adapter_config.json", "adapter_model.safetensors", "report.html", "report.json"])
     let card = try String(contentsOfFile: directory.path("out/README.md"), encoding: .utf8)
-    #expect(card.contains("library_name: peft\n") && card.contains("PeftModel.from_pretrained(model, \"DIR\")"))
+    #expect(
+      card.contains("library_name: peft\n") && card.contains(", `MODEL` that of the source.\n")
+        && card.contains("PeftModel.from_pretrained(model, \"DIR\")"))
     #expect(try CompressionReport(json: report.json) == report)
   }
 

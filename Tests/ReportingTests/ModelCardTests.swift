@@ -73,6 +73,10 @@ import Testing
     report.recipe = [["pass": "mse", "bits": 8, "group-size": 0, "type": "q4_k"]]
     let text = ModelCard(report, of: output).text
     #expect(text.contains("- Quantized with scales of least squared error (mse): q4\\_k\n") && text.contains("# demo, mse q4\\_k\n"))
+    // These choose groups of their own.
+    report.recipe = [["pass": "mse", "bits": 4, "group-size": 128, "method": "symmetric", "type": "gguf"]]
+    let other = ModelCard(report, of: output).text
+    #expect(other.contains("(mse): 4-bit, types of GGUF\n") && other.contains("# demo, mse 4-bit gguf\n"))
   }
 
   /// Nothing from a file becomes markup: outside our own code there is no tag, no link, no heading and no row of a table.
@@ -159,7 +163,7 @@ import Testing
 
     ## How it was made
 
-    By deepseek-quant 0.1.0. The same files again, from the same source:
+    By deepseek-quant 0.1.0. The same weights again, from the same source:
 
     ```sh
     deepseek-quant --recipe recipe.yaml --model MODEL --output OUTPUT --calibration TEXT

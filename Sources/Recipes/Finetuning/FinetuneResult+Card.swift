@@ -13,7 +13,7 @@ extension FinetuneResult {
       form: "an adapter in the layout of \(run.adapterFormat == .peft ? "PEFT" : "mlx-lm")"
         + (hasOwnBase ? ", and in \(FinetunedAdapter.baseName)/ the model it belongs to" : ""),
       baseModel: run.model.hubName, relation: .adapter, library: run.adapterFormat == .peft ? "peft" : "mlx", tags: ["lora"],
-      usages: usages(hasOwnBase ? "\(ModelCard.place)/\(FinetunedAdapter.baseName)" : "MODEL", hasOwnBase: hasOwnBase))
+      usages: usages(hasOwnBase ? "\(ModelCard.place)/\(FinetunedAdapter.baseName)" : ModelCard.source, hasOwnBase: hasOwnBase))
   }
 
   /// - Parameter base: where the model is that the adapter stands beside.

@@ -19,7 +19,7 @@ public struct ModelCard: Sendable {
     public var library: String?
     public var tags: [String]
     public var usages: [Usage]
-    /// The line that makes the same files again.
+    /// The line that makes the same weights again.
     public var command: String?
 
     public init(
@@ -45,6 +45,8 @@ public struct ModelCard: Sendable {
 
   /// What stands for the place of the files in ``Usage/code``.
   public static let place = "DIR"
+  /// What stands for the place of the source in it.
+  public static let source = "MODEL"
 
   public let report: CompressionReport
   public let output: Output
@@ -100,13 +102,14 @@ public struct ModelCard: Sendable {
   private var loading: String {
     guard !output.usages.isEmpty else { return "" }
     let parts = output.usages.map { "\n\(Markdown.text($0.program)):\n\n" + Markdown.code($0.code, language: $0.language) }
-    return "`\(Self.place)` is the directory of this file.\n" + parts.joined()
+    let namesSource = output.usages.contains { $0.code.contains(Self.source) }
+    return "`\(Self.place)` is the directory of this file\(namesSource ? ", `\(Self.source)` that of the source" : "").\n" + parts.joined()
   }
 
   private var origin: String {
     var body = Markdown.text("By \(TerminalText.elided(report.tool.name, to: 60)) \(TerminalText.elided(report.tool.version, to: 30)).")
     if let command = output.command {
-      body += " The same files again, from the same source:\n\n" + Markdown.code(command, language: "sh")
+      body += " The same weights again, from the same source:\n\n" + Markdown.code(command, language: "sh")
     } else {
       body += "\n"
     }

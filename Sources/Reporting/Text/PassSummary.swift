@@ -11,11 +11,12 @@ struct PassSummary {
     (self.name, options) = (name, pass)
   }
 
-  /// Codes and scales of a type that says by itself what other options would.
-  private var type: String? {
-    guard let type = options["type"]?.string, !["integer", "affine", "gguf"].contains(type) else { return nil }
-    return type
-  }
+  /// What codes and scales are, where that is said.
+  private var type: String { options["type"]?.string ?? "integer" }
+  /// Whether the type leaves the width to another option.
+  private var hasBits: Bool { hasGroups || type == "gguf" }
+  /// Whether it leaves the groups to one.
+  private var hasGroups: Bool { type == "integer" || type == "affine" }
 
   private var bits: String? { options["bits"]?.double.map { "\(NumberText.bits($0))-bit" } }
 
@@ -36,8 +37,9 @@ struct PassSummary {
   /// The width and grouping that tell recipes apart: `gptq 4-bit g128`.
   var short: String {
     var words = [name]
-    if let type { words.append(type) } else if let bits { words.append(bits) }
-    if type == nil, let groupSize, groupSize > 0 { words.append("g\(groupSize)") }
+    if hasBits, let bits { words.append(bits) }
+    if type != "integer" { words.append(type) }
+    if hasGroups, let groupSize, groupSize > 0 { words.append("g\(groupSize)") }
     if let activations { words.append(activations) }
     if count("overrides") > 0 { words.append("with other bits in places") }
     if let mixture { words.append(mixture) }
@@ -47,13 +49,16 @@ struct PassSummary {
   /// `GPTQ (gptq): 4-bit, groups of 128, symmetric; 2 overrides, 1 exception`
   var sentence: String {
     var words: [String] = []
-    if let type {
-      words.append(type)
-    } else if let bits {
-      words.append(bits)
-      if let groupSize { words.append(groupSize > 0 ? "groups of \(NumberText.grouped(groupSize))" : "a scale for each output channel") }
-      if let method = options["method"]?.string, ["symmetric", "asymmetric"].contains(method) { words.append(method) }
-      if let type = options["type"]?.string, type != "integer" { words.append("type \(type)") }
+    if hasBits, let bits { words.append(bits) }
+    if hasGroups, bits != nil, let groupSize {
+      words.append(groupSize > 0 ? "groups of \(NumberText.grouped(groupSize))" : "a scale for each output channel")
+    }
+    switch type {
+    case "integer":
+      if bits != nil, let method = options["method"]?.string, ["symmetric", "asymmetric"].contains(method) { words.append(method) }
+    case "affine": words.append("with minima")
+    case "gguf": words.append("types of GGUF")
+    default: words.append(type)
     }
     if let activations { words.append(activations) }
     if let mixture { words.append("mixed precision: \(mixture)") }
