@@ -10,7 +10,7 @@ struct GPTQWorker: BlockPass {
   private static let noHeldOutText =
     "weights were not moved towards the uncompressed model's outputs: that takes two batches of calibration text, one of them to hold out"
   private static let unevenLevels =
-    "its levels are not evenly spaced: scales searched by importance, every weight to its nearest level, without feedback"
+    "its levels are not evenly spaced: every weight is rounded to its nearest level, without feedback"
   private static let staysPut = "not moved towards the uncompressed model's outputs: held-out text says that it would not serve"
 
   var record = PassRecord(pass: GPTQ.identifier)
