@@ -158,7 +158,8 @@ struct QuantizationOptions: ParsableArguments {
     if format == .mlx, targets.method == .asymmetric { targets.type = .affine }
     targets.activations = activations ?? scheme?.activations ?? (format == .keras ? .int8 : .none)
     if format == .gguf { targets.type = ggufType ?? simpleBlocks ?? .gguf }
-    if let type = type ?? scheme?.type, type != .integer { targets.type = type }
+    // What is named goes before what a format leads to; the integers of a scheme are MLX's own as well.
+    if let type { targets.type = type } else if let scheme, format != .mlx || scheme.type != .integer { targets.type = scheme.type }
     if let bits = targets.type.bits { targets.bits = bits }
     targets.mixedPrecision = mixedPrecision.targets
     targets.overrides = overrides.map(\.override)
@@ -192,6 +193,10 @@ struct QuantizationOptions: ParsableArguments {
       }
       if let bits, bits != ggufType.bits {
         throw ValidationError("--gguf-type \(ggufType.rawValue) has \(ggufType.bits ?? 0) bits, not --bits \(bits)")
+      }
+      if type != nil || scheme != nil {
+        throw ValidationError(
+          "--gguf-type \(ggufType.rawValue) and --\(type != nil ? "type" : "scheme") each say what codes are: give one of them")
       }
       if mixedPrecision.isAutomatic {
         throw ValidationError("--mixed-precision auto chooses the types: leave --gguf-type out, or give some layers theirs with --override")

@@ -127,7 +127,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
           : role == .router
             ? .keptRouter
             : mixedPrecision == .attentionFP16 && role.isAttention
-              ? .keptAttention : type.isGGUF && role == .attentionKeyValueUp ? .keptLatents : nil
+              ? .keptAttention : graph[weight].staysDense ? .keptByFormat : nil
         if applying.isEmpty, let kept {
           // A head that is tied is decided on where the embedding is.
           if decisions[weight] == nil { decisions[weight] = Decision(scheme: nil, reason: shared.contains(weight) ? .notLinear : kept) }

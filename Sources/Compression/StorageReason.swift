@@ -16,8 +16,8 @@ public enum StorageReason: Sendable, Hashable {
   case keptRouter
   /// Attention stays as a whole (`mixed-precision: attention-fp16`).
   case keptAttention
-  /// GGUF keeps the keys' part of latent attention's projection transposed, which codes cannot be.
-  case keptLatents
+  /// The output's format has no codes of it.
+  case keptByFormat
   /// Its rows are no whole number of the superblocks of the type that was asked for, which is named.
   case smallerBlocks(insteadOf: String)
   /// A norm, a bias, an embedding.
@@ -41,7 +41,7 @@ public enum StorageReason: Sendable, Hashable {
     case .keptHead: "head"
     case .keptRouter: "router"
     case .keptAttention: "attention"
-    case .keptLatents: "latents"
+    case .keptByFormat: "format"
     case .smallerBlocks: "smaller-blocks"
     case .notLinear: "not-linear"
     case .pass: "pass"
@@ -62,7 +62,7 @@ extension StorageReason: CustomStringConvertible {
     case .keptHead: "head: kept by default"
     case .keptRouter: "router: kept by default"
     case .keptAttention: "attention: kept"
-    case .keptLatents: "kept: GGUF has its keys transposed"
+    case .keptByFormat: "kept: the format has no codes of it"
     case .smallerBlocks(let type): "rows do not divide into \(type)'s superblocks"
     case .notLinear: "not a linear layer"
     case .pass(let identifier): "by \(identifier)"

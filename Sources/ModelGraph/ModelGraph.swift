@@ -171,11 +171,16 @@ extension ModelGraph {
     if case .quantized(let tensor) = weight { setInputQuantization(tensor.scheme.activations, for: id) }
   }
 
-  /// The same model, whose scales are to be stored as one type; nil for that of each weight.
-  public func requiringScales(of type: DataType?) -> ModelGraph {
-    guard let type else { return self }
+  /// The same model as a format of outputs wants it.
+  /// - Parameters:
+  ///   - scaleType: what scales are to be stored as; nil for the type of each weight.
+  ///   - denseRoles: parameters that the format has no codes of.
+  public func requiring(scalesOf scaleType: DataType?, dense denseRoles: Set<ParameterRole>) -> ModelGraph {
     var graph = self
-    for index in graph.parameters.indices { graph.parameters[index].requiredScaleType = type }
+    for index in graph.parameters.indices {
+      graph.parameters[index].requiredScaleType = scaleType
+      graph.parameters[index].staysDense = denseRoles.contains(parameters[index].role)
+    }
     return graph
   }
 

@@ -111,6 +111,8 @@ public struct Parameter: Sendable {
   var replacedType: DataType?
   /// What scales are stored as where the format of the output says so; nil for the type of the values.
   public internal(set) var requiredScaleType: DataType?
+  /// Whether the format of the output has no codes of it.
+  public internal(set) var staysDense = false
 
   /// The floating-point type that the checkpoint keeps its values in, whatever passes have put in their place; nil for codes.
   public var nativeType: DataType? {

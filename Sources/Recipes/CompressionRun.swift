@@ -23,7 +23,7 @@ public struct CompressionRun {
     var resolved = recipe
     // What the model cannot do is refused when the run is prepared.
     resolved.format = recipe.format.resolved(for: model)
-    self.model = model.requiringScales(of: resolved.format.scaleType)
+    self.model = model.required(by: resolved.format)
     if let plan = try? recipe.calibration?.resolved(for: model.graph) { resolved.calibration = plan }
     self.recipe = resolved
     self.settings = settings

@@ -162,10 +162,10 @@ public struct ModelBundle: Sendable {
     return try Tokenizer(contentsOf: directory)
   }
 
-  /// The same model, whose scales are to be stored as one type; nil for that of each weight.
-  func requiringScales(of type: DataType?) -> ModelBundle {
+  /// The same model as a format of outputs wants it.
+  func required(by format: OutputFormat) -> ModelBundle {
     var copy = self
-    copy.graph = graph.requiringScales(of: type)
+    copy.graph = graph.requiring(scalesOf: format.scaleType, dense: format.denseRoles)
     return copy
   }
 

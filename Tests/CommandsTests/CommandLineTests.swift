@@ -516,7 +516,8 @@ import Testing
       ["--gguf-type", "q4_k"], ["--format", "gguf", "--gguf-type", "q4_k", "--group-size", "32"],
       ["--format", "gguf", "--gguf-type", "nvfp4"],
       ["--format", "gguf", "--bits", "6", "--group-size", "32"], ["--format", "gguf", "--bits", "8", "--activations", "int8"],
-      ["--format", "gguf", "--gguf-type", "q4_k", "--bits", "8"],
+      ["--format", "gguf", "--gguf-type", "q4_k", "--bits", "8"], ["--format", "gguf", "--gguf-type", "q4_k", "--type", "fp8"],
+      ["--format", "gguf", "--scheme", "W4A16"], ["--format", "gguf", "--type", "integer", "--bits", "4"],
     ] {
       let outcome = try runList(["deepseek-quant", "--output", "refused"] + flags)
       #expect(outcome.status == 64 && outcome.error.contains("error: "), "\(flags): \(outcome.error)")

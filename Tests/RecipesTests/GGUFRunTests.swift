@@ -141,6 +141,17 @@ import Testing
     #expect(try #require(report.accuracy?.klDivergence?.mean) < 0.01)
   }
 
+  /// What a format has no codes of is the format's matter, not the type's: compressed-tensors has MXFP4 of latents' projections.
+  @Test func latentsStayDenseInGGUFAlone() throws {
+    try MixtureModel.write(to: URL(fileURLWithPath: directory.path("model")))
+    let model = try ModelBundle(opening: directory.path("model"))
+    for (format, isQuantized) in [(OutputFormat.gguf, false), (.compressedTensors, true)] {
+      let run = CompressionRun(model: model, recipe: Recipe(passes: [pass(.mxfp4)], format: format), settings: settings("out"))
+      let layer = try #require(try run.plan().layers.first { $0.name.hasSuffix("layers.1.self_attn.kv_b_proj.weight") })
+      #expect((layer.storage != .dense(.float32)) == isQuantized && (layer.reason == .keptByFormat) != isQuantized)
+    }
+  }
+
   /// Codes that no type of GGUF's is are refused before any work, and the nearest that one is is named.
   @Test func whatItCannotHoldIsRefused() throws {
     let run = CompressionRun(

@@ -1,4 +1,5 @@
 import Formats
+import ModelGraph
 import Tensors
 
 /// The containers that an output can be written in.
@@ -33,6 +34,9 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
 
   /// What scales are stored as in it, whatever the type of a weight; nil for the weight's own.
   var scaleType: DataType? { self == .gguf || self == .gptq || self == .awq ? .float16 : nil }
+
+  /// What it has no codes of: GGUF keeps the keys' part of latent attention's projection transposed, head by head.
+  var denseRoles: Set<ParameterRole> { self == .gguf ? [.attentionKeyValueUp] : [] }
 
   /// How weights lie in it.
   func encoding(of model: ModelBundle) throws -> any OutputEncoding {
