@@ -50,8 +50,7 @@ public struct QuantCommand: ParsableCommand {
       quantization.format == .hdf5
       ? quantization.format.resolved(for: try ModelBundle(opening: model.model, extent: dryRun ? .headers : .complete))
       : quantization.format
-    let keeping = try self.recipe == nil && format == .mlx ? layersKept() : []
-    var recipe = try makeRecipe(format: format, keeping: keeping)
+    var recipe = try makeRecipe(format: format)
     let budget = try quantization.mixedPrecision.budget(divergence: runOptions.gates.maxKl)
     if budget != nil, printRecipe {
       throw CompressionError(
@@ -67,7 +66,7 @@ public struct QuantCommand: ParsableCommand {
     let bundle = try ModelBundle(opening: model.model, extent: dryRun ? .headers : .complete)
     if isTried, bundle.graph.purpose == .encoder {
       // There are no predictions to try algorithms on.
-      recipe.passes = quantization.passes(.gptq, isCalibrated: true, format: format, keeping: keeping)
+      recipe.passes = quantization.passes(.gptq, isCalibrated: true, format: format)
       isTried = false
     }
     if isTried, dryRun {
@@ -77,7 +76,7 @@ public struct QuantCommand: ParsableCommand {
       let run = runOptions.run(bundle, recipe, defaultOutput: defaultOutput(bundle, recipe))
       // What cannot be written is not worth trying for.
       _ = try run.plan()
-      (recipe.passes, trials) = try bestPasses(for: run, keeping: keeping)
+      (recipe.passes, trials) = try bestPasses(for: run)
       if printRecipe {
         Terminal.print(recipe.yaml().trimmingCharacters(in: .newlines))
         return
@@ -96,11 +95,9 @@ public struct QuantCommand: ParsableCommand {
   }
 
   /// Tries the algorithms that are worth it and says what came out.
-  private func bestPasses(
-    for run: CompressionRun, keeping: [String]
-  ) throws -> (passes: [any CompressionPass], trials: [AlgorithmTrial.Outcome]) {
+  private func bestPasses(for run: CompressionRun) throws -> (passes: [any CompressionPass], trials: [AlgorithmTrial.Outcome]) {
     let candidates = QuantizationAlgorithm.candidates.map {
-      ($0.rawValue, quantization.passes($0, isCalibrated: true, keeping: keeping))
+      ($0.rawValue, quantization.passes($0, isCalibrated: true, format: run.recipe.format))
     }
     let quiet = runOptions.resources.quiet
     let (outcomes, best) = try AlgorithmTrial().run(candidates, for: run) { if !quiet { Terminal.printError($0) } }
@@ -111,19 +108,12 @@ public struct QuantCommand: ParsableCommand {
     return (candidates[best].1, outcomes)
   }
 
-  /// Patterns of what mlx-lm would quantize anew.
-  private func layersKept() throws -> [String] {
-    let model = try ModelBundle(opening: model.model, extent: dryRun ? .headers : .complete)
-    return MLXConfiguration.changedLayers(of: model.configuration["model_type"]?.string)
-  }
-
-  private func makeRecipe(format: OutputFormat, keeping: [String]) throws -> Recipe {
+  private func makeRecipe(format: OutputFormat) throws -> Recipe {
     guard let recipe else {
       let plan = calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength)
       return Recipe(
         passes: quantization.passes(
-          quantization.algorithm ?? quantization.usualAlgorithm(isCalibrated: plan != nil), isCalibrated: plan != nil, format: format,
-          keeping: keeping),
+          quantization.algorithm ?? quantization.usualAlgorithm(isCalibrated: plan != nil), isCalibrated: plan != nil, format: format),
         format: format, seed: seed ?? 0, calibration: plan)
     }
     guard !quantization.isSet, seed == nil else {

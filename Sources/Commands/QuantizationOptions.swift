@@ -209,12 +209,8 @@ struct QuantizationOptions: ParsableArguments {
   }
 
   /// The passes with this algorithm, behind the transforms that are folded into the weights, before those that see to activations.
-  /// - Parameter keeping: patterns of layers that stay as they are besides those that are named, because the format changes them.
-  func passes(
-    _ algorithm: QuantizationAlgorithm, isCalibrated: Bool, format: OutputFormat? = nil, keeping: [String] = []
-  ) -> [any CompressionPass] {
-    var targets = targets(for: format ?? self.format)
-    targets.ignore += keeping.filter { !ignore.contains($0) }.map { ModulePattern($0) }
+  func passes(_ algorithm: QuantizationAlgorithm, isCalibrated: Bool, format: OutputFormat) -> [any CompressionPass] {
+    let targets = targets(for: format)
     var passes: [any CompressionPass] = []
     if let rotate {
       var pass = HadamardRotation()

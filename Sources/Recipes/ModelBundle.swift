@@ -165,7 +165,7 @@ public struct ModelBundle: Sendable {
   /// The same model as a format of outputs wants it.
   func required(by format: OutputFormat) -> ModelBundle {
     var copy = self
-    copy.graph = graph.requiring(scalesOf: format.scaleType, dense: format.denseRoles)
+    copy.graph = graph.requiring(scalesOf: format.scaleType, dense: format.denseRoles(of: self))
     return copy
   }
 

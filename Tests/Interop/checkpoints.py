@@ -26,9 +26,7 @@ Exit status 1 when anything disagrees.
 import argparse
 import hashlib
 import json
-import logging
 import os
-import shutil
 import sys
 import tempfile
 import warnings
@@ -39,10 +37,10 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}  # read while the lib
 
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, CompressedTensorsConfig
+from transformers import CompressedTensorsConfig
 
 from packed import Checkpoint
+from runtimes import in_transformers
 from scoring import cut, score, token_stream
 
 KL_FLOOR = 2e-6
@@ -52,51 +50,16 @@ class Disagreement(Exception):
   """What transformers and the report do not agree on, for the table."""
 
 
-class LoaderLog(logging.Handler):
-  """Collects what transformers logs while loading."""
-
-  def __init__(self):
-    super().__init__(logging.WARNING)
-    self.lines = []
-
-  def emit(self, record):
-    self.lines.append(" ".join(record.getMessage().split()))
-
-  def __enter__(self):
-    logging.getLogger("transformers").addHandler(self)
-    return self
-
-  def __exit__(self, *_):
-    logging.getLogger("transformers").removeHandler(self)
-
-
 def load(directory, **arguments):
   """The model in f32; a name that the loader could not place is a disagreement."""
-  with LoaderLog() as log:
-    model, info = AutoModelForCausalLM.from_pretrained(
-      directory, dtype=torch.float32, output_loading_info=True, **arguments)
-  for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-    if info[kind]:
-      raise Disagreement(f"{kind.replace('_', ' ')}: {sorted(map(str, info[kind]))[0]} and {len(info[kind]) - 1} more")
-  for line in log.lines:
-    if any(phrase in line for phrase in ("newly initialized", "MISSING", "UNEXPECTED", "not used when", "MISMATCH")):
-      raise Disagreement(f"the loader warns: {line[:120]}")
-  return model.eval()
+  try:
+    return in_transformers.load(directory, **arguments)
+  except ValueError as error:
+    raise Disagreement(str(error)) from error
 
 
 def load_dequantized(directory):
   return load(directory, quantization_config=CompressedTensorsConfig(dequantize=True))
-
-
-def widen_scales(directory, target):
-  """A copy of the checkpoint with f32 scales: the same values in another type."""
-  for path in Path(directory).iterdir():
-    if path.suffix == ".json":
-      shutil.copy(path, target)
-    elif path.suffix == ".safetensors":
-      tensors = load_file(path)
-      tensors |= {name: value.float() for name, value in tensors.items() if name.endswith(".weight_scale")}
-      save_file(tensors, Path(target) / path.name, {"format": "pt"})
 
 
 def load_compressed(checkpoint):
@@ -108,7 +71,7 @@ def load_compressed(checkpoint):
     raise Disagreement("transformers loads neither mixed nor activation-quantized asymmetric checkpoints")
   check_weights(load_dequantized(checkpoint.directory), checkpoint, rounded=True)
   with tempfile.TemporaryDirectory() as copy:
-    widen_scales(checkpoint.directory, copy)
+    in_transformers.widen_scales(checkpoint.directory, copy)
     model = load_dequantized(copy)
   return model, lambda: check_weights(model, checkpoint)
 

@@ -103,10 +103,11 @@ import Testing
   @Test func expertsAreWrittenTogether() throws {
     try MixtureModel.write(to: directory.url.appendingPathComponent("mixture"))
     let source = directory.path("mixture")
-    let latent = error { try run([affine(4, groupSize: 32)], to: "out", model: source) }
-    #expect(latent.kind == .usage && latent.subject.contains("kv_b_proj") && latent.remedy.contains("--ignore"))
     var pass = affine(4, groupSize: 32)
-    pass.targets.ignore = MLXConfiguration.changedLayers(of: "deepseek_v3").map { ModulePattern($0) }
+    pass.targets.overrides = [.init(pattern: ModulePattern("re:.*kv_b_proj"), bits: 6)]
+    let latent = error { try run([pass], to: "out", model: source) }
+    #expect(latent.kind == .usage && latent.subject.contains("kv_b_proj") && latent.problem.contains("anew"))
+    pass.targets.overrides = []
     let model = try run([pass], to: "out", model: source)
     #expect(model.checkpoint.descriptor("model.layers.1.mlp.switch_mlp.up_proj.weight")?.shape == [8, 32, 8])
     #expect(model.checkpoint.descriptor("model.layers.1.mlp.switch_mlp.up_proj.scales")?.shape == [8, 32, 2])

@@ -56,6 +56,9 @@ public final class InputStatistics {
   /// E[x²] of each input.
   public var meanSquare: [Float] { squareSums.map { Float($0 / Double(max(1, tokens + borrowed))) } }
 
+  /// How much each input weighs in a search, E[x²]; nil where calibration reached none of them, so that all weigh alike.
+  var importance: [Float]? { deadInputs == width ? nil : meanSquare }
+
   /// E[(x − E[x])²] of each input; nil when means were not asked for.
   public var variance: [Float]? {
     guard !sums.isEmpty else { return nil }

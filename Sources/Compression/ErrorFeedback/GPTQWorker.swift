@@ -55,16 +55,16 @@ struct GPTQWorker: BlockPass {
     let moved = retargeting?.move(.tensor(tensor))
     let weight = moved.map { WeightRows.matrix($0.weight) } ?? .tensor(tensor)
     let scaleType = graph[id].scaleType ?? weight.scaleType
-    if scheme.levels != .even, let search = FreeSearch(scheme, scaleType: scaleType) {
+    let free = FreeSearch(scheme, scaleType: scaleType)
+    if scheme.levels != .even, let search = free {
       try round(node, id, of: &graph, by: search, weight, statistics, moved: moved, pool: pool)
       return
     }
     let best: ErrorFeedback.Result
     let assemble: (UnsafePointer<UInt8>) throws(CompressionError) -> QuantizedTensor
-    if let search = FreeSearch(scheme, scaleType: scaleType) {
-      let importance = statistics.meanSquare.contains { $0 > 0 } ? statistics.meanSquare : nil
+    if let search = free {
       let start = try search.quantize(
-        weight, named: name, importance: pass.scaleSearch == .mse ? nil : importance,
+        weight, named: name, importance: pass.scaleSearch == .mse ? nil : statistics.importance,
         elements: pass.scaleSearch == .column ? .column : .imatrix, pool: pool)
       let grid = ShiftedGrid(start, weight, pool: pool)
       best = try round(grid.weight, id, named: name, grids: grid.table, factor: factor, in: context)
@@ -92,11 +92,9 @@ struct GPTQWorker: BlockPass {
   /// A weight whose codes stand for levels that are no grid.
   private mutating func round(
     _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, by search: FreeSearch, _ weight: WeightRows,
-    _ statistics: InputStatistics,
-    moved: Retargeting.Outcome?, pool: ThreadPool
+    _ statistics: InputStatistics, moved: Retargeting.Outcome?, pool: ThreadPool
   ) throws {
-    let importance = statistics.meanSquare.contains { $0 > 0 } ? statistics.meanSquare : nil
-    let result = try search.quantize(weight, named: graph[id].name, importance: importance, elements: .imatrix, pool: pool)
+    let result = try search.quantize(weight, named: graph[id].name, importance: statistics.importance, elements: .imatrix, pool: pool)
     let notes = [statistics.shortage, Self.unevenLevels].compactMap { $0 }
     record.layers.append(
       PassRecord.Layer(

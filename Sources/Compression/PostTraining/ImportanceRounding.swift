@@ -18,7 +18,7 @@ enum ImportanceRounding {
   ) throws -> PassRecord.Layer {
     let tensor = try graph.denseWeight(id, of: node.scope)
     let (weight, name) = (WeightRows.tensor(tensor), graph[id].name)
-    let importance = (statistics?.meanSquare).flatMap { $0.contains { $0 > 0 } ? $0 : nil }
+    let importance = statistics?.importance
     let result: (tensor: QuantizedTensor, clipped: Int)
     if let search = FreeSearch(scheme, scaleType: graph[id].scaleType ?? weight.scaleType) {
       result = (try search.quantize(weight, named: name, importance: importance, elements: elements, pool: pool), 0)

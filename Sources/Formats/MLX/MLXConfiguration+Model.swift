@@ -37,9 +37,7 @@ extension MLXConfiguration {
     }
   }
 
-  /// Patterns of the layers that mlx-lm changes as it loads them: DeepSeek-V3's projection out of the latents is cut into halves there, of which
-  /// one is transposed, and codes would be found anew.
-  public static func changedLayers(of modelType: String?) -> [String] {
-    modelType == "deepseek_v3" ? ["re:.*\\.self_attn\\.kv_b_proj$"] : []
-  }
+  /// Whether mlx-lm changes the projection out of the latents, `kv_b_proj`, as it loads it: of DeepSeek-V3 it is cut into halves, of which one is
+  /// transposed, and codes would be found anew.
+  public static func changesLatentProjection(of modelType: String?) -> Bool { modelType == "deepseek_v3" }
 }

@@ -38,12 +38,8 @@ struct ColumnPackedOutput: OutputEncoding {
     return try encoding(of: tensor.scheme).encode(tensor, module: entry.module)
   }
 
-  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
-    switch (weight, entry.storage) {
-    case (.quantized(let tensor), .quantized): .quantized(encoding(of: tensor.scheme).readBack(tensor))
-    case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
-    default: weight
-    }
+  func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight {
+    .quantized(encoding(of: tensor.scheme).readBack(tensor))
   }
 
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {

@@ -27,13 +27,7 @@ struct CompressedTensorsOutput: OutputEncoding {
 
   private static func whole(_ tensor: QuantizedTensor) -> QuantizedTensor { tensor.withWholeZeroPoints() ?? tensor }
 
-  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
-    switch (weight, entry.storage) {
-    case (.quantized(let tensor), _): .quantized(Self.whole(tensor))
-    case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
-    default: weight
-    }
-  }
+  func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight { .quantized(Self.whole(tensor)) }
 
   func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)] {
     guard case .quantized(let tensor) = weight, case .quantized = entry.storage else { return try encodeDense(weight, as: entry) }
@@ -66,7 +60,7 @@ struct HDF5Output: OutputEncoding {
     try tensors.encode(weight, as: entry)
   }
 
-  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight { tensors.expected(weight, as: entry) }
+  func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight { tensors.expected(tensor, as: entry) }
 
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {
     try tensors.configuration(object, of: output)

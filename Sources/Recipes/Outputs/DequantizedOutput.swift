@@ -23,13 +23,7 @@ struct DequantizedOutput: OutputEncoding {
     try encodeDense(expected(weight, as: entry), as: entry)
   }
 
-  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
-    switch (weight, entry.storage) {
-    case (.quantized(let tensor), _): .dense(tensor.dequantized())
-    case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
-    default: weight
-    }
-  }
+  func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight { .dense(tensor.dequantized()) }
 
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {
     var object = object

@@ -144,12 +144,11 @@ struct GGUFOutput: OutputEncoding {
     }
   }
 
-  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
-    switch (weight, entry.storage) {
-    case (.quantized(let tensor), .quantized(let scheme)) where scheme.scales == .direct: .quantized(tensor.withScales(as: .float16))
-    case (.quantized(let tensor), .quantized(let scheme)) where scheme.scales == .powerOfTwo: .quantized(tensor.withScales(as: .float32))
-    case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
-    default: weight
+  func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight {
+    switch tensor.scheme.scales {
+    case .direct: .quantized(tensor.withScales(as: .float16))
+    case .powerOfTwo: .quantized(tensor.withScales(as: .float32))
+    default: .quantized(tensor)
     }
   }
 

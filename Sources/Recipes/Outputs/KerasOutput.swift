@@ -22,13 +22,7 @@ struct KerasOutput: OutputEncoding {
     return try CompressedTensorsEncoding.encode(tensor.withScales(as: .float32), module: entry.module, format: .intQuantized)
   }
 
-  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
-    switch (weight, entry.storage) {
-    case (.quantized(let tensor), .quantized): .quantized(KerasPreset.stored(tensor) ?? tensor)
-    case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
-    default: weight
-    }
-  }
+  func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight { .quantized(KerasPreset.stored(tensor) ?? tensor) }
 
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {
     // What is neither vector nor code has the model's type.

@@ -35,11 +35,10 @@ struct MLXOutput: OutputEncoding {
       let descriptor = TensorDescriptor(name: weight.name, dataType: type, shape: weight.shape)
       return OutputLayout.Entry(weight, storage: weight.storage, tensors: Self.sliced([descriptor], of: weight.module))
     case .quantized(let scheme):
-      let changed = try MLXConfiguration.changedLayers(of: modelType).map { try NamePattern(String($0.dropFirst(3))) }
-      guard !changed.contains(where: { $0.matches(weight.module) }) else {
+      guard !(MLXConfiguration.changesLatentProjection(of: modelType) && weight.module.hasSuffix(".kv_b_proj")) else {
         throw RecipeError(
           weight.module, "would be quantized anew by mlx-lm as it loads it, to other values",
-          remedy: "leave it as it is: --ignore '\(MLXConfiguration.changedLayers(of: modelType)[0])'", kind: .usage)
+          remedy: "leave it as it is, which it is where no rule names it", kind: .usage)
       }
       let tensors = try MLXEncoding.descriptors(module: weight.module, scheme: scheme, shape: weight.shape, scaleType: weight.scaleType)
       if scheme.offset == .zeroPoint {
@@ -67,13 +66,9 @@ struct MLXOutput: OutputEncoding {
     return zip(entry.tensors, encoded).map { ($0, $1.1) }
   }
 
-  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
-    switch (weight, entry.storage) {
+  func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight {
     // What cannot be stored was refused as it was encoded.
-    case (.quantized(let tensor), _): .quantized((try? MLXEncoding.stored(tensor, module: entry.module)) ?? tensor)
-    case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
-    default: weight
-    }
+    .quantized((try? MLXEncoding.stored(tensor, module: entry.module)) ?? tensor)
   }
 
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {

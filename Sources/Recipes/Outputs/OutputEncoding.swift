@@ -8,7 +8,8 @@ import Tensors
 ///
 /// A new format is one more type that conforms, and a case of ``OutputFormat``.
 protocol OutputEncoding: Sendable {
-  /// What a weight becomes in this format, decided before it is read.
+  /// What a weight becomes in this format, decided from its header; of codes that are passed on, which forms can hold depends on their values,
+  /// and ``OutputLayout/Subject/stored`` reads those.
   /// - Throws: of kind `usage` when the format cannot hold it; the remedy names the nearest form that it can.
   func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry
 
@@ -21,8 +22,8 @@ protocol OutputEncoding: Sendable {
   /// The tensors of one weight with their values.
   func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)]
 
-  /// What the parameter holds after it was written and read again.
-  func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight
+  /// What a parameter that holds codes does after it was written and read again.
+  func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight
 
   /// The config.json of an output, and what else is said of it.
   /// - Parameter object: the model's own, without what it says of how its weights are quantized.
@@ -47,9 +48,13 @@ extension OutputEncoding {
   func omits(_ name: String) -> Bool { false }
   func check(_ layout: OutputLayout) throws {}
 
+  /// What the parameter holds after it was written and read again.
   func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
-    if case .dense(let tensor) = weight, case .dense(let type) = entry.storage { return .dense(tensor.converted(to: type) ?? tensor) }
-    return weight
+    switch (weight, entry.storage) {
+    case (.quantized(let tensor), _): expected(tensor, as: entry)
+    case (.dense(let tensor), .dense(let type)): .dense(tensor.converted(to: type) ?? tensor)
+    case (.dense, .quantized): weight
+    }
   }
 
   /// A weight that stays what it is, in one tensor under its own name.

@@ -1,5 +1,6 @@
 import Formats
 import ModelGraph
+import StructuredData
 import Tensors
 
 /// The containers that an output can be written in.
@@ -35,8 +36,15 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
   /// What scales are stored as in it, whatever the type of a weight; nil for the weight's own.
   var scaleType: DataType? { self == .gguf || self == .gptq || self == .awq ? .float16 : nil }
 
-  /// What it has no codes of: GGUF keeps the keys' part of latent attention's projection transposed, head by head.
-  var denseRoles: Set<ParameterRole> { self == .gguf ? [.attentionKeyValueUp] : [] }
+  /// What it has no codes of: GGUF keeps the keys' part of latent attention's projection transposed, head by head, and mlx-lm makes that of
+  /// DeepSeek-V3's as it loads it.
+  func denseRoles(of model: ModelBundle) -> Set<ParameterRole> {
+    switch self {
+    case .gguf: [.attentionKeyValueUp]
+    case .mlx where MLXConfiguration.changesLatentProjection(of: model.configuration["model_type"]?.string): [.attentionKeyValueUp]
+    default: []
+    }
+  }
 
   /// How weights lie in it.
   func encoding(of model: ModelBundle) throws -> any OutputEncoding {
