@@ -22,6 +22,12 @@ extension MLXConfiguration {
         object["rope_scaling"] = .object(scaling)
       }
     }
+    if configuration["model_type"]?.string == "deepseek_v2", object["rope_scaling"]?.object == nil,
+      let positions = configuration["max_position_embeddings"]
+    {
+      // mlx-lm's DeepSeek-V2 wants YaRN; stretched by 1 it is no scaling.
+      object["rope_scaling"] = ["type": "yarn", "rope_type": "yarn", "factor": 1.0, "original_max_position_embeddings": positions]
+    }
     let isQwenMixture = configuration["model_type"]?.string == "qwen3_moe"
     if isQwenMixture, object["num_experts"] == nil { object["num_experts"] = object["num_local_experts"] }
     return object
