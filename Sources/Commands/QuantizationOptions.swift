@@ -126,6 +126,14 @@ struct QuantizationOptions: ParsableArguments {
         throw ValidationError("--scheme \(scheme.rawValue) has no groups to choose: leave --group-size out")
       }
     }
+    if let type, let method, let own = type.method, method != own {
+      throw ValidationError("--type \(type.rawValue) is \(own.rawValue): leave --method out")
+    }
+    if mixedPrecision.isAutomatic,
+      let fixed = type.flatMap({ $0.bits == nil ? nil : "--type \($0.rawValue)" }) ?? scheme.map({ "--scheme \($0.rawValue)" })
+    {
+      throw ValidationError("--mixed-precision auto chooses the bits, and \(fixed) has its own: give one of them")
+    }
     if let type, bits != nil || groupSize != nil, let text = type.fixedForm {
       throw ValidationError("--type \(type.rawValue) is \(text): leave --bits and --group-size out")
     }
@@ -161,21 +169,25 @@ struct QuantizationOptions: ParsableArguments {
     // What is named goes before what a format leads to; the integers of a scheme are MLX's own as well.
     if let type { targets.type = type } else if let scheme, format != .mlx || scheme.type != .integer { targets.type = scheme.type }
     if let bits = targets.type.bits { targets.bits = bits }
+    if groupSize == nil, targets.type == .gguf || targets.type.bits != nil { targets.groupSize = 0 }
     targets.mixedPrecision = mixedPrecision.targets
     targets.overrides = overrides.map(\.override)
     targets.ignore = ignore.map { ModulePattern($0) }
     return targets
   }
 
-  /// The type of GGUF's that a method and groups of 32 ask for together; nil where they leave it open, or no type is such.
+  /// The type of GGUF's that a method or groups of 32 ask for; nil where neither is given, or no type is such.
   private var simpleBlocks: WeightType? {
-    guard groupSize == 32 else { return nil }
+    guard groupSize == 32 || groupSize == nil && method != nil else { return nil }
     switch (bits ?? 8, method ?? .symmetric) {
     case (8, .symmetric): return .q8_0
     case (5, .symmetric): return .q5_0
     case (4, .symmetric): return .q4_0
-    case (5, .asymmetric): return .q5_1
-    case (4, .asymmetric): return .q4_1
+    case (6, .symmetric) where groupSize == nil: return .q6_K
+    case (3, .symmetric) where groupSize == nil: return .q3_K
+    case (5, .asymmetric): return groupSize == nil ? .q5_K : .q5_1
+    case (4, .asymmetric): return groupSize == nil ? .q4_K : .q4_1
+    case (2, .asymmetric) where groupSize == nil: return .q2_K
     default: return nil
     }
   }
@@ -202,7 +214,17 @@ struct QuantizationOptions: ParsableArguments {
         throw ValidationError("--mixed-precision auto chooses the types: leave --gguf-type out, or give some layers theirs with --override")
       }
     }
-    guard format == .gguf, let groupSize, groupSize != 32 || simpleBlocks == nil else { return }
+    guard format == .gguf, type == nil, scheme == nil, ggufType == nil else { return }
+    if let method, groupSize == nil {
+      guard !mixedPrecision.isAutomatic else {
+        throw ValidationError(
+          "--mixed-precision auto chooses among types that say themselves whether they are symmetric: leave --method out")
+      }
+      guard simpleBlocks != nil else {
+        throw ValidationError("GGUF has no \(method.rawValue) type of \(bits ?? 8) bits: leave --method out")
+      }
+    }
+    guard let groupSize, groupSize != 32 || simpleBlocks == nil else { return }
     throw ValidationError(
       "--group-size \(groupSize) is not one of GGUF's: with 32 and --bits 8, 5 or 4 it has Q8_0, Q5_0, Q4_0 (asymmetric: Q5_1, Q4_1); left out, "
         + "Q8_0, Q6_K, Q5_K, Q4_K, Q3_K or Q2_K")
@@ -227,13 +249,12 @@ struct QuantizationOptions: ParsableArguments {
 
   /// The algorithm where none is named and none is tried.
   func usualAlgorithm(isCalibrated: Bool) -> QuantizationAlgorithm {
-    mixedPrecision.isAutomatic ? .yaqa : isCalibrated && targets.type.hasUnevenLevels ? .imatrix : .rtn
+    mixedPrecision.isAutomatic ? .yaqa : isCalibrated && !targets.type.takesFeedback ? .imatrix : .rtn
   }
 
   /// Whether the algorithm is found by trying.
   func isTried(isCalibrated: Bool) -> Bool {
-    // Levels that are not evenly spaced leave nothing to choose.
-    algorithm == nil && isCalibrated && targets.bits < 8 && !mixedPrecision.isAutomatic && !targets.type.hasUnevenLevels
+    algorithm == nil && isCalibrated && targets.bits < 8 && !mixedPrecision.isAutomatic
   }
 }
 

@@ -102,6 +102,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     for pattern in ignore { ignored.append((pattern, try pattern.matcher())) }
     var used = Set<ModulePattern>()
     let shared = graph.sharedParameters
+    try checkType()
     if mixedPrecision == .roles, graph.routers.isEmpty {
       throw CompressionError(
         "--mixed-precision roles", "is for mixtures of experts, and the model has none", remedy: "use auto with --target-bpw", kind: .usage)
@@ -139,7 +140,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
         }
         let isWidened = mixedPrecision == .roles && !role.isRoutedExpert
         let width = isWidened ? MixedPrecision.widened(bits) : bits
-        let wanted = wantedType(applying, bits: width)
+        let wanted = try wantedType(for: node.scope, applying, bits: width)
         let isSmaller = wanted.usesSuperblocks && graph[weight].shape[1] % ScaleEncoding.superblockSize != 0
         decisions[weight] = Decision(
           scheme: try scheme(for: node.scope, inputs: graph[weight].shape[1], applying, bits: width),
@@ -191,16 +192,11 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
       granularity: size == 0 ? .channel : .group(size), activations: activations)
   }
 
-  private func wantedType(_ overrides: [Override], bits: Int) -> WeightType {
-    let asked = overrides.last { $0.type != nil }?.type ?? type
-    return asked == .gguf ? WeightType.leading(bits: overrides.last { $0.bits >= 0 }?.bits ?? bits) : asked
-  }
-
   /// The scheme where a type of blocks is asked for; nil where none is.
   private func blockScheme(
     for module: String, inputs: Int, _ overrides: [Override], bits: Int
   ) throws(CompressionError) -> QuantizationScheme? {
-    var type = wantedType(overrides, bits: bits)
+    var type = try wantedType(for: module, overrides, bits: bits)
     if type.usesSuperblocks, inputs % ScaleEncoding.superblockSize != 0 { type = type.inBlocksOf32 }
     guard var scheme = type.blockScheme else { return nil }
     if type.isFloat8, activations == .float8 { scheme.activations = .float8 }

@@ -44,8 +44,19 @@ public enum WeightType: String, Codable, Sendable, Hashable, CaseIterable {
   /// The width that it has; nil where other settings say it.
   public var bits: Int? { blockScheme?.bits }
 
-  /// Whether its codes stand for a table of levels, which error feedback does not round to.
-  public var hasUnevenLevels: Bool { blockScheme.map { $0.levels != .even } ?? false }
+  /// Whether codes begin at zero points or minima; nil where other settings say it.
+  public var method: QuantizationTargets.Method? { blockScheme.map { $0.offset == .none ? .symmetric : .asymmetric } }
+
+  /// The block type that a scheme is one of; nil where it is none.
+  package init?(blocks scheme: QuantizationScheme) {
+    var plain = scheme
+    plain.activations = .none
+    guard let type = Self.allCases.first(where: { $0.blockScheme == plain }) else { return nil }
+    self = type
+  }
+
+  /// Whether rounding with error feedback knows its codes: all but those of eight-bit floats.
+  public var takesFeedback: Bool { !isFloat8 }
 
   /// Whether 256 weights share a float16.
   var usesSuperblocks: Bool { if case .superblock? = blockScheme?.scales { true } else { false } }

@@ -179,6 +179,7 @@ extension dso_weights {
     let first = range.lowerBound * Int((k + group_size - 1) / group_size)
     part.scales = scales?.advanced(by: first)
     part.zero_points = zero_points?.advanced(by: first)
+    part.minima = minima?.advanced(by: first)
     return part
   }
 }

@@ -123,9 +123,15 @@ struct AllocationProblem {
       let usual = options[group].first { $0.way == base }?.schemes
       guard usual != option.schemes else { continue }
       for (layer, scheme) in zip(groups[group].layers, option.schemes) {
+        let pattern = ModulePattern(layer.module)
+        // Bits alone would lead to another type where superblocks do not divide the rows.
+        if targets.type == .gguf, let type = WeightType(blocks: scheme) {
+          targets.overrides.append(.init(pattern: pattern, type: type))
+          continue
+        }
         var size = 0
         if case .group(let count) = scheme.granularity { size = count }
-        targets.overrides.append(.init(pattern: ModulePattern(layer.module), bits: scheme.bits, groupSize: size))
+        targets.overrides.append(.init(pattern: pattern, bits: scheme.bits, groupSize: size))
       }
     }
     return targets

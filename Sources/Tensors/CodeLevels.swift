@@ -54,6 +54,16 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
     }
   }
 
+  /// Sixteen values in ascending order, as rounding with feedback takes them, and the code of each; nil where there are not sixteen.
+  package var ascending: (values: UnsafePointer<Float>, codes: [UInt8])? {
+    switch self {
+    case .even, .float8: nil
+    case .normalFloat4: (Self.normalFloat4Table, Array(0..<16))
+    case .nonlinear4: (Self.nonlinear4Table, Array(0..<16))
+    case .float4: (Self.ascendingFloat4Table, Self.ascendingFloat4Codes)
+    }
+  }
+
   /// The float32 values that the paper's appendix lists, and that bitsandbytes reads.
   private static let normalFloat4Values: [Float] = [
     -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
@@ -65,12 +75,16 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
 
   private static let float4Values: [Float] = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6]
 
+  /// Negative values have their size in ascending order.
+  private static let ascendingFloat4Codes = (8..<16).reversed() + Array<UInt8>(0..<8)
+
   private static let float8Values = (0..<256).map { Float8.value(ofE4M3: UInt8($0)) }
 
   // Written once each, before the first reader has it.
   private nonisolated(unsafe) static let normalFloat4Table = table(normalFloat4Values)
   private nonisolated(unsafe) static let nonlinear4Table = table(nonlinear4Values)
   private nonisolated(unsafe) static let float4Table = table(float4Values)
+  private nonisolated(unsafe) static let ascendingFloat4Table = table(ascendingFloat4Codes.map { float4Values[Int($0)] })
   private nonisolated(unsafe) static let float8Table = table(float8Values)
 
   private static func table(_ values: [Float]) -> UnsafePointer<Float> {

@@ -32,7 +32,7 @@ extension KernelTests {
             row_feedback: lists[0].pointer, ld_row_feedback: Int64(rows), m: lists[1].pointer, ldm: Int64(columns),
             row_m: lists[2].pointer, ld_row_m: Int64(rows), groups: places.pointer, scales: lists[3].pointer,
             zero_points: lists[4].pointer, ldg: Int64(ld), bits: Int32(bits), pivots: lists[5].pointer, row_pivots: lists[6].pointer,
-            codes: codes.pointer, losses: losses.pointer)
+            codes: codes.pointer, losses: losses.pointer, levels: nil)
           let clipped = with(set) { dso_round_two_sided(&step) }
           let label = "\(name(set)) \(rows)x\(columns)"
           var expected = [Double](repeating: 1, count: rows), expectedClipped = 0

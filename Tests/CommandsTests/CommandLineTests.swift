@@ -146,6 +146,9 @@ import Testing
     ["--format", "gptq", "--type", "fp8"], ["--type", "fp8", "--bits", "8"], ["--type", "fp8", "--activations", "int8"],
     ["--activations", "float8"], ["--type", "fp9"], ["--scheme", "W5A16"], ["--scheme", "W4A16", "--bits", "4"],
     ["--scheme", "NVFP4A16", "--group-size", "32"], ["--override", "q_proj=type:fp9"],
+    ["--type", "fp8", "--override", "re:.*down_proj=bits:4,group-size:64"], ["--type", "nvfp4", "--method", "asymmetric"],
+    ["--mixed-precision", "auto", "--target-bpw", "5", "--calibration", "demo", "--type", "fp8"],
+    ["--mixed-precision", "auto", "--target-bpw", "5", "--calibration", "demo", "--scheme", "W4A16"],
   ])
   func wrongUsageEndsWith64(_ arguments: [String]) throws {
     let process = ["deepseek-quant"] + arguments
@@ -517,6 +520,8 @@ import Testing
       ["--format", "gguf", "--gguf-type", "nvfp4"],
       ["--format", "gguf", "--bits", "6", "--group-size", "32"], ["--format", "gguf", "--bits", "8", "--activations", "int8"],
       ["--format", "gguf", "--gguf-type", "q4_k", "--bits", "8"], ["--format", "gguf", "--gguf-type", "q4_k", "--type", "fp8"],
+      ["--format", "gguf", "--bits", "4", "--override", "re:.*down_proj=group-size:64"],
+      ["--format", "gguf", "--bits", "8", "--method", "asymmetric"], ["--format", "gguf", "--bits", "2", "--method", "symmetric"],
       ["--format", "gguf", "--scheme", "W4A16"], ["--format", "gguf", "--type", "integer", "--bits", "4"],
     ] {
       let outcome = try runList(["deepseek-quant", "--output", "refused"] + flags)

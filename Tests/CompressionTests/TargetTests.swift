@@ -98,6 +98,39 @@ private struct Shapes: WeightSource {
     }
   }
 
+  /// Of a type that brings bits, groups and method along nothing else is passed over.
+  @Test func typesDoNotPassOverOtherSettings() throws {
+    let changes: [(inout QuantizationTargets) -> Void] = [
+      { ($0.type, $0.bits) = (.fp8, 4) }, { ($0.type, $0.groupSize) = (.q4_0, 16) }, { ($0.type, $0.groupSize) = (.gguf, 64) },
+      { ($0.type, $0.groupSize) = (.fp8, 32) }, { ($0.type, $0.method) = (.mxfp4, .asymmetric) },
+      { ($0.type, $0.overrides) = (.fp8, [.init(pattern: "l.0.down", bits: 4)]) },
+      { ($0.type, $0.overrides) = (.q4_0, [.init(pattern: "l.0.down", groupSize: 16)]) },
+      { ($0.type, $0.overrides) = (.gguf, [.init(pattern: "l.0.down", groupSize: 16)]) },
+      { $0.overrides = [.init(pattern: "l.0.down", bits: 6, type: .fp8)] },
+      { ($0.type, $0.overrides) = (.gguf, [.init(pattern: "l.0.down", bits: 7)]) },
+    ]
+    for (index, change) in changes.enumerated() {
+      var targets = QuantizationTargets()
+      change(&targets)
+      let error = #expect(throws: CompressionError.self, "\(index)") { try schemes(targets) }
+      #expect(error?.kind == .usage)
+    }
+    var targets = QuantizationTargets()
+    targets.type = .q4_0
+    // Bits of a rule for some go before a type of GGUF's for all, and what a later rule says before both.
+    targets.overrides = [
+      .init(pattern: "l.0.q", bits: 8), .init(pattern: "l.0.up", bits: 4, groupSize: 32), .init(pattern: "l.0.down", bits: 8),
+      .init(pattern: "l.0.down", type: .q5_1),
+    ]
+    let found = try schemes(targets)
+    #expect(found["l.0.q"] == WeightType.q8_0.blockScheme && found["l.0.up"] == WeightType.q4_0.blockScheme)
+    #expect(found["l.0.down"] == WeightType.q5_1.blockScheme)
+    for type in WeightType.allCases {
+      guard let scheme = type.blockScheme else { continue }
+      #expect(WeightType(blocks: scheme) == type)
+    }
+  }
+
   @Test func aTiedHeadCannotBeQuantized() throws {
     var targets = QuantizationTargets()
     #expect(Set(try schemes(targets, tied: true).keys) == ["l.0.q", "l.0.up", "l.0.down"])

@@ -64,6 +64,19 @@ import Testing
     }
   }
 
+  /// What a format stores scales as says nothing of the values beside them.
+  @Test func scalesOfAFormatLeaveValuesAlone() throws {
+    let fixture = DecoderFixture(type: .bfloat16)
+    let source = try fixture.graph().requiring(scalesOf: .float16, dense: [])
+    let rotated = try HadamardRotation().prepare(source, using: resources)
+    let (smoothed, _) = try apply([SmoothQuant(alpha: 0.6)], to: source, fixture)
+    for graph in [rotated, smoothed] {
+      for parameter in graph.parameters where parameter.role == .normGain || parameter.role == .tokenEmbedding {
+        #expect(try Self.dense(parameter).dataType == .bfloat16, "\(parameter.name)")
+      }
+    }
+  }
+
   @Test func rotationFlattensWhatStandsOut() throws {
     let source = try DecoderFixture().graph()
     func peak(_ graph: ModelGraph) throws -> Float {

@@ -106,6 +106,8 @@ import Testing
       Layer(isAdapted: true), Layer(form: .dense(.bfloat16)), Layer(form: .dense(.float16), bias: true),
       Layer(form: codes(4, 8, symmetric: false)), Layer(heads: 8, rank: 32, form: codes(3, 16)), Layer(form: codes(8, nil), bias: true),
       Layer(form: codes(2, 12, symmetric: false)), Layer(form: codes(5, nil, symmetric: false)),
+      Layer(
+        form: .quantized(QuantizationScheme(bits: 4, offset: .minimum, granularity: .group(8))), bias: true),
       // A last bit of an input may move its code by a step.
       Layer(form: codes(8, nil, .int8), tolerance: 2e-3), Layer(form: codes(4, 8, .int8Static), tolerance: 2e-3),
     ]

@@ -10,16 +10,25 @@ typedef struct {
   int bits;
   int32_t *groups;
   float *scales, *zeros, *m, *pivots;
+  const float *levels;
 } grid_of_tile;
 
-static grid_of_tile tile_of(int64_t rows, int64_t columns, int64_t ld, int bits, float low, float high) {
+/// Widths, and levels of four bits in the place of whole numbers: two of them the same, and uneven ones.
+static const struct {
+  int bits;
+  float levels[16];
+} forms[] = {{2, {0}}, {3, {0}}, {4, {0}}, {8, {0}}, {4, {-6, -4, -3, -2, -1.5f, -1, -0.5f, 0, 0, 0.5f, 1, 1.5f, 2, 3, 4, 6}},
+             {4, {-13, -10.4f, -8.3f, -6.5f, -4.9f, -3.5f, -2.2f, -1, 0.1f, 1.3f, 2.5f, 3.8f, 5.3f, 6.9f, 8.9f, 11.3f}}};
+
+static grid_of_tile tile_of(int64_t rows, int64_t columns, int64_t ld, int form, float low, float high) {
   enum { GROUPS = 3 };
+  int bits = forms[form].bits;
   int half = 1 << (bits - 1);
   grid_of_tile t = {rows, columns, ld, bits, take(columns * 4), floats(GROUPS * ld, low, high), take(GROUPS * ld * 4),
-                    floats(columns * columns, -0.1f, 0.1f), floats(columns, 0.5f, 2)};
+                    floats(columns * columns, -0.1f, 0.1f), floats(columns, 0.5f, 2), forms[form].levels[0] < 0 ? forms[form].levels : NULL};
   for (int64_t i = 0; i < GROUPS * ld; i++) t.zeros[i] = (float)between(-half, half - 1), t.scales[i] *= i % 3 == 0 ? -1 : 1;
   for (int64_t p = 0; p < columns; p++) t.groups[p] = (int32_t)between(0, GROUPS - 1);
-  about("%lldx%lld, %d bits", (long long)rows, (long long)columns, bits);
+  about("%lldx%lld, %d bits%s", (long long)rows, (long long)columns, bits, t.levels ? ", levels" : "");
   return t;
 }
 
@@ -27,6 +36,14 @@ static grid_of_tile tile_of(int64_t rows, int64_t columns, int64_t ld, int bits,
 static double check_code(const grid_of_tile *t, int64_t p, int64_t r, uint8_t code, double target, int64_t *clamped) {
   double half = 1 << (t->bits - 1), scale = t->scales[t->groups[p] * t->ld + r], zero = t->zeros[t->groups[p] * t->ld + r];
   double low = -half - zero, high = half - 1 - zero, steps = target / scale, found = code - half - zero;
+  if (t->levels) {
+    const float *levels = t->levels;
+    *clamped += steps < levels[0] - (levels[1] - levels[0]) / 2 || steps > levels[15] + (levels[15] - levels[14]) / 2;
+    double least = INFINITY;
+    for (int i = 0; i < 16; i++) least = fmin(least, fabs(steps - levels[i]));
+    expect(code < 16 && fabs(steps - levels[code & 15]) <= least + 1e-3, "not the nearest level");
+    return levels[code & 15] * scale;
+  }
   *clamped += steps < low - 0.5 || steps > high + 0.5;
   double place = steps < low ? low : steps > high ? high : steps;
   expect(found >= low && found <= high && fabs(place - found) <= 0.5 + 1e-3, "a code far from its target");
@@ -34,10 +51,9 @@ static double check_code(const grid_of_tile *t, int64_t p, int64_t r, uint8_t co
 }
 
 static void with_feedback(void) {
-  for (int way = 0; way < 2 * 4 * COUNT(sizes); way++) {
-    static const int widths[] = {2, 3, 4, 8};
-    int64_t rows = sizes[way / 8][0], columns = sizes[way / 8][1], ld = rows + 16, size = columns * ld - 16;
-    grid_of_tile t = tile_of(rows, columns, ld, widths[way / 2 % 4], 0.1f, 0.6f);
+  for (int way = 0; way < 2 * COUNT(forms) * COUNT(sizes); way++) {
+    int64_t place = way / (2 * COUNT(forms)), rows = sizes[place][0], columns = sizes[place][1], ld = rows + 16, size = columns * ld - 16;
+    grid_of_tile t = tile_of(rows, columns, ld, way / 2 % COUNT(forms), 0.1f, 0.6f);
     const float *weights = floats(size, -2, 2), *fed = floats(size, -0.1f, 0.1f), *damping = floats(columns, 0, 0.1f);
     float *errors = copy_of(weights, size * 4);
     uint8_t *codes = take(size);
@@ -45,7 +61,7 @@ static void with_feedback(void) {
     double *losses = take(rows * 8);
     for (int64_t r = 0; r < rows; r++) losses[r] = 1;
     dso_feedback_step step = {rows, columns, ld, errors, fed, way % 2 ? t.m : NULL, columns, t.groups, t.scales, t.zeros, ld, t.bits,
-                              t.pivots, damping, codes, losses};
+                              t.pivots, damping, codes, losses, t.levels};
     int64_t clamped = dso_round_with_feedback(&step), expected = 0;
     for (int64_t r = 0; r < rows; r++) {
       double loss = 1;
@@ -65,10 +81,9 @@ static void with_feedback(void) {
 }
 
 static void two_sided(void) {
-  for (int way = 0; way < 4 * COUNT(any_sizes); way++) {
-    static const int widths[] = {2, 3, 4, 8};
-    int64_t rows = any_sizes[way / 4][0], columns = any_sizes[way / 4][1], ld = rows + 5, size = columns * ld - 5;
-    grid_of_tile t = tile_of(rows, columns, ld, widths[way % 4], 0.1f, 0.6f);
+  for (int way = 0; way < COUNT(forms) * COUNT(any_sizes); way++) {
+    int64_t place = way / COUNT(forms), rows = any_sizes[place][0], columns = any_sizes[place][1], ld = rows + 5, size = columns * ld - 5;
+    grid_of_tile t = tile_of(rows, columns, ld, way % COUNT(forms), 0.1f, 0.6f);
     const float *weights = floats(size, -2, 2), *sums = floats(size, -0.2f, 0.2f), *fed = floats(columns * rows, -0.2f, 0.2f);
     const float *row_m = floats(rows * rows, -0.1f, 0.1f), *row_pivots = floats(rows, 0.5f, 2);
     float *errors = copy_of(weights, size * 4), *totals = copy_of(sums, size * 4);
@@ -77,7 +92,7 @@ static void two_sided(void) {
     double *losses = take(rows * 8), *expected_losses = take(rows * 8), *so_far = take(rows * 8);
     for (int64_t r = 0; r < rows; r++) losses[r] = expected_losses[r] = 1;
     dso_two_sided_step step = {rows, columns, ld, errors, totals, fed, rows, t.m, columns, row_m, rows, t.groups, t.scales, t.zeros, ld,
-                               t.bits, t.pivots, row_pivots, codes, losses};
+                               t.bits, t.pivots, row_pivots, codes, losses, t.levels};
     int64_t clamped = dso_round_two_sided(&step), expected = 0;
     for (int64_t p = 0; p < columns; p++) {
       for (int64_t r = 0; r < rows; r++) {
@@ -109,9 +124,8 @@ static float *symmetric(int64_t n) {
 
 static void descend(void) {
   for (int way = 0; way < 8 * COUNT(any_sizes); way++) {
-    static const int widths[] = {2, 3, 4, 8};
     int64_t rows = any_sizes[way / 8][0], columns = any_sizes[way / 8][1], ld = (rows + 15) / 16 * 16, size = columns * ld;
-    grid_of_tile t = tile_of(rows, columns, ld, widths[way / 2 % 4], 0.3f, 0.9f);
+    grid_of_tile t = tile_of(rows, columns, ld, way / 2 % 4, 0.3f, 0.9f);
     int most = (1 << t.bits) - 1;
     const float *h = symmetric(columns), *g = way % 2 ? symmetric(rows) : NULL, *start = floats(size, -0.4f, 0.4f);
     float *products = copy_of(start, size * 4), *changes = floats(size, 9, 9);

@@ -56,6 +56,22 @@ import Testing
     #expect(directory.contents == ["again", "out", "threads"])
   }
 
+  /// The recipe names each layer's type: bits alone would lead to another where superblocks do not divide its rows.
+  @Test func typesOfBlocksAreChosenAmong() throws {
+    var pass = GPTQ()
+    pass.targets.bits = 4
+    pass.targets.type = .gguf
+    let report = try BitAllocation(compression("out", pass: pass, format: .gguf), budget: .bitsPerWeight(5)).execute()
+    #expect(try #require(report.allocation?.bitsPerWeight) <= 5)
+    #expect(Set(try #require(report.allocation?.groups).map(\.bits)).count > 1)
+    let recipe = try Recipe(yaml: String(contentsOfFile: directory.path("out/recipe.yaml"), encoding: .utf8))
+    var settings = RunSettings(output: URL(fileURLWithPath: directory.path("again")))
+    settings.evaluation = nil
+    _ = try CompressionRun(model: ModelBundle(opening: "demo"), recipe: recipe, settings: settings).execute()
+    let files = try ["out", "again"].map { try Data(contentsOf: URL(fileURLWithPath: directory.path("\($0)/model.gguf"))) }
+    #expect(files[0] == files[1])
+  }
+
   @Test func moreBitsAreNeverPredictedToCostMore() throws {
     var last = Double.infinity
     for limit in [3.0, 5, 8.5] {

@@ -98,6 +98,20 @@ import Testing
     #expect(try bytes("restored") == bytes("base"))
   }
 
+  /// So do those whose scales no grid holds: nested ones, minima, floats.
+  @Test(arguments: [(WeightType.q4_K, OutputFormat.gguf), (.q4_1, .gguf), (.affine, .mlx), (.fp8, .compressedTensors)])
+  func blocksStayBlocks(_ type: WeightType, _ format: OutputFormat) throws {
+    var pass = RoundToNearest(bits: type == .fp8 ? 8 : 4, groupSize: type == .affine ? 64 : 0)
+    pass.targets.type = type
+    _ = try run(ModelBundle(opening: "demo"), [pass], to: "base", format: format)
+    let base = try ModelBundle(opening: directory.path("base"))
+    try makeAdapter("adapter", of: base)
+    let report = try run(base, [AdapterMerging(adapter: directory.path("adapter"))], to: "merged", format: format)
+    let merged = try ModelBundle(opening: directory.path("merged"))
+    #expect(zip(base.graph.parameters, merged.graph.parameters).allSatisfy { $0.weightStorage == $1.weightStorage })
+    #expect(report.layers?.count == 12 && (report.accuracy?.klDivergence?.mean ?? 0) > 0)
+  }
+
   /// What follows sees the merged model: merging and quantizing in one run is what they are one after the other.
   @Test func mergingComesFirst() throws {
     let model = try ModelBundle(opening: "demo")

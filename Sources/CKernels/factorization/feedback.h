@@ -7,6 +7,7 @@
 
 #include "../quantization/codes.h"
 #include "blocking.h"
+#include "steps.h"
 
 /// Widest strip in vectors.
 enum { WIDE = DSO_STRIP / LANES < 4 ? DSO_STRIP / LANES : 4, WIDTH = WIDE * LANES };
@@ -52,11 +53,24 @@ void DSO_KERNEL(solve_panel)(float *b, int64_t ldb, int64_t rows, const float *t
   }
 }
 
+/// The nearest of 16 ascending levels (the lower of two as near) and its index.
+INLINE VF nearest_level(VF value, const float *levels, VF *index) {
+  VF level = vf_set(levels[0]);
+  *index = vf_zero();
+  for (int i = 1; i < 16; i++) {
+    VF middle = vf_set((levels[i - 1] + levels[i]) / 2);
+    level = vf_where_less(middle, value, vf_set(levels[i]), level);
+    *index = vf_where_less(middle, value, vf_set((float)i), *index);
+  }
+  return level;
+}
+
 /// `vectors` vectors of rows from row r on.
 INLINE int64_t round_strip(int vectors, const dso_feedback_step *step, int64_t r, float *errors) {
   int half = 1 << (step->bits - 1);
   VF lowest = vf_set((float)-half), highest = vf_set((float)(half - 1)), step_half = vf_set(0.5f), losses[WIDE];
-  VI offset = vi_set(half);
+  const float *levels = step->levels;
+  VI offset = vi_set(levels ? 0 : half);
   int64_t clamped = 0;
   for (int v = 0; v < vectors; v++) losses[v] = vf_zero();
   for (int64_t p = 0; p < step->columns; p++) {
@@ -66,10 +80,18 @@ INLINE int64_t round_strip(int vectors, const dso_feedback_step *step, int64_t r
     for (int v = 0; v < vectors; v++, at += LANES, grid += LANES) {
       VF weight = vf_load(step->weights + at), scale = vf_load(step->scales + grid), zero = vf_load(step->zero_points + grid);
       VF target = vf_add(vf_add(weight, vf_load(step->feedback + at)), sums[v]), steps = vf_div(target, scale);
-      VF low = vf_sub(lowest, zero), high = vf_sub(highest, zero);
-      clamped += vf_outside(steps, vf_sub(low, step_half), vf_add(high, step_half), LANES);
-      VF rounded = vf_min(vf_max(vf_round(steps), low), high), value = vf_mul(rounded, scale);
-      vi_store_8(step->codes + at, vi_add(vi_of_vf(vf_add(rounded, zero)), offset));
+      VF rounded, code;
+      if (levels) {
+        clamped += vf_outside(steps, vf_set(dso_below_levels(levels)), vf_set(dso_above_levels(levels)), LANES);
+        rounded = nearest_level(steps, levels, &code);
+      } else {
+        VF low = vf_sub(lowest, zero), high = vf_sub(highest, zero);
+        clamped += vf_outside(steps, vf_sub(low, step_half), vf_add(high, step_half), LANES);
+        rounded = vf_min(vf_max(vf_round(steps), low), high);
+        code = vf_add(rounded, zero);
+      }
+      VF value = vf_mul(rounded, scale);
+      vi_store_8(step->codes + at, vi_add(vi_of_vf(code), offset));
       VF off = vf_sub(target, value), error = vf_sub(weight, value);
       vf_store(errors + p * WIDTH + v * LANES, error);
       vf_store(step->weights + at, error);
@@ -125,12 +147,8 @@ int64_t DSO_KERNEL(round_two_sided)(const dso_two_sided_step *step) {
     uint8_t *codes = step->codes + p * step->ld;
     for (int64_t r = 0; r < rows; r++) {
       float weight = weights[r], target = weight + base[r] + spread[r], scale = scales[r], zero = zeros[r];
-      float low = -half - zero, high = half - 1 - zero, steps = target / scale;
-      clamped += !(steps >= low - 0.5f && steps <= high + 0.5f);
-      float rounded = rintf(steps);
-      rounded = rounded > low ? rounded : low;
-      rounded = rounded < high ? rounded : high;
-      codes[r] = (uint8_t)(int)(rounded + zero + half);
+      float rounded;
+      clamped += dso_round_steps(target / scale, step->levels, zero, half, &rounded, codes + r);
       float value = rounded * scale, off = target - value, error = weight - value, total = base[r] + error;
       weights[r] = error;
       out[r] = total;

@@ -5,6 +5,7 @@
 #include "../dispatch/kernel_table.h"
 #include "../quantization/codes.h"
 #include "blocking.h"
+#include "steps.h"
 
 int64_t dso_outer_scratch_bytes(void) { return 4 * (int64_t)(DSO_OUTER_ROW_FLOATS + DSO_OUTER_COLUMN_FLOATS); }
 int64_t dso_outer_tile_rows(void) { return DSO_OUTER_ROWS; }
@@ -52,8 +53,7 @@ void dso_portable_solve_panel(float *b, int64_t ldb, int64_t rows, const float *
 }
 
 int64_t dso_portable_round_with_feedback(const dso_feedback_step *step) {
-  int half = 1 << (step->bits - 1);
-  float errors[DSO_FEEDBACK_COLUMNS];
+  float half = (float)(1 << (step->bits - 1)), errors[DSO_FEEDBACK_COLUMNS];
   int64_t clamped = 0;
   for (int64_t r = 0; r < step->rows; r++) {
     double loss = 0;
@@ -63,12 +63,8 @@ int64_t dso_portable_round_with_feedback(const dso_feedback_step *step) {
       for (int64_t s = 0; step->m && s < p; s++) sum += step->m[p * step->ldm + s] * errors[s];
       float weight = step->weights[at], target = weight + step->feedback[at] + sum;
       float scale = step->scales[grid], zero = step->zero_points[grid];
-      float low = (float)-half - zero, high = (float)(half - 1) - zero, steps = target / scale;
-      clamped += !(steps >= low - 0.5f && steps <= high + 0.5f);
-      float rounded = rintf(steps);
-      rounded = rounded > low ? rounded : low;
-      rounded = rounded < high ? rounded : high;
-      step->codes[at] = (uint8_t)((int)(rounded + zero) + half);
+      float rounded;
+      clamped += dso_round_steps(target / scale, step->levels, zero, half, &rounded, step->codes + at);
       float value = rounded * scale, off = target - value;
       errors[p] = weight - value;
       step->weights[at] = errors[p];
@@ -115,8 +111,7 @@ int64_t dso_portable_descend_tile(const dso_descent_step *step) {
 }
 
 int64_t dso_portable_round_two_sided(const dso_two_sided_step *step) {
-  int half = 1 << (step->bits - 1);
-  float rows[DSO_FEEDBACK_COLUMNS];
+  float half = (float)(1 << (step->bits - 1)), rows[DSO_FEEDBACK_COLUMNS];
   int64_t clamped = 0;
   for (int64_t p = 0; p < step->columns; p++) {
     for (int64_t r = 0; r < step->rows; r++) {
@@ -127,12 +122,8 @@ int64_t dso_portable_round_two_sided(const dso_two_sided_step *step) {
       sum += step->sums[at];
       float weight = step->weights[at], target = weight + sum + (step->row_feedback[p * step->ld_row_feedback + r] + spread);
       float scale = step->scales[grid], zero = step->zero_points[grid];
-      float low = (float)-half - zero, high = (float)(half - 1) - zero, steps = target / scale;
-      clamped += !(steps >= low - 0.5f && steps <= high + 0.5f);
-      float rounded = rintf(steps);
-      rounded = rounded > low ? rounded : low;
-      rounded = rounded < high ? rounded : high;
-      step->codes[at] = (uint8_t)((int)(rounded + zero) + half);
+      float rounded;
+      clamped += dso_round_steps(target / scale, step->levels, zero, half, &rounded, step->codes + at);
       float value = rounded * scale, off = target - value;
       step->weights[at] = weight - value;
       step->sums[at] = rows[r] = sum + (weight - value);

@@ -71,6 +71,8 @@ typedef struct {
   const float *damping;       ///< [columns], what was added to the diagonal
   uint8_t *codes;             ///< [columns, ld], stored plus 2^(bits-1), as dso_quantize_group
   double *losses;             ///< [rows]: D * (target - q)^2 - damping * (w - q)^2 is added, over the block's columns
+  const float *levels;        ///< [16], ascending: q is one of them times the scale, its code their index, of 4 bits without zero points; NULL for
+                              ///< whole numbers
 } dso_feedback_step;
 
 enum { DSO_FEEDBACK_COLUMNS = 128 };
@@ -102,6 +104,7 @@ typedef struct {
   const float *row_pivots;    ///< [rows], D of the rows
   uint8_t *codes;             ///< [columns, ld], stored plus 2^(bits-1)
   double *losses;             ///< [rows]: row_pivot * pivot * (target - q)^2 is added, over the tile's columns
+  const float *levels;        ///< as in dso_feedback_step
 } dso_two_sided_step;
 
 /// As dso_round_with_feedback, for G and H at once: target = w + the errors that G and H spread to it from every earlier row and column.

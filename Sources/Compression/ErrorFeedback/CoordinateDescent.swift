@@ -26,7 +26,8 @@ struct CoordinateDescent {
   ) -> ErrorFeedback.Result {
     let isWhole = result.codes.count == weight.rows * weight.columns && grids.rows == weight.rows && grids.columns == weight.columns
     let fits = inputs.inputs == weight.columns && (outputs?.inputs ?? weight.rows) == weight.rows
-    guard sweeps > 0, isWhole, fits, inputs.hasFactor, weight.rows > 0 else { return result }
+    // Its moves are by steps, which levels have none of.
+    guard sweeps > 0, grids.levels == nil, isWhole, fits, inputs.hasFactor, weight.rows > 0 else { return result }
     let order = outputs?.order ?? (0..<Int32(clamping: weight.rows)).map { $0 }
     let work = DescentWork(
       weight, codes: result.codes, grids: grids, inputs: inputs, rowOrder: order, outputs: outputs?.restoredMatrix(pool: pool), pool: pool)

@@ -78,7 +78,7 @@ package struct ErrorFeedback {
 extension GridTable {
   /// What rounding with feedback asks of a table.
   func check(named name: String) throws(CompressionError) {
-    try scheme.checkEven(named: name)
+    if levels == nil { try scheme.checkEven(named: name) }
     guard (2...8).contains(scheme.bits), scales.count == rows * groups, zeroPoints.count == rows * groups, scales.allSatisfy(\.isFinite)
     else { throw CompressionError(name, "has a table of scales that cannot be used", kind: .badData) }
   }

@@ -116,7 +116,8 @@ struct FeedbackBands {
             rows: Int64(ld), columns: Int64(count), ld: Int64(ld), weights: scratch.weights + begin * ld, feedback: scratch.feedback,
             m: factor.hasFactor ? coefficients + begin : nil, ldm: Int64(columns), groups: places.groupOfPlace + begin,
             scales: scratch.scales, zero_points: scratch.zeroPoints, ldg: Int64(ld), bits: Int32(grids.scheme.bits),
-            pivots: pivots + begin, damping: added + begin, codes: scratch.codes, losses: scratch.losses)
+            pivots: pivots + begin, damping: added + begin, codes: scratch.codes, losses: scratch.losses,
+            levels: grids.levels)
           clipped += dso_round_with_feedback(&step)
         }
       }

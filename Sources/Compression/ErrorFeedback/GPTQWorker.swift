@@ -9,8 +9,7 @@ struct GPTQWorker: BlockPass {
   let schemes: [ParameterID: QuantizationScheme]
   private static let noHeldOutText =
     "weights were not moved towards the uncompressed model's outputs: that takes two batches of calibration text, one of them to hold out"
-  private static let unevenLevels =
-    "its levels are not evenly spaced: every weight is rounded to its nearest level, without feedback"
+  private static let noFeedback = "eight-bit floats: every weight is rounded to its nearest, without feedback"
   private static let staysPut = "not moved towards the uncompressed model's outputs: held-out text says that it would not serve"
 
   var record = PassRecord(pass: GPTQ.identifier)
@@ -56,7 +55,7 @@ struct GPTQWorker: BlockPass {
     let weight = moved.map { WeightRows.matrix($0.weight) } ?? .tensor(tensor)
     let scaleType = graph[id].scaleType ?? weight.scaleType
     let free = FreeSearch(scheme, scaleType: scaleType)
-    if scheme.levels != .even, let search = free {
+    if scheme.levels == .float8, let search = free {
       try round(node, id, of: &graph, by: search, weight, statistics, moved: moved, pool: pool)
       return
     }
@@ -89,13 +88,13 @@ struct GPTQWorker: BlockPass {
     try graph.replace(id, with: .quantized(result))
   }
 
-  /// A weight whose codes stand for levels that are no grid.
+  /// A weight whose codes no step rounds to.
   private mutating func round(
     _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, by search: FreeSearch, _ weight: WeightRows,
     _ statistics: InputStatistics, moved: Retargeting.Outcome?, pool: ThreadPool
   ) throws {
     let result = try search.quantize(weight, named: graph[id].name, importance: statistics.importance, elements: .imatrix, pool: pool)
-    let notes = [statistics.shortage, Self.unevenLevels].compactMap { $0 }
+    let notes = [statistics.shortage, Self.noFeedback].compactMap { $0 }
     record.layers.append(
       PassRecord.Layer(
         module: node.scope, scheme: result.scheme, weights: result.shape.elementCount, fallback: notes.joined(separator: "; "),

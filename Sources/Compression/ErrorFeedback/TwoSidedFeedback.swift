@@ -63,6 +63,7 @@ struct TwoSidedFeedback {
     let zeroPoints: Matrix
     let groups: [Int32]
     let bits: Int32
+    let levels: UnsafePointer<Float>?
     var tileCodes: [UInt8]
     var codes: [UInt8]
     var losses: [Double]
@@ -77,7 +78,7 @@ struct TwoSidedFeedback {
       scales = Matrix(rows: grids.groups, columns: ld)
       zeroPoints = Matrix(rows: grids.groups, columns: ld)
       groups = inputs.order.map { $0 / Int32(clamping: grids.groupSize) }
-      bits = Int32(grids.scheme.bits)
+      (bits, levels) = (Int32(grids.scheme.bits), grids.levels)
       tileCodes = Array(repeating: 0, count: tile * ld)
       codes = Array(repeating: 0, count: rows * columns)
       losses = Array(repeating: 0, count: rows)
@@ -96,7 +97,9 @@ struct TwoSidedFeedback {
           let source = Int(order[first + row])
           weight.read(row: source, into: buffer + row * columns)
           for group in 0..<grids.groups {
-            scales.row(group)[first + row] = grids.scales[source * grids.groups + group]
+            // Nested scales may be 0: beside one this large every weight is 0, as it is in the end.
+            let scale = grids.scales[source * grids.groups + group]
+            scales.row(group)[first + row] = scale == 0 ? .greatestFiniteMagnitude : scale
             zeroPoints.row(group)[first + row] = Float(grids.zeroPoints[source * grids.groups + group])
           }
         }
@@ -134,7 +137,8 @@ struct TwoSidedFeedback {
                   sums: sums.pointer + first, row_feedback: rowFeedback.pointer, ld_row_feedback: Int64(tile),
                   m: inputs.matrix.row(begin) + begin, ldm: Int64(columns), row_m: spread.row(first) + first, ld_row_m: Int64(rows),
                   groups: groups + begin, scales: scales.pointer + first, zero_points: zeroPoints.pointer + first, ldg: ld64, bits: bits,
-                  pivots: pivots + begin, row_pivots: rowPivots + first, codes: codes + first, losses: losses + first)
+                  pivots: pivots + begin, row_pivots: rowPivots + first, codes: codes + first, losses: losses + first,
+                  levels: levels)
                 clipped += Int(dso_round_two_sided(&step))
               }
             }

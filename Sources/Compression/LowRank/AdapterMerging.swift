@@ -38,7 +38,7 @@ public struct AdapterMerging: CompressionPass {
       let fold = try AdapterFold(adapter, of: node.scope, shape: graph[id].shape)
       var scales: DataType?
       if graph[id].isQuantized, case .quantized(let tensor) = try graph[id].load() { scales = tensor.scales.dataType }
-      entries.append((id, MergedWeights.Entry(origin: graph[id], fold: fold, type: graph[id].scaleType ?? .float32), scales))
+      entries.append((id, MergedWeights.Entry(origin: graph[id], fold: fold, type: graph[id].valueType ?? .float32), scales))
     }
     if let module = waiting.keys.sorted().first {
       throw CompressionError(
@@ -77,9 +77,8 @@ public struct AdapterMerging: CompressionPass {
         guard let origin = layers[id], case .quantized(let scheme)? = origin.weightStorage else { continue }
         let rows = WeightRows.tensor(try graph.denseWeight(id, of: node.scope))
         let name = graph[id].name
-        let result = try GridTable(
-          searching: rows, named: name, scheme: scheme, scaleType: graph[id].scaleType ?? .float32, pool: context.pool
-        ).quantize(rows, named: name, pool: context.pool)
+        let result = try SearchedScales.quantize(
+          rows, named: name, as: scheme, scaleType: graph[id].scaleType ?? .float32, pool: context.pool)
         var tensor = result.tensor
         // What enters the layer hardly moves: the range of its inputs stays.
         if scheme.activations == .int8Static, case .quantized(let before) = try origin.load(),

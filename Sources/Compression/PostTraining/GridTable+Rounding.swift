@@ -48,10 +48,18 @@ extension GridTable {
   func assemble(
     codes: UnsafePointer<UInt8>, named name: String, pool: ThreadPool
   ) throws(CompressionError) -> QuantizedTensor {
+    try assemble(packed: packed(codes, pool: pool), named: name)
+  }
+
+  /// Codes, or ranks of levels, one to a byte, as `QuantizedTensor` holds codes.
+  func packed(_ codes: UnsafePointer<UInt8>, pool: ThreadPool) -> Tensor {
     nonisolated(unsafe) let codes = codes
-    let columns = columns
-    let packed = pack(pool: pool, scratchBytes: 0) { row, target, _ in target.update(from: codes + row * columns, count: columns) }
-    return try assemble(packed: packed, named: name)
+    let (columns, stored) = (columns, scheme.levels.ascending?.codes)
+    return pack(pool: pool, scratchBytes: 0) { row, target, _ in
+      target.update(from: codes + row * columns, count: columns)
+      guard let stored else { return }
+      for column in 0..<columns { target[column] = stored[Int(target[column] & 15)] }
+    }
   }
 
   /// The quantized matrix of packed codes.

@@ -26,6 +26,8 @@ struct GridTable: Sendable {
   }
 
   var groupSize: Int { scheme.granularity.groupSize(inputs: columns) }
+  /// The values that ranks stand for, in units of the scale; nil for evenly spaced codes.
+  var levels: UnsafePointer<Float>? { scheme.levels.ascending?.values }
   /// Groups to a row.
   var groups: Int { QuantizedTensor.groupCount(inputs: columns, scheme.granularity) }
 

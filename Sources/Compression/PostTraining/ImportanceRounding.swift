@@ -19,16 +19,9 @@ enum ImportanceRounding {
     let tensor = try graph.denseWeight(id, of: node.scope)
     let (weight, name) = (WeightRows.tensor(tensor), graph[id].name)
     let importance = statistics?.importance
-    let result: (tensor: QuantizedTensor, clipped: Int)
-    if let search = FreeSearch(scheme, scaleType: graph[id].scaleType ?? weight.scaleType) {
-      result = (try search.quantize(weight, named: name, importance: importance, elements: elements, pool: pool), 0)
-    } else {
-      let grids = try GridTable(
-        searching: weight, named: name, scheme: scheme, importance: importance, elements: elements, scaleType: graph[id].scaleType,
-        pool: pool)
-      let rounded = try grids.quantize(weight, named: name, pool: pool)
-      result = (rounded.tensor, rounded.clipped)
-    }
+    let result = try SearchedScales.quantize(
+      weight, named: name, as: scheme, importance: importance, elements: elements, scaleType: graph[id].scaleType ?? weight.scaleType,
+      pool: pool)
     try graph.replace(id, with: .quantized(result.tensor))
     return PassRecord.Layer(
       module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: result.clipped,

@@ -54,9 +54,11 @@ extension LayerwiseQuantization {
 }
 
 extension Parameter {
-  /// What scales of its values are stored as: what the output's format requires, or the checkpoint's type for it, float32 for float64; nil for
-  /// codes.
-  package var scaleType: DataType? { requiredScaleType ?? nativeType.map { $0 == .float64 ? .float32 : $0 } }
+  /// What its values are stored as where they stay values: the checkpoint's type for it, float32 for float64; nil for codes.
+  package var valueType: DataType? { nativeType.map { $0 == .float64 ? .float32 : $0 } }
+
+  /// What scales of its values are stored as: what the output's format requires, or the type of the values; nil for codes.
+  package var scaleType: DataType? { requiredScaleType ?? valueType }
 }
 
 /// Takes the targeted layers of each block one after the other, so that one weight is all that is in memory.

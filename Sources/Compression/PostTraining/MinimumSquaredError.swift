@@ -27,12 +27,7 @@ public struct MinimumSquaredError: LayerwiseQuantization, TargetedPass {
   public func quantize(
     _ weight: Tensor, named name: String, as scheme: QuantizationScheme, scaleType: DataType, in context: PassContext
   ) throws(CompressionError) -> QuantizedLayer {
-    let rows = WeightRows.tensor(weight)
-    if let search = FreeSearch(scheme, scaleType: scaleType) {
-      return QuantizedLayer(try search.quantize(rows, named: name, pool: context.pool), clipped: 0)
-    }
-    let result = try GridTable(searching: rows, named: name, scheme: scheme, scaleType: scaleType, pool: context.pool)
-      .quantize(rows, named: name, pool: context.pool)
+    let result = try SearchedScales.quantize(.tensor(weight), named: name, as: scheme, scaleType: scaleType, pool: context.pool)
     return QuantizedLayer(result.tensor, clipped: result.clipped)
   }
 }

@@ -3,8 +3,8 @@ import Diagnostics
 import Execution
 import Tensors
 
-/// A weight whose groups have minima, or scales of scales, as what rounds onto a ``GridTable`` sees it: weights less the middle of their group's
-/// range, and a symmetric grid of the scales that came out of a search.
+/// A weight whose groups have minima, scales of scales or levels, as what rounds onto a ``GridTable`` sees it: weights less the middle of their
+/// group's range, and a symmetric grid of the scales that came out of a search.
 ///
 /// Rounding with feedback makes the differences between weights and their codes' values small, and those stay the same when both are moved.
 struct ShiftedGrid {
@@ -22,8 +22,8 @@ struct ShiftedGrid {
     let scales = start.scales.float32Values() ?? []
     let (rows, columns, groups) = (weight.rows, weight.columns, start.groups)
     table = GridTable(
-      scheme: QuantizationScheme(bits: start.scheme.bits, granularity: start.scheme.granularity), rows: rows, columns: columns,
-      scaleType: .float32, scales: scales)
+      scheme: QuantizationScheme(bits: start.scheme.bits, granularity: start.scheme.granularity, levels: start.scheme.levels), rows: rows,
+      columns: columns, scaleType: .float32, scales: scales)
     guard let minima = start.minima?.float32Values() else {
       self.weight = weight
       return
@@ -42,10 +42,9 @@ struct ShiftedGrid {
     self.weight = .matrix(moved)
   }
 
-  /// The weight with other codes, one to a byte, stored plus 2^(bits−1).
+  /// The weight with other codes, one to a byte, stored plus 2^(bits−1), or as ranks of levels.
   func assemble(codes: UnsafePointer<UInt8>, named name: String, pool: ThreadPool) throws(CompressionError) -> QuantizedTensor {
-    let packed = try table.assemble(codes: codes, named: name, pool: pool).codes
-    guard let tensor = start.withCodes(packed) else { throw CompressionError(name, "cannot be held as \(start.scheme.name)", kind: .usage) }
+    guard let tensor = start.withCodes(table.packed(codes, pool: pool)) else { throw CompressionError(name, "cannot be held as \(start.scheme.name)", kind: .usage) }
     return tensor
   }
 }

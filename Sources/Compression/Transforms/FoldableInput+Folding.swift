@@ -40,7 +40,7 @@ extension FoldableInput {
     guard case .dense(let tensor) = try graph[id].load(), let values = tensor.float32Values(), values.count == factors.count else {
       throw CompressionError(graph[id].name, "does not fit its \(factors.count) factors", kind: .badData)
     }
-    let type = graph[id].scaleType ?? .float32
+    let type = graph[id].valueType ?? .float32
     var (results, exact) = (values, factors)
     for index in values.indices {
       let divided = type.rounding(values[index] / factors[index])

@@ -22,7 +22,7 @@ struct RotatedWeights: WeightSource {
     init(_ origin: Parameter) { self.origin = origin }
 
     /// No format stores float64 results.
-    var type: DataType { origin.scaleType ?? .float32 }
+    var type: DataType { origin.valueType ?? .float32 }
   }
 
   private let changes: [TensorName: Change]

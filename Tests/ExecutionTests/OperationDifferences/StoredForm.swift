@@ -28,10 +28,12 @@ enum StoredForm: Sendable {
       let largest = size / Double(scheme.codeRange.upperBound)
       let scales = (0..<parts.elementCount).map { _ in Float(largest * (0.5 + random.nextUnit() / 2)) }
       let points = (0..<parts.elementCount).map { _ in Int8.random(in: -2...1, using: &random) }
-      return Tensor(scales, shape: parts).converted(to: scaleType).flatMap { scales in
+      return Tensor(scales, shape: parts).converted(to: scaleType).flatMap { stored in
         QuantizedTensor(
-          scheme: scheme, shape: shape, codes: codes, scales: scales,
-          zeroPoints: scheme.symmetric ? nil : Tensor(int8: points, shape: parts), inputScale: inputScale)
+          scheme: scheme, shape: shape, codes: codes, scales: stored,
+          zeroPoints: scheme.offset == .zeroPoint ? Tensor(int8: points, shape: parts) : nil,
+          minima: scheme.offset == .minimum ? Tensor(zip(scales, points).map { -$0 * Float($1 + 9) }, shape: parts) : nil,
+          inputScale: inputScale)
       }.map(Weight.quantized)
     }
   }
@@ -45,6 +47,7 @@ enum StoredForm: Sendable {
     case .quantized(let tensor):
       let (scheme, scales) = (tensor.scheme, floats(tensor.scales))
       let points: [Int8] = tensor.zeroPoints.map { $0.withUnsafeBytes { Array($0.bindMemory(to: Int8.self)) } } ?? []
+      let minima = tensor.minima.map(floats)
       let stored = tensor.codes.withUnsafeBytes { Array($0) }
       for (row, column) in (0..<result.rows).flatMap({ row in (0..<result.columns).map { (row, $0) } }) {
         var code = 0
@@ -53,6 +56,10 @@ enum StoredForm: Sendable {
           code |= Int(stored[row * tensor.wordsPerRow * 4 + place / 8] >> UInt8(place % 8) & 1) << bit
         }
         let part = row * tensor.groups + column / tensor.groupSize
+        if let minima {
+          result[row, column] = Double(code) * scales[part] + minima[part]
+          continue
+        }
         let zero = (1 << (scheme.bits - 1)) + (points.isEmpty ? 0 : Int(points[part]))
         result[row, column] = Double(code - zero) * scales[part]
       }

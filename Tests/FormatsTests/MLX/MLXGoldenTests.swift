@@ -190,7 +190,7 @@ import Testing
     #expect(model["rope_theta"] == 5e5 && model["rope_scaling"] == ["rope_type": "yarn", "factor": 4, "type": "yarn"])
     // mlx-lm's DeepSeek-V2 loads nothing without a scaling: this one changes nothing.
     let latent = try MLXConfiguration.model(["model_type": "deepseek_v2", "max_position_embeddings": 512, "rope_scaling": nil])
-    #expect(latent["rope_scaling"]?["factor"] == 1 && latent["rope_scaling"]?["original_max_position_embeddings"] == 512)
+    #expect(latent["rope_scaling"]?["factor"] == 1.0 && latent["rope_scaling"]?["original_max_position_embeddings"] == 512)
     #expect(throws: CheckpointError.self) { try MLXConfiguration.model(["model_type": "bert"]) }
   }
 }

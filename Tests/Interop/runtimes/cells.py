@@ -6,7 +6,7 @@ type of a format is there with at least one family that divides into its blocks 
 
 from dataclasses import dataclass
 
-CONTEXT, TOKENS = 64, 1024  # of text: windows that are scored alone, all but the first token of each
+CONTEXT, TOKENS = 64, 2048  # of text: windows that are scored alone, all but the first token of each
 # What a perplexity may differ by: where weights are the same numbers, and where the runtime rounds what enters a product itself.
 EXACT, ROUNDED = 0.003, 0.01
 # Of embeddings, the least cosine.
