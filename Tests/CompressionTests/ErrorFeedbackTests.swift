@@ -203,6 +203,30 @@ import Testing
       try FeedbackFactor(of: try gram(x), named: "w", options: .init(damping: -1), pool: pool)
     }
   }
+
+  /// Onto levels: the error that is told is that of the codes that are kept, and below that of the search.
+  @Test(arguments: [WeightType.iq4_NL, .mxfp4, .nvfp4]) func levelsTakeFeedback(_ type: WeightType) throws {
+    let (w, x) = (weight(80, 96), activations(400, 96))
+    let scheme = try #require(type.blockScheme)
+    let search = try #require(FreeSearch(scheme, scaleType: .float16))
+    let start = try search.quantize(.matrix(w), named: "w", pool: pool)
+    let grid = ShiftedGrid(start, .matrix(w), pool: pool)
+    let searched = try outputError(start, w, x)
+    let result = try ErrorFeedback().quantize(
+      grid.weight, named: "w", grids: grid.table, gram: gram(x), options: .init(damping: 0), pool: pool)
+    #expect(result.fallback == nil && result.codes.allSatisfy { $0 < 16 })
+    let fed = try outputError(grid.assemble(codes: result.codes, named: "w", pool: pool), w, x)
+    #expect(fed < 0.7 * searched, "\(fed) \(searched)")
+    #expect(abs(result.error / fed - 1) < 1e-3, "\(result.error) \(fed)")
+    let inputs = try FeedbackFactor(of: gram(x), named: "w", options: .init(), pool: pool)
+    let outputs = try FeedbackFactor(of: gram(activations(300, 80, seed: 6)), named: "w", options: .init(), pool: pool)
+    let both = try TwoSidedFeedback().quantize(grid.weight, named: "w", grids: grid.table, inputs: inputs, outputs: outputs, pool: pool)
+    let kept = try grid.assemble(codes: both.codes, named: "w", pool: pool)
+    #expect(try outputError(kept, w, x) < searched)
+    // Steps are no moves between levels.
+    let descent = CoordinateDescent().improve(both, of: grid.weight, grids: grid.table, inputs: inputs, pool: pool)
+    #expect(descent.codes == both.codes)
+  }
 }
 
 @Suite struct GramMatrixTests {

@@ -91,8 +91,8 @@ import Testing
     #expect(reasons == [bits == 8 ? .setting : .smallerBlocks(insteadOf: name)])
   }
 
-  /// Rounding with feedback onto scales of scales, with and without minima, beats the search that it starts from.
-  @Test(arguments: [WeightType.q4_K, .q3_K, .q5_1, .iq4_NL])
+  /// Rounding with feedback onto scales of scales, with and without minima, and onto levels beats the search that it starts from.
+  @Test(arguments: [WeightType.q4_K, .q3_K, .q5_1, .iq4_NL, .mxfp4, .nvfp4, .fp8])
   func feedbackRoundsOntoBlocks(_ type: WeightType) throws {
     try RandomLlama.write(to: URL(fileURLWithPath: directory.path("model")))
     let model = try ModelBundle(opening: directory.path("model"))
@@ -104,15 +104,15 @@ import Testing
     let passes: [any CompressionPass] = [imatrix, gptq]
     let reports = try passes.enumerated().map { index, pass in
       try CompressionRun(
-        model: model, recipe: Recipe(passes: [pass], format: .gguf, calibration: calibration),
+        model: model, recipe: Recipe(passes: [pass], format: type.isGGUF ? .gguf : .compressedTensors, calibration: calibration),
         settings: settings("out\(index)", tokens: 1024)
       ).execute()
     }
     let divergences = reports.map { $0.accuracy?.klDivergence?.mean }
     let (searched, fed) = (try #require(divergences[0]), try #require(divergences[1]))
-    // Levels take no feedback, which the report says.
-    if type == .iq4_NL {
-      #expect(reports[1].layers?.allSatisfy { $0.fallback?.contains("levels") == true } == true)
+    // Eight-bit floats take no feedback, which the report says.
+    if type == .fp8 {
+      #expect(reports[1].layers?.allSatisfy { $0.fallback?.contains("without feedback") == true } == true)
     } else {
       #expect(fed < searched)
     }
