@@ -131,7 +131,8 @@ extension KernelTests {
                             rows: Int64(rows), columns: Int64(columns), ld: Int64(ld), weights: errors.pointer,
                             feedback: feedback.baseAddress, m: m, ldm: Int64(columns), groups: group.baseAddress,
                             scales: scales.baseAddress, zero_points: zeros.baseAddress, ldg: Int64(ld), bits: Int32(bits),
-                            pivots: pivots.baseAddress, damping: damping.baseAddress, codes: codes.pointer, losses: losses.pointer, levels: nil)
+                            pivots: pivots.baseAddress, damping: damping.baseAddress, codes: codes.pointer, losses: losses.pointer,
+                            levels: nil)
                           return with(set) { dso_round_with_feedback(&step) }
                         }
                       }

@@ -44,7 +44,9 @@ struct ShiftedGrid {
 
   /// The weight with other codes, one to a byte, stored plus 2^(bits−1), or as ranks of levels.
   func assemble(codes: UnsafePointer<UInt8>, named name: String, pool: ThreadPool) throws(CompressionError) -> QuantizedTensor {
-    guard let tensor = start.withCodes(table.packed(codes, pool: pool)) else { throw CompressionError(name, "cannot be held as \(start.scheme.name)", kind: .usage) }
+    guard let tensor = start.withCodes(table.packed(codes, pool: pool)) else {
+      throw CompressionError(name, "cannot be held as \(start.scheme.name)", kind: .usage)
+    }
     return tensor
   }
 }
