@@ -91,7 +91,7 @@ struct ColumnPackedModule: Sendable {
     guard let codes, let scales,
       let tensor = QuantizedTensor(scheme: scheme, shape: shape, codes: codes, scales: scales, zeroPoints: points)
     else { throw malformed(.codes, "its parts do not fit together as \(scheme.name) of shape \(shape)", checkpoint) }
-    return tensor
+    return try tensor.requiringNumbers(scales: ColumnPackedEncoding.Part.scales.name(in: name), in: checkpoint)
   }
 
   /// - Throws: when inputs that are neighbours belong to other groups than their place says.

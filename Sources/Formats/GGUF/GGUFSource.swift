@@ -115,6 +115,7 @@ public struct GGUFSource: WeightSource {
       return .dense(order.map(values.gatheringRows) ?? values)
     }
     guard let weight = BlockCodec(number: tensor.type.rawValue)?.decode(values, shape: shape) else { throw unfit(tensor, shape) }
+    _ = try weight.requiringNumbers(scales: tensor.name, in: checkpoint)
     guard let order else { return .quantized(weight) }
     guard let ordered = weight.withRows(order) else { throw unfit(tensor, shape) }
     return .quantized(ordered)

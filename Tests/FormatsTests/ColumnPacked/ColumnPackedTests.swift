@@ -138,6 +138,20 @@ import Testing
     #expect(text.contains("desc_act") && text.contains("g_idx"), "\(text)")
   }
 
+    checkpoint.holdsValues = false
+    #expect(message { _ = try openWeights(checkpoint: checkpoint, configuration: settings(module)) }.isEmpty)
+  }
+
+  @Test(arguments: ["gptq4", "awq32"]) func refusesScalesThatAreNoNumbers(name: String) throws {
+    let text = try failure(name) { checkpoint in
+      guard let sound = checkpoint.tensors["\(name).scales"] else { return }
+      checkpoint.tensors["\(name).scales"] = Tensor(dataType: sound.dataType, shape: sound.shape) { target in
+        target.copyBytes(from: sound.contents)
+        target[1] = 0xff
+        target[0] = 0xff
+      }
+    }
+    #expect(text.contains("\(name).scales: 1 of its"), "\(text)")
   @Test func readsFilesWithoutGroupIndices() throws {
     #expect(try failure("gptq4") { $0.tensors["gptq4.g_idx"] = nil }.isEmpty)
   }

@@ -146,10 +146,29 @@ import Testing
           $0.tensors["b4.\(part)"] = tensor.reshaped(Shape([1] + tensor.shape.dimensions))
         }
       }.contains("none of experts"))
-    var broken = checkpoint
-    broken.tensors["mx.scales"] = Tensor(dataType: .uint8, shape: [3, 8]) { $0[5] = 255 }
-    let source = try openWeights(checkpoint: broken, configuration: configuration())
-    #expect(throws: CheckpointError.self) { try source.load("mx.weight") }
+  }
+
+  @Test func scalesThatAreNoNumbersAreRefused() throws {
+    func refusal(_ module: String, _ part: String, _ bytes: [UInt8]) throws -> String {
+      var broken = checkpoint
+      let sound = try #require(checkpoint.tensors["\(module).\(part)"])
+      broken.tensors["\(module).\(part)"] = Tensor(dataType: sound.dataType, shape: sound.shape) { target in
+        target.copyBytes(from: sound.contents)
+        for (index, byte) in bytes.enumerated() { target[index + 4] = byte }
+      }
+      let source = try openWeights(checkpoint: broken, configuration: configuration())
+      return message { _ = try source.load("\(module).weight") }
+    }
+    #expect(try refusal("mx", "scales", [255]).contains("mx.scales: 1 of its"))
+    for code: UInt8 in [0x7f, 0xff] { #expect(try refusal("nv", "scales", [code]).contains("nv.scales: 1 of its")) }
+    // Infinite and not a number, as bfloat16 and as float16.
+    let bits: [[UInt8]] =
+      checkpoint.tensors["b4.scales"]?.dataType == .float16 ? [[0, 0x7c], [1, 0xfe]] : [[0x80, 0x7f], [0xc1, 0xff]]
+    for bytes in bits {
+      #expect(try refusal("b4", "scales", bytes).contains("b4.scales: 1 of its"))
+      #expect(try refusal("b4", "biases", bytes).contains("b4.biases: 1 of its"))
+    }
+    #expect(try refusal("b4", "scales", []).isEmpty)
   }
 
   @Test func expertsAreSlicesOfTheirStack() throws {
