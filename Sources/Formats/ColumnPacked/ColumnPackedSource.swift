@@ -24,7 +24,7 @@ public struct ColumnPackedSource: WeightSource {
     var entries: [(String, Content)] = []
     var looked = 0
     for descriptor in checkpoint.descriptors {
-      let (module, part) = Self.split(descriptor.name)
+      let (module, part) = descriptor.path
       switch ColumnPackedEncoding.Part(rawValue: part) {
       case .codes:
         let name = module.isEmpty ? "weight" : "\(module).weight"
@@ -58,11 +58,6 @@ public struct ColumnPackedSource: WeightSource {
         file: checkpoint.file(of: part.name), tensor: part.name, "the codes that it belongs to are missing: \(codes)",
         remedy: "fetch the whole checkpoint again")
     }
-  }
-
-  private static func split(_ name: String) -> (module: String, part: String) {
-    guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return ("", name) }
-    return (String(name[..<dot]), String(name[name.utf8.index(after: dot)...]))
   }
 
   private static func partNames(of module: ColumnPackedModule) -> [String] {
