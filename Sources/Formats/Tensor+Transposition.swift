@@ -6,31 +6,15 @@ extension Tensor {
   func transposed(padding rows: Int = 0, columns: Int = 0) -> Tensor? {
     guard shape.rank == 2 else { return nil }
     let padded = Shape([max(rows, shape[1]), max(columns, shape[0])])
-    guard padded.checkedElementCount.flatMap(dataType.byteCount(ofElements:)) != nil else { return nil }
-    switch dataType.bitWidth {
-    case 8: return transposed(padded, of: UInt8.self)
-    case 16: return transposed(padded, of: UInt16.self)
-    case 32: return transposed(padded, of: UInt32.self)
-    default: return nil
+    guard padded.checkedElementCount.flatMap(dataType.byteCount(ofElements:)) != nil, let plain = CodePacking.transposed(self) else {
+      return nil
     }
-  }
-
-  private func transposed<Element: FixedWidthInteger & BitwiseCopyable>(_ padded: Shape, of element: Element.Type) -> Tensor {
-    let (height, width, stride) = (shape[0], shape[1], padded[1])
+    if plain.shape == padded { return plain }
+    let (from, to) = (plain.shape[1] * dataType.bitWidth / 8, padded[1] * dataType.bitWidth / 8)
     return Tensor(dataType: dataType, shape: padded) { target in
-      let output = target.bindMemory(to: Element.self)
-      withUnsafeBytes { source in
-        // Tiles, so that both sides stay in the cache; the source may be unaligned.
-        for top in Swift.stride(from: 0, to: height, by: 32) {
-          for left in Swift.stride(from: 0, to: width, by: 32) {
-            for column in left..<min(left + 32, width) {
-              for row in top..<min(top + 32, height) {
-                let offset = (row * width + column) * MemoryLayout<Element>.size
-                output[column * stride + row] = source.loadUnaligned(fromByteOffset: offset, as: Element.self)
-              }
-            }
-          }
-        }
+      plain.withUnsafeBytes { source in
+        guard let input = source.baseAddress, let output = target.baseAddress else { return }
+        for row in 0..<plain.shape[0] { (output + row * to).copyMemory(from: input + row * from, byteCount: from) }
       }
     }
   }

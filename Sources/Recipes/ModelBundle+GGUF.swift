@@ -5,14 +5,31 @@ import StructuredData
 import Tensors
 
 extension GGUFModel {
-  /// The model that a file holds.
+  /// The model that a file holds, as far as its headers tell where they are all that is there.
   init(_ file: GGUFCheckpoint) throws {
-    let divisors = "rope_freqs.weight"
     try self.init(
       metadata: file.gguf, tensors: file.tensors.map { ($0.name, $0.dimensions) },
-      rotaryDivisors: file.entry(divisors) == nil ? nil : file.tensor(divisors).float32Values(),
+      rotaryDivisors: file.holdsValues ? Self.rotaryDivisors(file) : nil, extent: file.holdsValues ? .complete : .headers,
       file: file.files[0].lastPathComponent)
   }
+
+  /// The values of the one tensor that says something of the model; nil where there is none.
+  private static func rotaryDivisors(_ file: GGUFCheckpoint) throws -> [Float]? {
+    let name = "rope_freqs.weight"
+    guard let entry = file.entry(name) else { return nil }
+    // They are read before anything says how many there should be.
+    let count = entry.dimensions.reduce(1) { min($0, rotaryDivisorsLimit) * min($1, rotaryDivisorsLimit) }
+    guard count <= rotaryDivisorsLimit, let values = try file.tensor(name).float32Values() else {
+      throw RecipeError(
+        file.files[0].lastPathComponent,
+        "has a tensor \(name) of \(entry.type.name) \(Shape(entry.dimensions)), which is no list of divisors",
+        remedy: "convert the model again", kind: .badData)
+    }
+    return values
+  }
+
+  /// Heads have at most 2^14 features that turn in pairs.
+  private static let rotaryDivisorsLimit = 1 << 13
 
   /// config.json, with the type of what is not quantized.
   func configuration(of file: GGUFCheckpoint) -> JSONValue {

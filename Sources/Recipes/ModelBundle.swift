@@ -120,9 +120,11 @@ public struct ModelBundle: Sendable {
   func companions(for format: OutputFormat = .compressedTensors) throws -> [(name: String, content: Data)] {
     let files = try CheckpointDirectory(directory)
     let encoder = graph.purpose == .encoder ? try SentenceEncoder(in: files).files : []
-    if let file = checkpoint as? GGUFCheckpoint, !Self.companionNames.contains(where: files.contains) { return try file.tokenizerFiles() }
+    // As `tokenizer()` decides: what lies beside a GGUF file, a tokenizer or not, goes along.
+    let own = try Tokenizer.json(in: directory) == nil ? (checkpoint as? GGUFCheckpoint)?.tokenizerFiles() ?? [] : []
     let names = checkpoint is KerasCheckpoint && format == .keras ? Self.kerasCompanionNames : Self.companionNames + encoder
     var companions = try names.compactMap { name -> (name: String, content: Data)? in
+      if let file = own.first(where: { $0.name == name }) { return file }
       if files.contains(name) { return (name, try TextFile.data(files.file(name), limit: JSONFile.limit)) }
       return (checkpoint as? HDF5Checkpoint)?.attributeText(name).map { (name, Data($0.utf8)) }
     }

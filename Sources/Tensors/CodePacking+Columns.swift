@@ -6,10 +6,7 @@ extension CodePacking {
     guard matrix.shape.rank == 2, [8, 16, 32].contains(matrix.dataType.bitWidth) else { return nil }
     let (rows, columns) = (matrix.shape[0], matrix.shape[1])
     return Tensor(dataType: matrix.dataType, shape: [columns, rows]) { target in
-      matrix.withUnsafeBytes { source in
-        guard let from = source.baseAddress, let to = target.baseAddress else { return }
-        dso_transpose(from, Int64(rows), Int64(columns), Int32(matrix.dataType.bitWidth / 8), to)
-      }
+      matrix.withUnsafeBytes { transpose($0, rows: rows, columns: columns, into: target, width: matrix.dataType.bitWidth / 8) }
     }
   }
 
@@ -86,4 +83,19 @@ extension CodePacking {
     }
     return isInRange ? sums : nil
   }
+}
+
+/// Copies a dense matrix of elements of 1, 2 or 4 bytes, rows becoming columns.
+/// - Parameters:
+///   - place: where the matrix begins in the source, in elements.
+///   - destination: where it will begin in the target, in elements.
+/// - Precondition: both sides hold it.
+package func transpose(
+  _ source: UnsafeRawBufferPointer, at place: Int = 0, rows: Int, columns: Int, into target: UnsafeMutableRawBufferPointer,
+  at destination: Int = 0, width: Int
+) {
+  let count = rows * columns
+  precondition(place >= 0 && destination >= 0 && (place + count) * width <= source.count && (destination + count) * width <= target.count)
+  guard count > 0, let from = source.baseAddress, let to = target.baseAddress else { return }
+  dso_transpose(from + place * width, Int64(rows), Int64(columns), Int32(width), to + destination * width)
 }

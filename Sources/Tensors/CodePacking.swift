@@ -81,30 +81,11 @@ package enum CodePacking {
   /// - Parameter codes: int8 `[rows, columns]`.
   /// - Returns: int32 `[words(rows), columns]`; nil as for `packed(signedBytes:bits:)`.
   package static func packedDownColumns(_ codes: Tensor, bits: Int) -> Tensor? {
-    transposed(codes, element: UInt8.self).flatMap { packed(signedBytes: $0, bits: bits) }
-      .flatMap { transposed($0, element: UInt32.self) }
+    transposed(codes).flatMap { packed(signedBytes: $0, bits: bits) }.flatMap(transposed)
   }
 
   /// The reverse of `packedDownColumns(_:bits:)`: int32 `[words(rows), columns]` to int8 `[rows, columns]`.
   package static func signedBytesDownColumns(_ codes: Tensor, rows: Int, bits: Int) -> Tensor? {
-    transposed(codes, element: UInt32.self).flatMap { signedBytes($0, columns: rows, bits: bits) }
-      .flatMap { transposed($0, element: UInt8.self) }
-  }
-
-  /// A matrix with its axes exchanged, elements moved as plain bits.
-  private static func transposed<Element: FixedWidthInteger>(_ matrix: Tensor, element: Element.Type) -> Tensor? {
-    let width = MemoryLayout<Element>.size
-    guard matrix.shape.rank == 2, matrix.dataType.bitWidth == width * 8 else { return nil }
-    let (rows, columns) = (matrix.shape[0], matrix.shape[1])
-    return Tensor(dataType: matrix.dataType, shape: [columns, rows]) { target in
-      let output = target.bindMemory(to: Element.self)
-      matrix.withUnsafeBytes { source in
-        for row in 0..<rows {
-          for column in 0..<columns {
-            output[column * rows + row] = source.loadUnaligned(fromByteOffset: (row * columns + column) * width, as: Element.self)
-          }
-        }
-      }
-    }
+    transposed(codes).flatMap { signedBytes($0, columns: rows, bits: bits) }.flatMap(transposed)
   }
 }

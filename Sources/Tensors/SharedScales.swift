@@ -40,11 +40,8 @@ extension Tensor {
     }
   }
 
-  /// Exponents of powers of two, a byte each, as float32; nil when one is 255, which is no number.
-  package var powersOfTwo: Tensor? {
-    guard dataType.bitWidth == 8, withUnsafeBytes({ !$0.contains(255) }) else { return nil }
-    return BlockParts.powers(self)
-  }
+  /// Exponents of powers of two, a byte each, as float32; 255 is not a number.
+  package var powersOfTwo: Tensor? { dataType.bitWidth == 8 ? BlockParts.powers(self) : nil }
 
   /// The exponents of float32 powers of two, uint8; nil when a value is none from 2^−127 to 2^127.
   package var exponentsOfTwo: Tensor? { BlockParts.exponents(self) }

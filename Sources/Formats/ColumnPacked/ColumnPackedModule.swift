@@ -91,12 +91,13 @@ struct ColumnPackedModule: Sendable {
     guard let codes, let scales,
       let tensor = QuantizedTensor(scheme: scheme, shape: shape, codes: codes, scales: scales, zeroPoints: points)
     else { throw malformed(.codes, "its parts do not fit together as \(scheme.name) of shape \(shape)", checkpoint) }
-    return tensor
+    return try tensor.requiringNumbers(scales: ColumnPackedEncoding.Part.scales.name(in: name), in: checkpoint)
   }
 
+  /// - Returns: how many bytes it looked at.
   /// - Throws: when inputs that are neighbours belong to other groups than their place says.
-  private func checkGroups(_ checkpoint: any Checkpoint) throws(CheckpointError) {
-    guard hasGroups, encoding != .awq else { return }
+  @discardableResult func checkGroups(_ checkpoint: any Checkpoint) throws(CheckpointError) -> Int {
+    guard hasGroups, encoding != .awq else { return 0 }
     let groups = try checkpoint.tensor(ColumnPackedEncoding.Part.groups.name(in: name))
     let size = scheme.granularity.groupSize(inputs: shape[1])
     let isPlain = groups.withUnsafeBytes { bytes in
@@ -108,6 +109,7 @@ struct ColumnPackedModule: Sendable {
         "its groups follow the order of activations (\"desc_act\"), so that inputs which are neighbours have scales of different groups",
         checkpoint, remedy: "use a checkpoint that was quantized with static groups or without act-order, or its values in float16")
     }
+    return groups.byteCount
   }
 
   func malformed(_ part: ColumnPackedEncoding.Part, _ problem: String, _ checkpoint: any Checkpoint, remedy: String = "") -> CheckpointError

@@ -97,7 +97,7 @@ extension CompressedTensorsEncoding {
       else {
         throw malformed(.scale, "its parts do not fit together as \(scheme.name) of shape \(shape)", checkpoint)
       }
-      return tensor
+      return try tensor.requiringNumbers(scales: Part.scale.name(in: name), in: checkpoint)
     }
 
     func malformed(_ part: Part, _ problem: String, _ checkpoint: any Checkpoint) -> CheckpointError {
@@ -150,6 +150,7 @@ extension Checkpoint {
   /// The file to name when a tensor is at fault: the one that holds it, or where all of them lie.
   func file(of name: String) -> URL {
     if let checkpoint = self as? SafeTensorsCheckpoint, let file = checkpoint.file(of: name) { return file }
+    if let checkpoint = self as? GGUFCheckpoint, let file = checkpoint.file(of: name) { return file }
     return files.count == 1 ? files[0] : files.first?.deletingLastPathComponent() ?? URL(fileURLWithPath: ".")
   }
 }

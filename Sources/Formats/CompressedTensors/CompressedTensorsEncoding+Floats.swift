@@ -50,11 +50,11 @@ extension CompressedTensorsEncoding.StoredModule {
     var tensor: QuantizedTensor?
     switch scheme.scales {
     case .powerOfTwo:
-      guard let powers = scales.powersOfTwo else { throw malformed(.scale, "it holds the exponent 255, which is no number", checkpoint) }
-      tensor = codes.flatMap { QuantizedTensor(scheme: scheme, shape: shape, codes: $0, scales: powers) }
+      if let powers = scales.powersOfTwo, let codes {
+        tensor = QuantizedTensor(scheme: scheme, shape: shape, codes: codes, scales: powers)
+      }
     case .float8:
       let divisor = try part(.globalScale)
-      guard scales.notANumberCountAsE4M3 == 0 else { throw malformed(.scale, "it holds codes that are no number", checkpoint) }
       guard let value = divisor.float32Values()?.first, value > 0, value.isFinite else {
         throw malformed(.globalScale, "it is no positive number", checkpoint)
       }
@@ -66,6 +66,6 @@ extension CompressedTensorsEncoding.StoredModule {
       if let expanded, let codes { tensor = QuantizedTensor(scheme: scheme, shape: shape, codes: codes, scales: expanded) }
     }
     guard let tensor else { throw malformed(.scale, "its parts do not fit together as \(scheme.name) of shape \(shape)", checkpoint) }
-    return tensor
+    return try tensor.requiringNumbers(scales: CompressedTensorsEncoding.Part.scale.name(in: name), in: checkpoint)
   }
 }

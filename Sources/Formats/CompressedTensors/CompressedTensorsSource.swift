@@ -16,7 +16,7 @@ public struct CompressedTensorsSource: WeightSource {
   public init(checkpoint: any Checkpoint, configuration: CompressedTensorsConfiguration) throws(CheckpointError) {
     var entries: [(String, Content)] = []
     for descriptor in checkpoint.descriptors {
-      let (module, part) = Self.split(descriptor.name)
+      let (module, part) = descriptor.path
       switch part {
       case "weight_packed":
         let stored = try Self.module(module, codes: descriptor, in: checkpoint, configuration)
@@ -81,11 +81,6 @@ public struct CompressedTensorsSource: WeightSource {
   }
 
   // MARK: - Names
-
-  private static func split(_ name: String) -> (module: String, part: String) {
-    guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return ("", name) }
-    return (String(name[..<dot]), String(name[name.utf8.index(after: dot)...]))
-  }
 
   private static func name(_ part: String, in module: String) -> String { module.isEmpty ? part : "\(module).\(part)" }
   private static func logicalName(_ module: String) -> String { name("weight", in: module) }

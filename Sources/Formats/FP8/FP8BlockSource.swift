@@ -97,7 +97,13 @@ public struct FP8BlockSource: WeightSource {
     guard let descriptor = contents[name]?.descriptor else { throw CheckpointError.missingTensor(name, in: checkpoint.file(of: name)) }
     let stored = try checkpoint.tensor(name)
     guard descriptor.dataType == .float8E4M3 else { return .dense(stored) }
-    guard let scales = try checkpoint.tensor(name + Self.scaleEnding).float32Values(),
+    let factors = try checkpoint.tensor(name + Self.scaleEnding)
+    guard factors.notFiniteCount == 0 else {
+      throw CheckpointError.malformed(
+        file: checkpoint.file(of: name), tensor: name + Self.scaleEnding, "\(factors.notFiniteCount) of its scales are no numbers",
+        remedy: "it is damaged: fetch it again")
+    }
+    guard let scales = factors.float32Values(),
       let values = stored.dequantizedE4M3(scales: scales, block: block, to: type)
     else { throw CheckpointError.missingTensor(name + Self.scaleEnding, in: checkpoint.file(of: name)) }
     // The codes are not looked at again: resident, they would take half as much as the values once more.

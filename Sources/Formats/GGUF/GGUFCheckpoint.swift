@@ -69,13 +69,8 @@ public struct GGUFCheckpoint: Checkpoint {
     return tensor
   }
 
-  /// Tells the system that a tensor will be read soon.
-  public func prefetch(_ name: String) { advise(.willNeed, name) }
-
   /// Gives the memory of a tensor back: its pages leave the process and are read from the file again when they are touched after all.
-  public func release(_ name: String) { advise(.doNotNeed, name) }
-
-  private func advise(_ advice: MappedFile.Advice, _ name: String) {
-    if let holder = holders[name] { parts[holder.part].mapping.advise(advice, holder.tensor.range) }
+  public func release(_ name: String) {
+    if let holder = holders[name] { parts[holder.part].mapping.advise(.doNotNeed, holder.tensor.range) }
   }
 }

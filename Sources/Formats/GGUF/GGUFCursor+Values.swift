@@ -17,7 +17,9 @@ enum GGUFValueType: UInt32 {
 extension GGUFCursor {
   /// Longest key that the format allows, in bytes.
   static let keyLimit = 65535
-  /// An array of other elements than texts, int32 and float32 takes several times its bytes in memory; none that is known is as long.
+  /// The largest vocabularies have 300 000 tokens, each with a text, a score and a type, and 600 000 merges.
+  static let elementsLimit = 1 << 24
+  /// Arrays of other elements than texts, int32 and float32 take several times their bytes in memory; all that a file has are short.
   static let otherElementsLimit = 1 << 20
   private static let depthLimit = 4
 
@@ -68,11 +70,12 @@ extension GGUFCursor {
   private mutating func array(_ key: String, depth: Int) throws(CheckpointError) -> GGUFValue {
     guard depth < Self.depthLimit else { throw malformed("\(Self.subject(key)) nests arrays deeper than \(Self.depthLimit)") }
     let type = try type(key)
-    let count = try count(of: type.leastByteCount, Self.subject(key))
+    let count = try count(of: type.leastByteCount, atMost: elementsLeft, Self.subject(key))
+    elementsLeft -= count
     switch type {
     case .string:
       var values: [String] = []
-      values.reserveCapacity(count)
+      values.reserveCapacity(min(count, 4096))
       for _ in 0..<count { values.append(String(decoding: try text(Self.subject(key)), as: UTF8.self)) }
       return .strings(values)
     case .int32:
@@ -83,11 +86,11 @@ extension GGUFCursor {
       return .float32s(
         (0..<count).map { Float(bitPattern: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self))) })
     default:
-      guard count <= Self.otherElementsLimit else {
-        throw malformed("\(Self.subject(key)) has \(count) elements, more than \(Self.otherElementsLimit)")
+      guard count <= otherElementsLeft else {
+        throw malformed("\(Self.subject(key)) has \(count) elements, more than \(otherElementsLeft)")
       }
+      otherElementsLeft -= count
       var values: [GGUFValue] = []
-      values.reserveCapacity(count)
       for _ in 0..<count { values.append(try value(type, key, depth: depth + 1)) }
       return .array(values)
     }

@@ -5,6 +5,13 @@ struct GGUFCursor {
   let bytes: UnsafeRawBufferPointer
   let file: URL
   private(set) var position = 0
+  /// How many more elements the arrays of the metadata may have, all of them together.
+  var elementsLeft = Self.elementsLimit
+  /// The same of those that take several times their bytes in memory.
+  var otherElementsLeft = Self.otherElementsLimit
+
+  /// Bytes of a header: more than ten times what any known one has. A sparse file costs nothing to make larger than the memory.
+  static let byteLimit = 1 << 28
 
   init(_ bytes: UnsafeRawBufferPointer, file: URL) {
     self.bytes = bytes
@@ -25,6 +32,9 @@ struct GGUFCursor {
   /// The next bytes.
   mutating func take(_ count: Int, _ what: @autoclosure () -> String) throws(CheckpointError) -> UnsafeRawBufferPointer {
     guard count <= remaining else { throw truncated(what()) }
+    guard count <= Self.byteLimit - position else {
+      throw malformed("its header goes on behind byte \(Self.byteLimit), within \(what()): none is as long")
+    }
     defer { position += count }
     return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
   }
@@ -34,13 +44,14 @@ struct GGUFCursor {
     Number(littleEndian: try take(MemoryLayout<Number>.size, what()).loadUnaligned(as: Number.self))
   }
 
-  /// A count of things that take at least `width` bytes each: more than the rest of the file can hold are refused before anything is
-  /// allocated for them.
-  mutating func count(of width: Int, _ what: @autoclosure () -> String) throws(CheckpointError) -> Int {
+  /// A count of things that take at least `width` bytes each: more than the rest of the file can hold, or than any file has, are refused before
+  /// anything is allocated for them. Where a file is sparse, its size alone bounds nothing.
+  mutating func count(of width: Int, atMost limit: Int, _ what: @autoclosure () -> String) throws(CheckpointError) -> Int {
     let count: UInt64 = try number(what())
     guard let value = Int(exactly: count), value <= remaining / width else {
       throw malformed("\(what()) claims \(count) entries, more than its \(bytes.count) bytes can hold")
     }
+    guard value <= limit else { throw malformed("\(what()) claims \(count) entries, of which at most \(limit) are read") }
     return value
   }
 

@@ -18,6 +18,11 @@ public struct GGUFFile: Sendable {
 
   let mapping: MappedFile
 
+  /// DeepSeek-V3 has 1 100, and would have 46 000 if its experts were not stacked.
+  static let tensorLimit = 1 << 17
+  /// Files have about fifty.
+  static let pairLimit = 1 << 16
+
   /// Opens and checks a file.
   /// - Parameter extent: whether a file is accepted that ends where its data would begin. One that holds a part of its data never is.
   public init(_ file: URL, extent: CheckpointExtent = .complete) throws(CheckpointError) {
@@ -25,15 +30,19 @@ public struct GGUFFile: Sendable {
     var cursor = GGUFCursor(mapping.bytes, file: file)
     version = try Self.version(&cursor)
     // A tensor takes a name's length, a rank, a type and an offset; a pair a key of one letter, a type and a byte.
-    let tensorCount = try cursor.count(of: 24, "the number of tensors")
-    let pairCount = try cursor.count(of: 14, "the number of metadata")
+    let tensorCount = try cursor.count(of: 24, atMost: Self.tensorLimit, "the number of tensors")
+    let pairCount = try cursor.count(of: 14, atMost: Self.pairLimit, "the number of metadata")
     metadata = try cursor.metadata(count: pairCount)
     guard let alignment = GGUFAlignment.value(metadata) else {
       throw cursor.malformed("\"\(GGUFAlignment.key)\" is no uint32 that is a power of two, at most \(GGUFAlignment.limit)")
     }
     var listed: [Listed] = []
-    listed.reserveCapacity(tensorCount)
-    for number in 0..<tensorCount { listed.append(try Self.tensor(number, &cursor)) }
+    var names: Set<TensorName> = []
+    for number in 0..<tensorCount {
+      let tensor = try Self.tensor(number, &cursor)
+      guard names.insert(TensorName(tensor.name)).inserted else { throw cursor.malformed("it is there twice", tensor: tensor.name) }
+      listed.append(tensor)
+    }
     guard let start = GGUFAlignment.round(cursor.position, to: alignment) else { throw cursor.malformed("it is too large") }
     let mayEnd = extent == .headers && (cursor.remaining == 0 || mapping.bytes.count == start)
     tensors = try Self.place(listed, start: start, alignment: alignment, size: mayEnd ? nil : mapping.bytes.count, cursor)
@@ -95,20 +104,15 @@ public struct GGUFFile: Sendable {
     return Listed(name: name, type: type, dimensions: dimensions, byteCount: bytes, offset: try cursor.number(what))
   }
 
-  /// Checks that each tensor begins where the one before ends, and that no name is there twice.
+  /// Checks that each tensor begins where the one before ends.
   /// - Parameter size: the bytes of the file; nil where it holds its header alone.
   private static func place(
     _ listed: [Listed], start: Int, alignment: Int, size: Int?, _ cursor: GGUFCursor
   ) throws(CheckpointError) -> [GGUFTensor] {
-    var names: Set<TensorName> = []
-    names.reserveCapacity(listed.count)
     var tensors: [GGUFTensor] = []
     tensors.reserveCapacity(listed.count)
     var offset = 0
     for tensor in listed {
-      guard names.insert(TensorName(tensor.name)).inserted else {
-        throw cursor.malformed("it is there twice", tensor: tensor.name)
-      }
       guard tensor.offset == UInt64(offset) else {
         throw cursor.malformed("its offset is \(tensor.offset), the tensors before it end at \(offset)", tensor: tensor.name)
       }

@@ -115,6 +115,7 @@ public struct GGUFSource: WeightSource {
       return .dense(order.map(values.gatheringRows) ?? values)
     }
     guard let weight = BlockCodec(number: tensor.type.rawValue)?.decode(values, shape: shape) else { throw unfit(tensor, shape) }
+    _ = try weight.requiringNumbers(scales: tensor.name, in: checkpoint)
     guard let order else { return .quantized(weight) }
     guard let ordered = weight.withRows(order) else { throw unfit(tensor, shape) }
     return .quantized(ordered)
@@ -168,20 +169,4 @@ public struct GGUFSource: WeightSource {
     }
     return plain
   }
-}
-
-/// Copies a matrix of elements of 2 or 4 bytes, rows becoming columns. Places count elements.
-package func transpose(
-  _ source: UnsafeRawBufferPointer, at place: Int, rows: Int, columns: Int, into target: UnsafeMutableRawBufferPointer, at destination: Int,
-  width: Int
-) {
-  func copy<Element: BitwiseCopyable>(_: Element.Type) {
-    for row in 0..<rows {
-      for column in 0..<columns {
-        let element = source.loadUnaligned(fromByteOffset: (place + row * columns + column) * width, as: Element.self)
-        target.storeBytes(of: element, toByteOffset: (destination + column * rows + row) * width, as: Element.self)
-      }
-    }
-  }
-  if width == 2 { copy(UInt16.self) } else { copy(UInt32.self) }
 }

@@ -74,18 +74,22 @@ struct LatentProjection: Sendable {
     }
     let (keyValues, valueValues) = (try keys.values(from: checkpoint), try values.values(from: checkpoint))
     let (rank, keyRows, valueRows) = (left.rows, left.columns, right.rows)
-    var joined = [Float](repeating: 0, count: left.heads * (keyRows + valueRows) * rank)
     guard keyValues.count == left.heads * keyRows * rank, valueValues.count == left.heads * valueRows * rank else {
       throw CheckpointError.missingTensor(keys.descriptor.name, in: checkpoint.file(of: keys.descriptor.name))
     }
-    for head in 0..<left.heads {
-      let start = head * (keyRows + valueRows) * rank
-      for row in 0..<keyRows {
-        for column in 0..<rank { joined[start + row * rank + column] = keyValues[(head * rank + column) * keyRows + row] }
+    let tensor = Tensor(dataType: .float32, shape: shape) { target in
+      for head in 0..<left.heads {
+        let start = head * (keyRows + valueRows) * rank
+        keyValues.withUnsafeBytes {
+          transpose($0, at: head * rank * keyRows, rows: rank, columns: keyRows, into: target, at: start, width: 4)
+        }
+        let behind = (start + keyRows * rank) * 4, bytes = valueRows * rank * 4
+        valueValues.withUnsafeBytes {
+          UnsafeMutableRawBufferPointer(rebasing: target[behind..<behind + bytes])
+            .copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[head * bytes..<(head + 1) * bytes]))
+        }
       }
-      for index in 0..<valueRows * rank { joined[start + keyRows * rank + index] = valueValues[head * valueRows * rank + index] }
     }
-    let tensor = Tensor(joined, shape: shape)
     return dataType == .float64 ? tensor : tensor.converted(to: dataType) ?? tensor
   }
 

@@ -81,10 +81,7 @@ struct MLXLayer: Sendable {
     case (.affine, let codes?, let scales?):
       tensor = QuantizedTensor(scheme: settings.scheme, shape: shape, codes: codes, scales: scales, minima: try part(.biases))
     case (.mxfp4, let codes?, let scales?):
-      guard scales.withUnsafeBytes({ !$0.contains(255) }) else {
-        throw malformed(.scales, "it has exponents of 255, which are no numbers", checkpoint)
-      }
-      tensor = QuantizedTensor(scheme: settings.scheme, shape: shape, codes: codes, scales: BlockParts.powers(scales))
+      tensor = scales.powersOfTwo.flatMap { QuantizedTensor(scheme: settings.scheme, shape: shape, codes: codes, scales: $0) }
     case (.nvfp4, let codes?, let scales?):
       tensor = scales.reinterpreted(as: .float8E4M3).flatMap {
         QuantizedTensor(scheme: settings.scheme, shape: shape, codes: codes, parts: ScaleParts(shared: Tensor([1], shape: [1]), codes: $0))
@@ -94,7 +91,8 @@ struct MLXLayer: Sendable {
     guard let tensor else {
       throw malformed(.weight, "its parts do not fit together as \(settings.scheme.name) of shape \(shape)", checkpoint)
     }
-    return tensor
+    return try tensor.requiringNumbers(
+      scales: MLXEncoding.Part.scales.name(in: path), minima: MLXEncoding.Part.biases.name(in: path), in: checkpoint)
   }
 
   private func malformed(_ part: MLXEncoding.Part, _ problem: String, _ checkpoint: any Checkpoint) -> CheckpointError {

@@ -25,7 +25,7 @@ public struct MLXSource: WeightSource {
     var entries: [(String, Content)] = []
     var halves: [String: [LatentProjection.Half]] = [:]
     for descriptor in checkpoint.descriptors {
-      let (path, part) = Self.split(descriptor.name)
+      let (path, part) = descriptor.path
       switch part {
       case "weight":
         let layer = try Self.layer(path, codes: descriptor, in: checkpoint, configuration)
@@ -88,11 +88,6 @@ public struct MLXSource: WeightSource {
       file: checkpoint.file(of: tensor.name), tensor: tensor.name, problem, remedy: "config.json and the tensors do not belong together")
   }
 
-  private static func split(_ name: String) -> (path: String, part: String) {
-    guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return ("", name) }
-    return (String(name[..<dot]), String(name[name.utf8.index(after: dot)...]))
-  }
-
   // MARK: - WeightSource
 
   public var names: [String] { contents.entries.map(\.name) }
@@ -135,8 +130,11 @@ public struct MLXSource: WeightSource {
     throw CheckpointError.missingTensor(name, in: checkpoint.file(of: name))
   }
 
+  /// A stack is let go with the last of its experts.
   public func release(_ name: String) {
     switch contents[name] {
+    case .denseOf(let descriptor, let index) where index < descriptor.shape[0] - 1: break
+    case .quantized(let layer, let index?) where index < (layer.count ?? 1) - 1: break
     case .dense(let descriptor), .denseOf(let descriptor, _): checkpoint.release(descriptor.name)
     case .quantized(let layer, _):
       for part in MLXEncoding.Part.allCases where checkpoint.descriptor(part.name(in: layer.path)) != nil {

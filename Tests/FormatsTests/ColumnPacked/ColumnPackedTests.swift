@@ -129,13 +129,29 @@ import Testing
     }
   }
 
+  /// On opening, where no run has begun; of headers alone nothing can be said.
   @Test func refusesGroupsInTheOrderOfActivations() throws {
-    let text = try failure("gptq4") { checkpoint in
-      checkpoint.tensors["gptq4.g_idx"] = Tensor(dataType: .int32, shape: [64]) { target in
-        for input in 0..<64 { target.storeBytes(of: Int32((63 - input) / 32), toByteOffset: input * 4, as: Int32.self) }
+    let module = try #require(ColumnPackedGolden.modules.first { $0.name == "gptq4" })
+    var checkpoint = try golden.checkpoint(module)
+    checkpoint.tensors["gptq4.g_idx"] = Tensor(dataType: .int32, shape: [64]) { target in
+      for input in 0..<64 { target.storeBytes(of: Int32((63 - input) / 32), toByteOffset: input * 4, as: Int32.self) }
+    }
+    let text = message { _ = try openWeights(checkpoint: checkpoint, configuration: settings(module)) }
+    #expect(text.contains("desc_act") && text.contains("g_idx"), "\(text)")
+    checkpoint.holdsValues = false
+    #expect(message { _ = try openWeights(checkpoint: checkpoint, configuration: settings(module)) }.isEmpty)
+  }
+
+  @Test(arguments: ["gptq4", "awq32"]) func refusesScalesThatAreNoNumbers(name: String) throws {
+    let text = try failure(name) { checkpoint in
+      guard let sound = checkpoint.tensors["\(name).scales"] else { return }
+      checkpoint.tensors["\(name).scales"] = Tensor(dataType: sound.dataType, shape: sound.shape) { target in
+        target.copyBytes(from: sound.contents)
+        target[1] = 0xff
+        target[0] = 0xff
       }
     }
-    #expect(text.contains("desc_act") && text.contains("g_idx"), "\(text)")
+    #expect(text.contains("\(name).scales: 1 of its"), "\(text)")
   }
 
   @Test func readsFilesWithoutGroupIndices() throws {

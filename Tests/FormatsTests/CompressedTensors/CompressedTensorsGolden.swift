@@ -62,7 +62,11 @@ struct MemoryCheckpoint: Checkpoint {
   var tensors: [String: Tensor] = [:]
   let files = [URL(fileURLWithPath: "/memory/model.safetensors")]
   let metadata: [String: String] = [:]
+  var holdsValues = true
+  /// Told what is let go.
+  var released: @Sendable (String) -> Void = { _ in }
 
+  func release(_ name: String) { released(name) }
   var descriptors: [TensorDescriptor] { tensors.keys.sorted().compactMap(descriptor) }
   func descriptor(_ name: String) -> TensorDescriptor? {
     tensors[name].map { TensorDescriptor(name: name, dataType: $0.dataType, shape: $0.shape) }

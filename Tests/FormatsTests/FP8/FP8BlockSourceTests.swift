@@ -53,6 +53,15 @@ import Testing
     #expect(loaded.dataType == .float32 && loaded.converted(to: .bfloat16)?.contents == expected["ragged.weight"]?.contents)
   }
 
+  @Test func scalesThatAreNoNumbersAreRefused() throws {
+    var broken = checkpoint
+    let name = "aligned.weight_scale_inv"
+    let sound = try #require(checkpoint.tensors[name]?.asFloat32())
+    broken.tensors[name] = Tensor([.nan] + (sound.float32Values() ?? []).dropFirst(), shape: sound.shape)
+    let source = try openWeights(checkpoint: broken, configuration: configuration())
+    #expect(message { _ = try source.load("aligned.weight") }.contains("\(name): 1 of its scales"))
+  }
+
   @Test func whatIsIncompleteIsRefused() throws {
     func message(_ changes: JSONObject = [:], _ edit: (inout MemoryCheckpoint) -> Void = { _ in }) -> String {
       var edited = checkpoint

@@ -48,7 +48,7 @@ import Testing
             return elements[head * size + inner % shape[2] * shape[1] + inner / shape[2]]
           }
         }
-        let first = try place.transform.firstRow(rows: rows) * width
+        let first = if case .slice(let index, _) = place.transform { index * rows * width } else { 0 }
         made[place.tensor, default: Array(repeating: -1, count: shape.reduce(1, *))].replaceSubrange(
           first..<first + elements.count, with: elements)
         filled[place.tensor, default: 0] += elements.count

@@ -133,6 +133,39 @@ import Testing
     #expect(error.kind == .badData && error.subject.hasPrefix("model.gguf"), "\(error)")
   }
 
+  /// As many experts as readers have room for are written; more are not read either.
+  @Test(arguments: [("mixtral", "llama"), ("qwen3-moe", "qwen3moe"), ("deepseek-v3", "deepseek2")])
+  func moreExpertsThanReadersHaveRoomForAreRefused(_ name: String, _ architecture: String) throws {
+    let result = try file(name) { metadata, tensors in
+      metadata["\(architecture).expert_count"] = .uint32(1025)
+      for (tensor, shape) in tensors where tensor.hasSuffix("_exps.weight") { tensors[tensor] = [1025] + shape.dropFirst() }
+    }
+    guard case .failure(let error) = result else {
+      Issue.record("read")
+      return
+    }
+    #expect(error.kind == .badData && error.subject.hasSuffix("expert_count") && error.problem.contains("1024"), "\(error)")
+  }
+
+  /// Where values are missing, Llama 3.1's scaling stands for them, and what can be checked is.
+  @Test func divisorsThatCannotBeReadAreAssumed() throws {
+    let model = try GGUFModel(configuration: GGUFArchitectureGolden("llama-llama3").configuration)
+    let parameters = Dictionary(uniqueKeysWithValues: try GGUFArchitectureGolden("llama-llama3").parameters.map { ($0.name, $0.shape) })
+    var list = try tensors(of: model, parameters)
+    let metadata = model.metadata(name: "", fileType: 0)
+    func read(_ extent: CheckpointExtent) -> Result<GGUFModel, CheckpointError> {
+      Result { () throws(CheckpointError) in
+        try GGUFModel(metadata: metadata, tensors: list.map { (name: $0.key, shape: $0.value) }, extent: extent, file: "model.gguf")
+      }
+    }
+    #expect(try read(.headers).get().configuration["rope_scaling"]?["rope_type"] == "llama3")
+    #expect(try read(.headers).get().synthesizedTensors.map(\.name) == ["rope_freqs.weight"])
+    #expect(throws: CheckpointError.self) { try read(.complete).get() }
+    list["rope_freqs.weight"] = [7]
+    let error = #expect(throws: CheckpointError.self) { try read(.headers).get() }
+    #expect(error?.kind == .badData)
+  }
+
   @Test func unknownArchitecturesNameTheKnownOnes() throws {
     guard case .failure(let error) = try file("llama", { metadata, _ in metadata["general.architecture"] = .string("gemma3") }) else {
       Issue.record("read")

@@ -17,12 +17,10 @@ import Testing
   @Test func expertsLieBehindOneAnother() throws {
     let transform = GGUFTransform.slice(index: 2, of: 3)
     #expect(try transform.forward(rows: 4) == [0, 1, 2, 3])
-    #expect(try transform.firstRow(rows: 4) == 8)
     #expect(try transform.tensorShape(of: [4, 5]) == [3, 4, 5])
     #expect(try transform.parameterShape(of: [3, 4, 5]) == [4, 5])
     #expect(throws: CheckpointError.self) { try transform.parameterShape(of: [2, 4, 5]) }
     #expect(throws: CheckpointError.self) { try transform.parameterShape(of: [3]) }
-    #expect(throws: CheckpointError.self) { try transform.firstRow(rows: .max) }
   }
 
   @Test func latentHeadsAreCutInKeysAndValues() throws {

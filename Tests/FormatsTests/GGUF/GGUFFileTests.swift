@@ -60,7 +60,6 @@ import Testing
     #expect(message { _ = try checkpoint.tensor("absent") }.contains("it has no tensor \"absent\""))
     // Values stay readable after they were let go.
     let before = try checkpoint.tensor("blocks.q4_k").contents
-    checkpoint.prefetch("blocks.q4_k")
     checkpoint.release("blocks.q4_k")
     #expect(try checkpoint.tensor("blocks.q4_k").contents == before)
   }

@@ -123,6 +123,65 @@ import Testing
     #expect(text.contains("1048577 elements, more than 1048576"))
   }
 
+  /// A file of holes claims what it likes and takes no room: its size bounds nothing.
+  @Test func sparseFilesAreRefusedBeforeTheyTakeMemory() throws {
+    func refusal(_ header: GGUFBytes, size: Int) throws -> String {
+      let file = try scratch.file("sparse.gguf", header.bytes)
+      try #require(truncate(file.path, off_t(size)) == 0)
+      return message { _ = try GGUFFile(file) }
+    }
+    #expect(try refusal(GGUFBytes(tensors: 4_000_000_000), size: 100 << 30).contains("of which at most 131072 are read"))
+    #expect(try refusal(GGUFBytes(pairs: 4_000_000_000), size: 100 << 30).contains("of which at most 65536 are read"))
+    for (type, count) in [(UInt32(8), 8 << 30), (5, 16 << 30), (6, 16 << 30), (0, 64 << 30)] {
+      var array = GGUFBytes(pairs: 1)
+      array.pair("a", 9) {
+        $0.number(type)
+        $0.number(UInt64(count))
+      }
+      #expect(try refusal(array, size: 100 << 30).contains("of which at most 16777216 are read"), "\(type)")
+    }
+    var text = GGUFBytes(pairs: 1)
+    text.pair("a", 8) { $0.number(UInt64(64 << 30)) }
+    #expect(try refusal(text, size: 100 << 30).contains("its header goes on behind byte 268435456"))
+    // Tensors without a name, of which the second is the first again.
+    #expect(try refusal(GGUFBytes(tensors: 1 << 17), size: 1 << 30).contains("it is there twice"))
+    #expect(try refusal(GGUFBytes(pairs: 1 << 16), size: 1 << 30).contains("has 0 bytes"))
+  }
+
+  /// Limits hold for all arrays of a file together.
+  @Test func manyArraysOfOtherElements() throws {
+    func arrays(_ lengths: [Int]) throws -> String {
+      try refusal(
+        GGUFBytes.simple(pairs: UInt64(lengths.count)) { file in
+          for (number, length) in lengths.enumerated() {
+            file.pair("\(number)", 9) {
+              $0.number(UInt32(7))
+              $0.number(UInt64(length))
+              $0.bytes += Array(repeating: 1, count: length)
+            }
+          }
+        })
+    }
+    #expect(try arrays([1 << 19, 1 << 19]).isEmpty)
+    #expect(try arrays([1 << 19, 1 << 19, 1]).contains("1 elements, more than 0"))
+  }
+
+  /// As many tokens and merges as no model has yet, and tensors enough for every expert of the largest models.
+  @Test func theLargestVocabulariesAndModelsAreRead() throws {
+    var file = GGUFBytes(tensors: 50_000, pairs: 4)
+    for (key, type, count) in [("tokens", UInt32(8), 300_000), ("merges", 8, 600_000), ("scores", 6, 300_000), ("types", 5, 300_000)] {
+      file.pair(key, 9) { file in
+        file.number(type)
+        file.number(UInt64(count))
+        for _ in 0..<count { if type == 8 { file.text("a") } else { file.number(UInt32(1)) } }
+      }
+    }
+    for number in 0..<50_000 { file.tensor("t\(number)", innermost: [8], offset: UInt64(number * 32)) }
+    file.data(50_000 * 32)
+    let opened = try GGUFFile(scratch.file("large.gguf", file.bytes))
+    #expect(opened.metadata.strings("merges")?.count == 600_000 && opened.tensors.count == 50_000)
+  }
+
   @Test(arguments: [UInt32(0), 3, 48, 1 << 21, .max])
   func alignments(_ alignment: UInt32) throws {
     #expect(try refusal(pair: "general.alignment", 4) { $0.number(alignment) }.contains("a power of two"))

@@ -2,6 +2,7 @@ import Diagnostics
 import Formats
 import Foundation
 import StructuredData
+import Synchronization
 import Tensors
 import Testing
 
@@ -146,10 +147,29 @@ import Testing
           $0.tensors["b4.\(part)"] = tensor.reshaped(Shape([1] + tensor.shape.dimensions))
         }
       }.contains("none of experts"))
-    var broken = checkpoint
-    broken.tensors["mx.scales"] = Tensor(dataType: .uint8, shape: [3, 8]) { $0[5] = 255 }
-    let source = try openWeights(checkpoint: broken, configuration: configuration())
-    #expect(throws: CheckpointError.self) { try source.load("mx.weight") }
+  }
+
+  @Test func scalesThatAreNoNumbersAreRefused() throws {
+    func refusal(_ module: String, _ part: String, _ bytes: [UInt8]) throws -> String {
+      var broken = checkpoint
+      let sound = try #require(checkpoint.tensors["\(module).\(part)"])
+      broken.tensors["\(module).\(part)"] = Tensor(dataType: sound.dataType, shape: sound.shape) { target in
+        target.copyBytes(from: sound.contents)
+        for (index, byte) in bytes.enumerated() { target[index + 4] = byte }
+      }
+      let source = try openWeights(checkpoint: broken, configuration: configuration())
+      return message { _ = try source.load("\(module).weight") }
+    }
+    #expect(try refusal("mx", "scales", [255]).contains("mx.scales: 1 of its"))
+    for code: UInt8 in [0x7f, 0xff] { #expect(try refusal("nv", "scales", [code]).contains("nv.scales: 1 of its")) }
+    // Infinite and not a number, as bfloat16 and as float16.
+    let bits: [[UInt8]] =
+      checkpoint.tensors["b4.scales"]?.dataType == .float16 ? [[0, 0x7c], [1, 0xfe]] : [[0x80, 0x7f], [0xc1, 0xff]]
+    for bytes in bits {
+      #expect(try refusal("b4", "scales", bytes).contains("b4.scales: 1 of its"))
+      #expect(try refusal("b4", "biases", bytes).contains("b4.biases: 1 of its"))
+    }
+    #expect(try refusal("b4", "scales", []).isEmpty)
   }
 
   @Test func expertsAreSlicesOfTheirStack() throws {
@@ -181,6 +201,60 @@ import Testing
     }
     stacked.tensors["a.experts.0.up_proj.weight"] = Tensor([1], shape: [1, 1])
     #expect(throws: CheckpointError.self) { try openWeights(checkpoint: stacked, configuration: settings) }
+  }
+
+  /// Pages of a stack are of use until its last expert was read.
+  @Test func aStackIsLetGoWithItsLastExpert() throws {
+    let released = Mutex<[String]>([])
+    var stacked = MemoryCheckpoint()
+    for part in ["weight", "scales", "biases"] {
+      let one = try #require(checkpoint.tensors["b3.\(part)"])
+      stacked.tensors["a.switch_mlp.up_proj.\(part)"] = Tensor(dataType: one.dataType, shape: Shape([3] + one.shape.dimensions)) { _ in }
+    }
+    stacked.tensors["a.switch_mlp.down_proj.weight"] = Tensor(dataType: .float32, shape: [3, 2, 2]) { _ in }
+    stacked.released = { name in released.withLock { $0.append(name) } }
+    let source = try openWeights(checkpoint: stacked, configuration: ["quantization": ["group_size": 64, "bits": 3]])
+    for expert in 0..<2 { for name in ["up", "down"] { source.release("a.experts.\(expert).\(name)_proj.weight") } }
+    #expect(released.withLock { $0 }.isEmpty)
+    for name in ["up", "down"] { source.release("a.experts.2.\(name)_proj.weight") }
+    let all = ["up_proj.weight", "up_proj.scales", "up_proj.biases", "down_proj.weight"].map { "a.switch_mlp.\($0)" }
+    #expect(released.withLock { $0 } == all)
+  }
+
+  /// The product of a code and a scale that fills a float32 is rounded: MLX's two roundings are not the one of a whole zero point.
+  @Test func scalesThatFillAFloat32KeepTheirMinima() throws {
+    let scheme = QuantizationScheme(bits: 4, offset: .minimum, granularity: .group(32))
+    func tensor(_ scale: Float) throws -> QuantizedTensor {
+      let codes = Tensor(dataType: .int32, shape: [1, 4]) { target in
+        for index in target.indices { target[index] = UInt8(truncatingIfNeeded: index * 0x23 &+ 0x10) }
+      }
+      return try #require(
+        QuantizedTensor(
+          scheme: scheme, shape: [1, 32], codes: codes, scales: Tensor([scale], shape: [1, 1]), minima: Tensor([-8 * scale], shape: [1, 1]))
+      )
+    }
+    // Eight times any scale is exact, so minima alone do not tell.
+    var differing = 0
+    for step in 0..<64 {
+      let scale = Float(0.1) * (1 + Float(step) / 64)
+      let minima = try tensor(scale)
+      let points = QuantizedTensor(
+        scheme: QuantizationScheme(bits: 4, granularity: .group(32)), shape: [1, 32], codes: minima.codes, scales: minima.scales)
+      guard points?.dequantized().contents != minima.dequantized().contents else { continue }
+      differing += 1
+      #expect(minima.withWholeZeroPoints() == nil, "\(scale)")
+    }
+    #expect(differing > 0)
+    for scale in [Float(0.1), 0x1p-20, 1.0078125, 3e-41, -0.75] {
+      for type in [DataType.bfloat16, .float16] {
+        let minima = try tensor(type.rounded(scale))
+        let whole = try #require(minima.withWholeZeroPoints(), "\(scale)")
+        #expect(whole.scheme.offset == .none)
+        let (one, other) = (whole.dequantized().float32Values(), minima.dequantized().float32Values())
+        #expect(one == other, "\(scale)")
+      }
+    }
+    #expect(try tensor(3e38).withWholeZeroPoints() == nil)
   }
 
   @Test func modelsAreToldInOlderNames() throws {

@@ -17,7 +17,7 @@ extension Deepseek2GGUF {
     // The file counts the one head that a cache of latents has.
     decoder.keyValueHeads = decoder.heads
     decoder.headWidth = rotaryWidth
-    let count = try reader.count("expert_count", default: 0, least: 0, limit: 1 << 16)
+    let count = try reader.count("expert_count", default: 0, least: 0, limit: GGUFExperts.limit)
     let gating = try reader.count("expert_gating_func", default: 0, least: 0, limit: 255)
     guard gating <= 2 else {
       throw reader.wrong("expert_gating_func", "is \(gating)", remedy: "known are 1 for softmax and 2 for sigmoid")

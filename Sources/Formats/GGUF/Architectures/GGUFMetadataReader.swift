@@ -11,14 +11,18 @@ struct GGUFMetadataReader: Sendable {
   private let shapes: [String: [Int]]
   /// The values of `rope_freqs.weight`.
   let rotaryDivisors: [Float]?
+  /// Whether there are values, or shapes alone.
+  let extent: CheckpointExtent
 
   init(
-    _ metadata: GGUFMetadata, architecture: String, tensors: [(name: String, shape: [Int])], rotaryDivisors: [Float]?, file: String
+    _ metadata: GGUFMetadata, architecture: String, tensors: [(name: String, shape: [Int])], rotaryDivisors: [Float]?,
+    extent: CheckpointExtent, file: String
   ) throws(CheckpointError) {
     self.file = file
     self.metadata = metadata
     self.architecture = architecture
     self.rotaryDivisors = rotaryDivisors
+    self.extent = extent
     var shapes: [String: [Int]] = [:]
     for tensor in tensors {
       guard !tensor.shape.isEmpty, tensor.shape.allSatisfy({ (1...1 << 40).contains($0) }) else {

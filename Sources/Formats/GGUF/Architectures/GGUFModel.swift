@@ -40,12 +40,14 @@ public struct GGUFModel: Sendable {
   /// - Parameters:
   ///   - metadata: all of the file's.
   ///   - tensors: all of the file's; shapes are outermost axis first, the reverse of the file's order.
-  ///   - rotaryDivisors: the values of the tensor `rope_freqs.weight`, which must be given when there is one.
+  ///   - rotaryDivisors: the values of the tensor `rope_freqs.weight`, which must be given when there is one and the file has more than headers.
+  ///   - extent: with `headers`, Llama 3.1's scaling stands for divisors that cannot be read, which does for a plan.
   ///   - file: where errors point.
   /// - Throws: `CheckpointError` of kind `badData` for an architecture that is not known, keys that are missing or out of range, tensors that
   ///   belong to no such model or have shapes that do not fit.
   public init(
-    metadata: GGUFMetadata, tensors: [(name: String, shape: [Int])], rotaryDivisors: [Float]? = nil, file: String
+    metadata: GGUFMetadata, tensors: [(name: String, shape: [Int])], rotaryDivisors: [Float]? = nil,
+    extent: CheckpointExtent = .complete, file: String
   ) throws(CheckpointError) {
     let name = metadata.string("general.architecture") ?? ""
     guard let architecture = GGUFArchitectureCatalog.architecture(named: name) else {
@@ -55,7 +57,7 @@ public struct GGUFModel: Sendable {
         remedy: "known are \(Self.architectures.joined(separator: ", "))")
     }
     let reader = try GGUFMetadataReader(
-      metadata, architecture: name, tensors: tensors, rotaryDivisors: rotaryDivisors, file: file)
+      metadata, architecture: name, tensors: tensors, rotaryDivisors: rotaryDivisors, extent: extent, file: file)
     self.init(try architecture.init(reader))
     for tensor in tensors {
       do {

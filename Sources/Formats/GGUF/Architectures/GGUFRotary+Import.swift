@@ -48,11 +48,21 @@ extension GGUFRotary {
   private mutating func readDivisors(_ reader: GGUFMetadataReader, dimension: Int) throws(CheckpointError) {
     guard reader.has("rope_freqs.weight") else { return }
     let subject = "\(reader.file), tensor rope_freqs.weight"
+    let shape = try reader.shape("rope_freqs.weight", axes: 1)
+    guard shape == [dimension / 2] else {
+      throw CheckpointError(
+        kind: .badData, subject: subject, problem: "holds \(shape[0]) values, not one for each of \(dimension / 2) frequencies",
+        remedy: "convert the model again")
+    }
     guard let values = reader.rotaryDivisors else {
+      if reader.extent == .headers {
+        if case .none = scaling { scaling = .llama3(.standard) }
+        return
+      }
       throw CheckpointError(
         kind: .usage, subject: subject, problem: "its values were not read", remedy: "read them before the configuration")
     }
-    guard values.count == dimension / 2, try reader.shape("rope_freqs.weight", axes: 1) == [values.count] else {
+    guard values.count == dimension / 2 else {
       throw CheckpointError(
         kind: .badData, subject: subject, problem: "holds \(values.count) values, not one for each of \(dimension / 2) frequencies",
         remedy: "convert the model again")

@@ -12,6 +12,9 @@ struct GGUFRotaryDivisors: Sendable, Hashable {
     (self.factor, self.low, self.high, self.context) = (factor, low, high, context)
   }
 
+  /// That of Llama 3.1.
+  static let standard = Self(factor: 8, low: 1, high: 4, context: 8192)
+
   /// What each of `count` frequencies is divided by.
   func values(count: Int, base: Double) -> [Float] {
     Self.wavelengths(count: count, base: base).map { wavelength in

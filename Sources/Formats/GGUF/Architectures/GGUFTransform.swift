@@ -104,15 +104,6 @@ extension GGUFTransform {
     return places
   }
 
-  /// The row of the whole tensor at which the parameter's rows begin.
-  /// - Parameter rows: of the parameter.
-  public func firstRow(rows: Int) throws(CheckpointError) -> Int {
-    guard case .slice(let index, _) = self else { return 0 }
-    let (first, overflow) = index.multipliedReportingOverflow(by: rows)
-    try check(!overflow && first >= 0, [rows])
-    return first
-  }
-
   private func rows(_ latent: GGUFLatentHeads, _ shape: [Int]) throws(CheckpointError) -> Int {
     guard let rows = latent.rows else { throw mismatch(shape) }
     return rows

@@ -38,7 +38,7 @@ struct LlamaGGUF: GGUFArchitecture {
 
   init(_ reader: GGUFMetadataReader) throws(CheckpointError) {
     decoder = try GGUFDecoder(reader, .withDivisors)
-    let count = try reader.count("expert_count", default: 0, least: 0, limit: 1 << 16)
+    let count = try reader.count("expert_count", default: 0, least: 0, limit: GGUFExperts.limit)
     hasAttentionBias = reader.has("blk.0.attn_q.bias")
     hasMLPBias = reader.has("blk.0.ffn_up.bias")
     guard hasAttentionBias == reader.has("blk.0.attn_output.bias") else {

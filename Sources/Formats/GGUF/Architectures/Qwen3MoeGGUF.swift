@@ -34,7 +34,7 @@ struct Qwen3MoeGGUF: GGUFArchitecture {
 
   init(_ reader: GGUFMetadataReader) throws(CheckpointError) {
     decoder = try GGUFDecoder(reader, .plain)
-    let count = try reader.count("expert_count", limit: 1 << 16)
+    let count = try reader.count("expert_count", limit: GGUFExperts.limit)
     experts = GGUFExperts(count: count, used: try reader.count("expert_used_count", limit: count))
     expertWidth = try reader.count(
       "expert_feed_forward_length", default: max(1, decoder.hidden / experts.used), limit: 1 << 22)
