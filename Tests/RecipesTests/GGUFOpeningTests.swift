@@ -21,7 +21,7 @@ import Testing
   /// - Parameter type: of its weights; nil to keep them as they are.
   private func converted(_ type: WeightType?) throws -> GGUFCheckpoint {
     let passes = type.map { type in
-      var pass = RoundToNearest(bits: 4)
+      var pass = RoundToNearest(bits: 8)
       pass.targets.type = type
       return [pass]
     }
