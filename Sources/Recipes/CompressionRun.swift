@@ -104,6 +104,7 @@ public struct CompressionRun {
     /// The model that passes began on.
     let prepared: ModelGraph
     let written: ModelBundle
+    let encoding: any OutputEncoding
     let records: [PassRecord]
     let calibration: CalibrationSelection?
     let training: CompressionReport.Training?
@@ -152,7 +153,7 @@ public struct CompressionRun {
       caveats.append("the adapter cannot be taken out again: that takes `merge` alone, into safetensors")
     }
     return Quantized(
-      output: output, journal: journal, prepared: graph, written: written, records: workers.map(\.record),
+      output: output, journal: journal, prepared: graph, written: written, encoding: layout.encoding, records: workers.map(\.record),
       calibration: calibration?.selection, training: training?.section,
       caveats: caveats + (training?.warnings ?? []) + journal.warnings)
   }
@@ -168,7 +169,7 @@ public struct CompressionRun {
     let output = quantized.output
     var report = try ReportBuilder(
       run: self, prepared: quantized.prepared, written: quantized.written, records: quantized.records,
-      calibration: quantized.calibration, caveats: quantized.caveats, digests: digests
+      calibration: quantized.calibration, caveats: quantized.caveats, naming: quantized.encoding.nameReadBack, digests: digests
     )
     .report(evaluation: evaluation)
     report.training = quantized.training

@@ -118,6 +118,37 @@ import Testing
     }
   }
 
+  /// A masked language model's encoder: `bert.` before its names, `gamma` and `beta` in them.
+  @Test func anEncoderWithAHeadComesBack() throws {
+    let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("ExecutionTests/EncoderFixtures/masked-lm")
+    let report = try convert(fixture.path, to: .gguf, "out")
+    #expect(report.warnings.contains { $0.contains("cls.predictions") && $0.contains("left out") })
+    let (source, file) = (try ModelBundle(opening: fixture.path), try ModelBundle(opening: directory.path("out")))
+    #expect(file.weights.names.count == source.weights.names.count { !$0.hasPrefix("cls.") })
+    let gains = try source.weights.load("bert.embeddings.LayerNorm.gamma").float32()?.float32Values()
+    #expect(try file.weights.load("embeddings.LayerNorm.weight").float32()?.float32Values() == gains)
+  }
+
+  /// A rotation gives a tied head a weight of its own, which carries the last norm's gains: without it the file is another model.
+  @Test func aHeadThatARotationMadeIsWritten() throws {
+    try RandomLlama.write(to: URL(fileURLWithPath: directory.path("model")))
+    let model = try ModelBundle(opening: directory.path("model"))
+    let reports = try [OutputFormat.gguf, .compressedTensors].map { format in
+      try CompressionRun(
+        model: model, recipe: Recipe(passes: [HadamardRotation()], format: format), settings: settings(format.rawValue, tokens: 512)
+      ).execute()
+    }
+    let (file, plain) = (try ModelBundle(opening: directory.path("gguf")), try ModelBundle(opening: directory.path("compressed-tensors")))
+    #expect(file.configuration["tie_word_embeddings"] == false)
+    #expect(Set(file.weights.names) == Set(plain.weights.names) && file.weights.names.contains("lm_head.weight"))
+    for name in plain.weights.names {
+      #expect(try file.weights.load(name).float32()?.float32Values() == plain.weights.load(name).float32()?.float32Values(), "\(name)")
+    }
+    #expect(reports[0].accuracy?.compressed == reports[1].accuracy?.compressed)
+    #expect(!reports[0].warnings.contains { $0.contains("left out") })
+  }
+
   /// Stacked experts, latents that are split, layers that files do without.
   @Test func aMixtureComesBack() throws {
     try MixtureModel.write(to: URL(fileURLWithPath: directory.path("model")))

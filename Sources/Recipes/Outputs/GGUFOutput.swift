@@ -12,11 +12,14 @@ struct GGUFOutput: OutputEncoding {
   private let gguf: GGUFModel
   private let model: ModelBundle
 
+  /// - Parameter configuration: the model's config.json as the passes leave it.
   /// - Throws: of kind `usage` when the model has no architecture of GGUF's.
-  init(_ model: ModelBundle) throws {
-    gguf = try GGUFModel(configuration: model.configuration)
+  init(_ model: ModelBundle, _ configuration: JSONObject) throws {
+    gguf = try GGUFModel(configuration: .object(configuration))
     self.model = model
   }
+
+  func nameReadBack(of name: String) -> String { gguf.nameReadBack(of: name) }
 
   func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry {
     let placements = try gguf.placements(of: weight.name)
@@ -93,6 +96,14 @@ struct GGUFOutput: OutputEncoding {
   }
 
   private static func key(_ tensor: String, slice: Int) -> String { "\(tensor)[\(slice)]" }
+
+  func check(_ layout: OutputLayout) throws {
+    // What the model computes with must be in the file; what files do without is beside that.
+    for id in layout.blocks.joined() {
+      guard let entry = layout.parameters[id], entry.tensors.isEmpty else { continue }
+      throw refused("has no tensor for \(entry.name), which the model computes with", "use --format safetensors or compressed-tensors")
+    }
+  }
 
   func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)] {
     let placements = try gguf.placements(of: entry.name)

@@ -11,8 +11,8 @@ struct MLXOutput: OutputEncoding {
   /// Layers beside the model's own, which mlx-lm has no place for.
   private let strayLayers: Set<String>
 
-  init(_ model: ModelBundle) throws {
-    let configuration = model.configuration.object ?? [:]
+  /// - Parameter configuration: the model's config.json as the passes leave it.
+  init(_ model: ModelBundle, _ configuration: JSONObject) throws {
     try MLXConfiguration.checkFamily(configuration)
     guard configuration["deepseek_optimize"] == nil else {
       throw RecipeError(

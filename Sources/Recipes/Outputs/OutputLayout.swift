@@ -57,7 +57,7 @@ struct OutputLayout {
     leavingOut: (String) -> Bool = { _ in false }
   ) throws {
     self.format = format
-    let encoding = try format.encoding(of: model)
+    let encoding = try format.encoding(of: model, settings: OutputConfiguration.settings(of: model, as: graph))
     self.encoding = encoding
     var parameters: [ParameterID: Entry] = [:]
     var known = Set<TensorName>()
@@ -89,6 +89,9 @@ struct OutputLayout {
     self.extras = extras
     try encoding.check(self)
   }
+
+  /// The name under which a weight is read back.
+  func nameReadBack(of entry: Entry) -> TensorName { TensorName(encoding.nameReadBack(of: entry.name)) }
 
   /// Every tensor of the output, in model order.
   var tensors: [TensorDescriptor] { entries.flatMap(\.tensors) }

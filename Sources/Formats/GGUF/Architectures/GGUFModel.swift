@@ -106,6 +106,9 @@ public struct GGUFModel: Sendable {
   /// - Throws: `CheckpointError` of kind `badData` for a name that is no parameter of such a model.
   public func placements(of parameter: String) throws(CheckpointError) -> [GGUFPlacement] { try map.placements(of: parameter) }
 
+  /// The name under which a parameter or a module of a checkpoint is read back from a file: encoders have several spellings, a file one.
+  public func nameReadBack(of name: String) -> String { map.ownName(of: name) }
+
   /// What a tensor of a file holds: one parameter, a part of one, many of them (experts), or none (`rope_freqs.weight`).
   /// - Throws: `CheckpointError` of kind `badData` for a tensor that does not belong to such a model.
   public func origins(of tensor: String) throws(CheckpointError) -> [GGUFOrigin] { try map.origins(of: tensor) }
