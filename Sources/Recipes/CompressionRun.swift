@@ -148,7 +148,7 @@ public struct CompressionRun {
       try MergeRecord.write(of: graph, beside: written, digests: expected, in: output, pool: interpreter.pool)
     }
     try model.originalDigests?.check(expected)
-    var caveats = try configuration.caveats + blockWarnings(graph)
+    var caveats = try configuration.caveats + model.tokenizerNotes + blockWarnings(graph)
     if !recipe.adapterFiles.isEmpty, !FileManager.default.fileExists(atPath: output.file(MergeRecord.directoryName).path) {
       caveats.append("the adapter cannot be taken out again: that takes `merge` alone, into safetensors")
     }

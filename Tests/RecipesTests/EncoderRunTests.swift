@@ -144,6 +144,28 @@ import Testing
     #expect(stored?.float32Values() == source?.float32Values())
   }
 
+  /// How states become one embedding goes into the file and out of it; what its readers compute for gelu does, too.
+  @Test(arguments: [("mean_tokens", GGUFPooling.mean, "mean"), ("cls_token", .first, "first"), ("max_tokens", nil, "mean")])
+  func poolingIsSaidInGGUF(_ mode: String, _ said: GGUFPooling?, _ name: String) throws {
+    try Data("{\"pooling_mode_\(mode)\": true}".utf8).write(to: directory.url.appendingPathComponent("model/1_Pooling/config.json"))
+    let report = try CompressionRun(model: model, recipe: Recipe(passes: [], format: .gguf), settings: settings("out")).execute()
+    #expect(report.warnings.contains { $0.contains("largest value") } == (said == nil))
+    #expect(report.warnings.contains { $0.contains("gelu") })
+    try FileManager.default.createDirectory(atPath: directory.path("alone"), withIntermediateDirectories: true)
+    try FileManager.default.moveItem(atPath: directory.path("out/model.gguf"), toPath: directory.path("alone/model.gguf"))
+    let file = try ModelBundle(opening: directory.path("alone/model.gguf"))
+    #expect((file.checkpoint as? GGUFCheckpoint)?.gguf.pooling == said)
+    #expect(file.configuration["hidden_act"] == "gelu_pytorch_tanh")
+    #expect((file.checkpoint as? GGUFCheckpoint)?.gguf.string("general.size_label") == "18K")
+    let evaluation = EvaluationSettings(text: URL(fileURLWithPath: directory.path("text.txt")))
+    #expect(try Measurement(model: file, reference: model, settings: evaluation).report().embeddings?.pooling == name)
+    // As files of a directory again.
+    _ = try CompressionRun(model: file, recipe: Recipe(passes: [], format: .safetensors), settings: settings("back")).execute()
+    #expect(FileManager.default.fileExists(atPath: directory.path("back/modules.json")) == (said != nil))
+    let again = try ModelBundle(opening: directory.path("back"))
+    #expect(try Measurement(model: again, reference: file, settings: evaluation).report().embeddings?.pooling == name)
+  }
+
   @Test func whatTakesPredictionsIsRefused() throws {
     #expect(throws: RecipeError.self) { try TextGenerator(model: model) }
     #expect(throws: RecipeError.self) { try Measurement(model: model).report() }

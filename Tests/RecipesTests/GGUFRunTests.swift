@@ -2,6 +2,8 @@ import DeepSeekOptimize
 import Foundation
 import Testing
 
+@testable import Recipes
+
 /// GGUF files from models and back: the values, the types, what is refused.
 @Suite struct GGUFRunTests {
   private let directory: TemporaryDirectory
@@ -181,6 +183,47 @@ import Testing
       let layer = try #require(try run.plan().layers.first { $0.name.hasSuffix("layers.1.self_attn.kv_b_proj.weight") })
       #expect((layer.storage != .dense(.float32)) == isQuantized && (layer.reason == .keptByFormat) != isQuantized)
     }
+  }
+
+  /// What all weights together show, and the tokenizer, are refused before any work, by a plan as well.
+  @Test func whatTheWholeFileCannotSayIsRefused() throws {
+    try MixtureModel.write(to: URL(fileURLWithPath: directory.path("model")))
+    var mixed = pass(.q8_0)
+    mixed.targets.overrides = [.init(pattern: ModulePattern("re:.*layers\\.1.*experts\\.3\\.up_proj"), type: .q4_0)]
+    func refusal(_ passes: [any CompressionPass]) throws -> (any Failure)? {
+      let model = try ModelBundle(opening: directory.path("model"))
+      let run = CompressionRun(model: model, recipe: Recipe(passes: passes, format: .gguf), settings: settings("out"))
+      return #expect(throws: (any Error).self) { try run.plan() } as? any Failure
+    }
+    let experts = try #require(try refusal([mixed]))
+    #expect(experts.kind == .usage && experts.problem.contains("expert 3") && experts.remedy.contains("same bits"))
+    let file = URL(fileURLWithPath: directory.path("model/tokenizer.json"))
+    var tokenizer = try #require(JSONFile.read(file).object)
+    tokenizer["pre_tokenizer"] = ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
+    try Data(JSONValue.object(tokenizer).text().utf8).write(to: file)
+    #expect(try refusal([])?.subject.contains("tokenizer.json") == true)
+    #expect(directory.contents == ["model"])
+  }
+
+  /// A file without a tokenizer is no file to llama.cpp, which is said; what a reader had to guess is said as well.
+  @Test func whatIsLeftOpenIsSaid() throws {
+    try RandomLlama.write(to: URL(fileURLWithPath: directory.path("model")))
+    let report = try convert(directory.path("model"), to: .gguf, "complete")
+    #expect(report.warnings.isEmpty, "\(report.warnings)")
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+      try FileManager.default.removeItem(atPath: directory.path("model/\(name)"))
+      try FileManager.default.removeItem(atPath: directory.path("complete/\(name)"))
+    }
+    #expect(try convert(directory.path("model"), to: .gguf, "mute").warnings == [GGUFOutput.noTokenizer])
+    // The same file, without the name of how text is cut into words.
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: directory.path("complete/model.gguf")))
+    let key = Data("tokenizer.ggml.pre".utf8)
+    let place = try #require(bytes.range(of: key))
+    var changed = bytes
+    changed.replaceSubrange(place, with: Data("tokenizer.ggml.prx".utf8))
+    try changed.write(to: URL(fileURLWithPath: directory.path("complete/model.gguf")))
+    let warnings = try convert(directory.path("complete"), to: .compressedTensors, "back").warnings
+    #expect(warnings.count == 1 && warnings[0].contains("cut into words"), "\(warnings)")
   }
 
   /// Codes that no type of GGUF's is are refused before any work, and the nearest that one is is named.

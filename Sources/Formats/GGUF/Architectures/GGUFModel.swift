@@ -90,13 +90,17 @@ public struct GGUFModel: Sendable {
   /// What a file says of the model, in the reference converter's order and types. The tokenizer's keys go behind it.
   /// - Parameters:
   ///   - name: `general.name`.
+  ///   - sizeLabel: `general.size_label`, as `sizeLabel(of:)` has it; nil for none.
   ///   - fileType: `general.file_type`: how most weights are stored.
-  public func metadata(name: String, fileType: UInt32) -> GGUFMetadata {
+  ///   - pooling: how an encoder's states become an embedding; nil where that is not said.
+  public func metadata(name: String, sizeLabel: String? = nil, fileType: UInt32, pooling: GGUFPooling? = nil) -> GGUFMetadata {
     var metadata = GGUFMetadata()
     metadata["general.architecture"] = .string(architectureName)
     metadata["general.type"] = .string("model")
     metadata["general.name"] = .string(name)
+    metadata["general.size_label"] = sizeLabel.map { .string($0) }
     architecture.write(to: &metadata, fileType: fileType)
+    metadata["\(architectureName).\(GGUFPooling.key)"] = pooling.map { .uint32($0.rawValue) }
     metadata["general.quantization_version"] = .uint32(2)
     return metadata
   }
