@@ -19,13 +19,17 @@ public struct LayerError: Sendable, Hashable {
 public final class LayerErrorMeter {
   private let model: ModelGraph
   private let weights: [String: (weight: ParameterID, bias: ParameterID?)]
+  private let naming: (String) -> String
   public private(set) var layers: [String: LayerError] = [:]
   private var signal: [String: Double] = [:]
   private var noise: [String: Double] = [:]
 
-  /// - Parameter rescaled: modules that are left out, for their weights or inputs are not the reference's feature by feature.
-  public init(model: ModelGraph, leavingOut rescaled: Set<String> = []) {
-    self.model = model
+  /// - Parameters:
+  ///   - rescaled: modules that are left out, for their weights or inputs are not the reference's feature by feature.
+  ///   - naming: what the model calls a module or a parameter of the reference.
+  public init(model: ModelGraph, leavingOut rescaled: Set<String> = [], naming: @escaping (String) -> String = { $0 }) {
+    (self.model, self.naming) = (model, naming)
+    let rescaled = Set(rescaled.map(naming))
     var weights: [String: (weight: ParameterID, bias: ParameterID?)] = [:]
     for block in model.blocks {
       for (node, weight) in model.linears(of: block) {
@@ -45,7 +49,7 @@ public final class LayerErrorMeter {
   /// Measures the weights of every quantized layer, one at a time.
   public func measureWeights(against reference: ModelGraph, pool: ThreadPool) throws {
     var names: [String: ParameterID] = [:]
-    for id in reference.parameterIDs { names[reference[id].name] = id }
+    for id in reference.parameterIDs { names[naming(reference[id].name)] = id }
     for (scope, (id, _)) in weights {
       guard let original = names[model[id].name], case .quantized(let tensor) = try model[id].load(),
         case .dense(let dense) = try reference[original].load()
@@ -59,13 +63,13 @@ public final class LayerErrorMeter {
 
   /// Called for a linear layer of the reference: runs the quantized one on the same input.
   func observe(_ run: LinearRun, interpreter: Interpreter) throws {
-    let (node, output) = (run.node, run.output)
-    guard let (weight, bias) = weights[node.scope], output.rows > 0 else { return }
+    let (scope, output) = (naming(run.node.scope), run.output)
+    guard let (weight, bias) = weights[scope], output.rows > 0 else { return }
     let result = try interpreter.linear(run.input, weight: weight, bias: bias, of: model)
-    signal[node.scope, default: 0] += dso_sum_squares(output.pointer, Int64(output.rows * output.columns))
-    noise[node.scope, default: 0] += dso_sum_squared_differences(
+    signal[scope, default: 0] += dso_sum_squares(output.pointer, Int64(output.rows * output.columns))
+    noise[scope, default: 0] += dso_sum_squared_differences(
       output.pointer, result.pointer, Int64(output.rows * output.columns))
-    layers[node.scope]?.outputSQNR = decibels(signal[node.scope] ?? 0, noise[node.scope] ?? 0)
+    layers[scope]?.outputSQNR = decibels(signal[scope] ?? 0, noise[scope] ?? 0)
   }
 
   /// Σw² and Σ(w−ŵ)² over all weights.

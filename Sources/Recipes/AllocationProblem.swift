@@ -38,10 +38,12 @@ struct AllocationProblem {
   ///   - targets: everything but the bits.
   ///   - graph: the model that the quantizing pass begins on.
   ///   - bytes: what a weight takes in a scheme; throws when the format cannot hold it. By default what compressed-tensors takes.
+  ///   - stack: the tensor that a module shares with others in the format; those have the same bits.
   /// - Throws: what makes `targets` unusable, and a scheme that the format cannot hold at any width.
   init(
     _ targets: QuantizationTargets, for graph: ModelGraph,
-    bytes: (Parameter, QuantizationScheme) throws -> Int = Self.bytes(in: CompressedTensorsOutput())
+    bytes: (Parameter, QuantizationScheme) throws -> Int = Self.bytes(in: CompressedTensorsOutput()),
+    stack: (String) -> String? = { _ in nil }
   ) throws {
     var ways = Self.widths.map { bits in
       var way = targets
@@ -54,7 +56,7 @@ struct AllocationProblem {
       ways.append(way)
     }
     let schemes = try ways.map { try $0.schemes(for: graph) }
-    let groups = FusedGroup.all(in: graph, of: Set(schemes[0].keys))
+    let groups = Self.joined(FusedGroup.all(in: graph, of: Set(schemes[0].keys)), by: stack)
     // Groups that the format refuses a way.
     var refused = [Int](repeating: 0, count: ways.count)
     var refusal: (any Error)?
@@ -87,6 +89,20 @@ struct AllocationProblem {
       ways: ways, groups: groups, options: options,
       weights: groups.map { $0.layers.reduce(0) { $0 + graph[$1.weight].shape.elementCount } },
       warnings: warnings)
+  }
+
+  /// Groups whose layers share a tensor as one, in the place of the first.
+  private static func joined(_ groups: [FusedGroup], by stack: (String) -> String?) -> [FusedGroup] {
+    var members: [[FusedGroup.Layer]] = []
+    var places: [String: Int] = [:]
+    for group in groups {
+      let stacks = group.layers.compactMap { stack($0.module) }
+      let place = stacks.lazy.compactMap { places[$0] }.first ?? members.count
+      if place == members.count { members.append([]) }
+      members[place] += group.layers
+      for stack in stacks { places[stack] = place }
+    }
+    return members.map { FusedGroup(layers: $0) }
   }
 
   /// What a weight takes in a format.

@@ -62,12 +62,9 @@ public struct BitAllocation {
     }
     let prepared = try run.prepareWithinMemory()
     let graph = prepared.graph
-    let problem = try AllocationProblem(pass.targets, for: graph, bytes: AllocationProblem.bytes(in: prepared.layout.encoding))
-    if recipe.format == .mlx, problem.groups.contains(where: { $0.layers.contains { ExpertStack(of: $0.module) != nil } }) {
-      throw RecipeError(
-        "mixed precision by measurement", "chooses bits for every expert, and MLX keeps those of a layer in one tensor",
-        remedy: "use --mixed-precision roles, or --override", kind: .usage)
-    }
+    let encoding = prepared.layout.encoding
+    let problem = try AllocationProblem(
+      pass.targets, for: graph, bytes: AllocationProblem.bytes(in: encoding), stack: encoding.stack)
     let measurable = Set(ChoiceCosts.measurable(in: graph).flatMap { graph.linears(of: $0).map(\.weight) })
     for (group, options) in problem.options.enumerated() where options.count > 1 {
       guard problem.groups[group].layers.allSatisfy({ measurable.contains($0.weight) }) else { throw problem.unmeasured(group) }
@@ -193,9 +190,11 @@ public struct BitAllocation {
     }
     run.progress?(StageProgress(stage: "Measuring choices", completed: graph.blocks.count, total: graph.blocks.count))
     return zip(problem.groups, problem.options).map { group, options in
-      options.map { option in
-        let costs = group.layers.compactMap { measured.costs[$0.weight]?[option.way] }
-        return costs.count == group.layers.count ? costs.reduce(0, +) : nil
+      // Of experts that share a tensor those decide that the text came to.
+      let reached = group.layers.filter { !graph[$0.weight].role.isRoutedExpert || measured.costs[$0.weight] != nil }
+      return options.map { option in
+        let costs = reached.compactMap { measured.costs[$0.weight]?[option.way] }
+        return !costs.isEmpty && costs.count == reached.count ? costs.reduce(0, +) : nil
       }
     }
   }

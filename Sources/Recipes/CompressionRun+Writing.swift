@@ -72,7 +72,7 @@ extension CompressionRun {
   ) throws -> any CheckpointWriter {
     let done =
       journal.isResuming
-      ? layout.entries.filter { journal.digests[TensorName($0.name)] != nil }.flatMap(\.tensors).map(\.name) : nil
+      ? layout.entries.filter { journal.digests[layout.nameReadBack(of: $0)] != nil }.flatMap(\.tensors).map(\.name) : nil
     return try layout.encoding.writer(
       layout,
       for: OutputFiles(directory: output.partial, configuration: configuration, recipe: yaml, written: done, observer: observer))

@@ -104,6 +104,7 @@ public struct CompressionRun {
     /// The model that passes began on.
     let prepared: ModelGraph
     let written: ModelBundle
+    let encoding: any OutputEncoding
     let records: [PassRecord]
     let calibration: CalibrationSelection?
     let training: CompressionReport.Training?
@@ -147,12 +148,12 @@ public struct CompressionRun {
       try MergeRecord.write(of: graph, beside: written, digests: expected, in: output, pool: interpreter.pool)
     }
     try model.originalDigests?.check(expected)
-    var caveats = try configuration.caveats + blockWarnings(graph)
+    var caveats = try configuration.caveats + model.tokenizerNotes + blockWarnings(graph)
     if !recipe.adapterFiles.isEmpty, !FileManager.default.fileExists(atPath: output.file(MergeRecord.directoryName).path) {
       caveats.append("the adapter cannot be taken out again: that takes `merge` alone, into safetensors")
     }
     return Quantized(
-      output: output, journal: journal, prepared: graph, written: written, records: workers.map(\.record),
+      output: output, journal: journal, prepared: graph, written: written, encoding: layout.encoding, records: workers.map(\.record),
       calibration: calibration?.selection, training: training?.section,
       caveats: caveats + (training?.warnings ?? []) + journal.warnings)
   }
@@ -168,7 +169,7 @@ public struct CompressionRun {
     let output = quantized.output
     var report = try ReportBuilder(
       run: self, prepared: quantized.prepared, written: quantized.written, records: quantized.records,
-      calibration: quantized.calibration, caveats: quantized.caveats, digests: digests
+      calibration: quantized.calibration, caveats: quantized.caveats, naming: quantized.encoding.nameReadBack, digests: digests
     )
     .report(evaluation: evaluation)
     report.training = quantized.training

@@ -43,6 +43,7 @@ public struct Measurement {
     report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: plan.digest)
     report.accuracy = .init(accuracy, computedIn: plan.arithmetic)
     report.keyValueCache = try .init(of: model.graph, plan, evaluator: evaluator)
+    report.warnings += model.tokenizerNotes
     report.resources = ResourceMeter.resources(
       since: start, clock: clock, bytesRead: model.sourceBytes + (reference?.sourceBytes ?? 0), bytesWritten: nil,
       threads: interpreter.pool.threads)
@@ -60,6 +61,7 @@ public struct Measurement {
       model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
     report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: plan.digest)
     report.embeddings = try plan.section(of: model.graph, reference: reference.graph, interpreter: interpreter, progress: progress)
+    report.warnings += model.tokenizerNotes
     report.resources = ResourceMeter.resources(
       since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes + reference.sourceBytes, bytesWritten: nil,
       threads: interpreter.pool.threads)

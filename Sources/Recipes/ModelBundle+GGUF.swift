@@ -69,13 +69,13 @@ extension GGUFCheckpoint {
 }
 
 extension ModelBundle {
-  /// The tokenizer in GGUF's words; nil where the model has none.
+  /// The tokenizer in GGUF's words, and in what programs that read them will differ; nil where the model has none.
   /// - Parameter vocabularySize: rows of the embedding.
-  func ggufTokenizer(vocabularySize: Int?) throws -> GGUFMetadata? {
+  func ggufTokenizer(vocabularySize: Int?) throws -> GGUFTokenizer.Encoded? {
     if let container = checkpoint as? GGUFCheckpoint, try Tokenizer.json(in: directory) == nil {
       var metadata = GGUFMetadata()
       for entry in container.gguf.entries where entry.key.hasPrefix("tokenizer.") { metadata[entry.key] = entry.value }
-      return metadata
+      return metadata.entries.isEmpty ? nil : GGUFTokenizer.Encoded(metadata: metadata)
     }
     if let container = checkpoint as? HDF5Checkpoint, let text = container.attributeText("tokenizer.json"),
       try Tokenizer.json(in: directory) == nil
@@ -83,9 +83,21 @@ extension ModelBundle {
       let settings = try container.attributeText("tokenizer_config.json").map { try JSONValue(parsing: $0) } ?? .null
       return try GGUFTokenizer.encode(
         tokenizer: JSONValue(parsing: text), configuration: settings, modelConfiguration: configuration, vocabularySize: vocabularySize,
-        named: "tokenizer.json"
-      ).metadata
+        named: "tokenizer.json")
     }
-    return try GGUFTokenizer.encode(contentsOf: directory, vocabularySize: vocabularySize)?.metadata
+    return try GGUFTokenizer.encode(contentsOf: directory, vocabularySize: vocabularySize)
+  }
+
+  /// What was guessed of a tokenizer that comes from a GGUF file's metadata, where those leave something open.
+  var tokenizerNotes: [String] {
+    guard let container = checkpoint as? GGUFCheckpoint else { return [] }
+    let name = container.files[0].lastPathComponent
+    do {
+      guard try Tokenizer.json(in: directory) == nil, let decoded = try GGUFTokenizer.decode(container.gguf, named: name) else { return [] }
+      return decoded.notes.map { "the tokenizer of \(name): \($0)" }
+    } catch {
+      // A tokenizer that cannot be read ends what needs it, and nothing else.
+      return []
+    }
   }
 }

@@ -128,6 +128,9 @@ public struct ModelBundle: Sendable {
       if files.contains(name) { return (name, try TextFile.data(files.file(name), limit: JSONFile.limit)) }
       return (checkpoint as? HDF5Checkpoint)?.attributeText(name).map { (name, Data($0.utf8)) }
     }
+    if let file = checkpoint as? GGUFCheckpoint, graph.purpose == .encoder, encoder.isEmpty {
+      companions += SentenceEncoder.files(of: file, width: configuration["hidden_size"]?.integer ?? 0)
+    }
     // Where the tokenizer has another form, other programs get the one that they read.
     // One that we cannot put into that form goes along as it is: no weight needs it.
     if format != .keras, let (json, file) = try? Tokenizer.json(in: directory), !file.hasSuffix("/tokenizer.json") {

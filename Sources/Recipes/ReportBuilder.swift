@@ -19,6 +19,8 @@ struct ReportBuilder {
   let records: [PassRecord]
   let calibration: CalibrationSelection?
   let caveats: [String]
+  /// What the written checkpoint calls a module or a parameter of the source.
+  let naming: (String) -> String
   /// Of the files that were read and written, where they were found out meanwhile.
   let digests: StreamedDigests?
 
@@ -32,7 +34,7 @@ struct ReportBuilder {
     if run.recipe.passes.contains(where: { $0 is Sparsification }) { report.size?.sparsity = try written.zeroShare() }
     let rescaled = Set(records.flatMap(\.rescaled))
     report.warnings = (calibration?.warnings ?? []) + textWarnings(rescaled) + records.flatMap(\.warnings) + caveats
-    let meter = LayerErrorMeter(model: written.graph, leavingOut: rescaled)
+    let meter = LayerErrorMeter(model: written.graph, leavingOut: rescaled, naming: naming)
     if !records.isEmpty { try meter.measureWeights(against: prepared, pool: run.interpreter.pool) }
     switch evaluation {
     case .predictions(let plan): try measure(plan, meter, into: &report)
@@ -132,14 +134,13 @@ struct ReportBuilder {
     var inputs: [String: [PassRecord.Inputs]] = [:]
     for record in records { for layer in record.inputs { inputs[layer.module, default: []].append(layer) } }
     return records.flatMap(\.layers).map { layer in
-      let decided = inputs[layer.module] ?? []
+      let (name, decided) = (naming(layer.module), inputs[layer.module] ?? [])
       let fallbacks = ([layer.fallback] + decided.map(\.fallback)).compactMap { $0 }
       var groupSize = 0
       if case .group(let size) = layer.scheme.granularity { groupSize = size }
       return CompressionReport.Layer(
         name: layer.module, bits: Double(layer.scheme.bits), groupSize: groupSize,
-        format: (schemes[layer.module] ?? layer.scheme).name,
-        weightSQNRdB: errors[layer.module]?.weightSQNR, outputSQNRdB: errors[layer.module]?.outputSQNR,
+        format: (schemes[name] ?? layer.scheme).name, weightSQNRdB: errors[name]?.weightSQNR, outputSQNRdB: errors[name]?.outputSQNR,
         clippedFraction: Double(layer.clipped) / Double(max(1, layer.weights)),
         inputClippedFraction: decided.compactMap(\.clippedFraction).last, calibrationTokens: layer.calibrationTokens,
         fallback: fallbacks.isEmpty ? nil : fallbacks.joined(separator: "; "))

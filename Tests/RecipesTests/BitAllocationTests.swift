@@ -117,6 +117,28 @@ import Testing
     }
   }
 
+  /// Experts that lie in one tensor have one choice together.
+  @Test(arguments: [OutputFormat.mlx, .gguf]) func expertsOfAStackAreOneChoice(_ format: OutputFormat) throws {
+    try MixtureModel.write(to: URL(fileURLWithPath: directory.path("model")))
+    var pass = RoundToNearest(bits: 4, groupSize: 32)
+    if format == .gguf { (pass.targets.type, pass.targets.groupSize) = (.gguf, 0) }
+    let calibration = CalibrationPlan(text: DemoModel.calibrationText.path, samples: 24, sequenceLength: 64)
+    var settings = RunSettings(output: URL(fileURLWithPath: directory.path("out")))
+    settings.evaluation = nil
+    let run = CompressionRun(
+      model: try ModelBundle(opening: directory.path("model")), recipe: Recipe(passes: [pass], format: format, calibration: calibration),
+      settings: settings)
+    let groups = try BitAllocation(run, budget: .bitsPerWeight(6)).subject().problem.groups
+    let experts = groups.filter { $0.layers.contains { $0.module.contains(".experts.") } }
+    #expect(experts.map(\.layers.count) == [16, 8, 16, 8])
+    #expect(experts.first?.name == "model.layers.1.mlp.experts.*.{gate_proj,up_proj}")
+    let report = try BitAllocation(run, budget: .bitsPerWeight(6)).execute()
+    let chosen = try #require(report.allocation?.groups)
+    #expect(Set(chosen.map(\.bits)).count > 1 && (report.allocation?.bitsPerWeight ?? 9) <= 6)
+    let written = Dictionary(uniqueKeysWithValues: try #require(report.layers).map { ($0.name, $0.bits) })
+    for group in chosen { #expect(group.layers.allSatisfy { written[$0] == group.bits.map(Double.init) }, "\(group.name)") }
+  }
+
   /// An override may leave no choice: the head's cost cannot be measured, and need not be.
   @Test func layersWithBitsOfTheirOwnKeepThem() throws {
     var pass = RoundToNearest(bits: 4, groupSize: 64)

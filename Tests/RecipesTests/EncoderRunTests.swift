@@ -17,7 +17,8 @@ import Testing
 
   private static let width = 32
 
-  private static func write(to folder: URL) throws {
+  /// - Parameter isOld: with the names that checkpoints of a model with a head had at first.
+  private static func write(to folder: URL, isOld: Bool = false) throws {
     try FileManager.default.createDirectory(at: folder.appendingPathComponent("1_Pooling"), withIntermediateDirectories: true)
     var vocabulary: [String] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     vocabulary += [
@@ -44,11 +45,12 @@ import Testing
       "1_Pooling/config.json": "{\"pooling_mode_cls_token\": false, \"pooling_mode_mean_tokens\": true}",
     ]
     for (name, text) in files { try Data(text.utf8).write(to: folder.appendingPathComponent(name)) }
+    let norms = isOld ? ["gamma", "beta"] : ["weight", "bias"]
     var shapes: [String: Shape] = [
       "embeddings.word_embeddings.weight": [vocabulary.count, width], "embeddings.position_embeddings.weight": [16, width],
       "embeddings.token_type_embeddings.weight": [2, width], "pooler.dense.weight": [width, width], "pooler.dense.bias": [width],
     ]
-    func norm(_ name: String) { for part in ["weight", "bias"] { shapes["\(name).\(part)"] = [width] } }
+    func norm(_ name: String) { for part in norms { shapes["\(name).\(part)"] = [width] } }
     func linear(_ name: String, _ outputs: Int, _ inputs: Int) {
       shapes["\(name).weight"] = [outputs, inputs]
       shapes["\(name).bias"] = [outputs]
@@ -63,11 +65,13 @@ import Testing
       norm("\(scope).attention.output.LayerNorm")
       norm("\(scope).output.LayerNorm")
     }
-    let tensors = shapes.sorted { $0.key < $1.key }.map { TensorDescriptor(name: $0, dataType: .float32, shape: $1) }
+    let tensors = shapes.sorted { $0.key < $1.key }.map {
+      TensorDescriptor(name: (isOld ? "bert." : "") + $0, dataType: .float32, shape: $1)
+    }
     let writer = try SafeTensorsWriter(directory: folder, tensors: tensors)
     for tensor in tensors {
       let seed = tensor.name.utf8.reduce(UInt64(7)) { $0 &* 31 &+ UInt64($1) }
-      let center: Float = tensor.name.hasSuffix("Norm.weight") ? 0.5 : -0.5
+      let center: Float = tensor.name.hasSuffix("Norm.\(norms[0])") ? 0.5 : -0.5
       let values = (0..<tensor.shape.elementCount).map { (index: Int) -> Float in
         let draw = SeededRandom.value(seed: seed, index: UInt64(index)) >> 40
         return Float(draw) / Float(1 << 24) + center
@@ -121,6 +125,45 @@ import Testing
       let length = values[row * Self.width..<(row + 1) * Self.width].reduce(0) { $0 + $1 * $1 }
       #expect(abs(length - 1) < 1e-5)
     }
+  }
+
+  /// A GGUF file has one name for a weight, checkpoints have several: what is written is compared and measured all the same.
+  @Test func olderNamesGoIntoGGUF() throws {
+    try Self.write(to: directory.url.appendingPathComponent("old"), isOld: true)
+    let old = try ModelBundle(opening: directory.path("old"))
+    var pass = RoundToNearest(bits: 8)
+    pass.targets.type = .q8_0
+    let report = try CompressionRun(model: old, recipe: Recipe(passes: [pass], format: .gguf), settings: settings("out")).execute()
+    let layers = try #require(report.layers)
+    #expect(layers.count == 12 && layers.allSatisfy { $0.weightSQNRdB != nil && $0.outputSQNRdB != nil && $0.format == "W8A16 g32" })
+    #expect(layers.allSatisfy { $0.name.hasPrefix("bert.encoder.layer.") })
+    #expect((report.embeddings?.meanCosine ?? 0) > 0.999)
+    let file = try ModelBundle(opening: directory.path("out"))
+    let norm = "encoder.layer.1.output.LayerNorm"
+    let (stored, source) = (try file.weights.load("\(norm).weight").float32(), try old.weights.load("bert.\(norm).gamma").float32())
+    #expect(stored?.float32Values() == source?.float32Values())
+  }
+
+  /// How states become one embedding goes into the file and out of it; what its readers compute for gelu does, too.
+  @Test(arguments: [("mean_tokens", GGUFPooling.mean, "mean"), ("cls_token", .first, "first"), ("max_tokens", nil, "mean")])
+  func poolingIsSaidInGGUF(_ mode: String, _ said: GGUFPooling?, _ name: String) throws {
+    try Data("{\"pooling_mode_\(mode)\": true}".utf8).write(to: directory.url.appendingPathComponent("model/1_Pooling/config.json"))
+    let report = try CompressionRun(model: model, recipe: Recipe(passes: [], format: .gguf), settings: settings("out")).execute()
+    #expect(report.warnings.contains { $0.contains("largest value") } == (said == nil))
+    #expect(report.warnings.contains { $0.contains("gelu") })
+    try FileManager.default.createDirectory(atPath: directory.path("alone"), withIntermediateDirectories: true)
+    try FileManager.default.moveItem(atPath: directory.path("out/model.gguf"), toPath: directory.path("alone/model.gguf"))
+    let file = try ModelBundle(opening: directory.path("alone/model.gguf"))
+    #expect((file.checkpoint as? GGUFCheckpoint)?.gguf.pooling == said)
+    #expect(file.configuration["hidden_act"] == "gelu_pytorch_tanh")
+    #expect((file.checkpoint as? GGUFCheckpoint)?.gguf.string("general.size_label") == "18K")
+    let evaluation = EvaluationSettings(text: URL(fileURLWithPath: directory.path("text.txt")))
+    #expect(try Measurement(model: file, reference: model, settings: evaluation).report().embeddings?.pooling == name)
+    // As files of a directory again.
+    _ = try CompressionRun(model: file, recipe: Recipe(passes: [], format: .safetensors), settings: settings("back")).execute()
+    #expect(FileManager.default.fileExists(atPath: directory.path("back/modules.json")) == (said != nil))
+    let again = try ModelBundle(opening: directory.path("back"))
+    #expect(try Measurement(model: again, reference: file, settings: evaluation).report().embeddings?.pooling == name)
   }
 
   @Test func whatTakesPredictionsIsRefused() throws {

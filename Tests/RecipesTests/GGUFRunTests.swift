@@ -2,6 +2,8 @@ import DeepSeekOptimize
 import Foundation
 import Testing
 
+@testable import Recipes
+
 /// GGUF files from models and back: the values, the types, what is refused.
 @Suite struct GGUFRunTests {
   private let directory: TemporaryDirectory
@@ -118,6 +120,37 @@ import Testing
     }
   }
 
+  /// A masked language model's encoder: `bert.` before its names, `gamma` and `beta` in them.
+  @Test func anEncoderWithAHeadComesBack() throws {
+    let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("ExecutionTests/EncoderFixtures/masked-lm")
+    let report = try convert(fixture.path, to: .gguf, "out")
+    #expect(report.warnings.contains { $0.contains("cls.predictions") && $0.contains("left out") })
+    let (source, file) = (try ModelBundle(opening: fixture.path), try ModelBundle(opening: directory.path("out")))
+    #expect(file.weights.names.count == source.weights.names.count { !$0.hasPrefix("cls.") })
+    let gains = try source.weights.load("bert.embeddings.LayerNorm.gamma").float32()?.float32Values()
+    #expect(try file.weights.load("embeddings.LayerNorm.weight").float32()?.float32Values() == gains)
+  }
+
+  /// A rotation gives a tied head a weight of its own, which carries the last norm's gains: without it the file is another model.
+  @Test func aHeadThatARotationMadeIsWritten() throws {
+    try RandomLlama.write(to: URL(fileURLWithPath: directory.path("model")))
+    let model = try ModelBundle(opening: directory.path("model"))
+    let reports = try [OutputFormat.gguf, .compressedTensors].map { format in
+      try CompressionRun(
+        model: model, recipe: Recipe(passes: [HadamardRotation()], format: format), settings: settings(format.rawValue, tokens: 512)
+      ).execute()
+    }
+    let (file, plain) = (try ModelBundle(opening: directory.path("gguf")), try ModelBundle(opening: directory.path("compressed-tensors")))
+    #expect(file.configuration["tie_word_embeddings"] == false)
+    #expect(Set(file.weights.names) == Set(plain.weights.names) && file.weights.names.contains("lm_head.weight"))
+    for name in plain.weights.names {
+      #expect(try file.weights.load(name).float32()?.float32Values() == plain.weights.load(name).float32()?.float32Values(), "\(name)")
+    }
+    #expect(reports[0].accuracy?.compressed == reports[1].accuracy?.compressed)
+    #expect(!reports[0].warnings.contains { $0.contains("left out") })
+  }
+
   /// Stacked experts, latents that are split, layers that files do without.
   @Test func aMixtureComesBack() throws {
     try MixtureModel.write(to: URL(fileURLWithPath: directory.path("model")))
@@ -150,6 +183,47 @@ import Testing
       let layer = try #require(try run.plan().layers.first { $0.name.hasSuffix("layers.1.self_attn.kv_b_proj.weight") })
       #expect((layer.storage != .dense(.float32)) == isQuantized && (layer.reason == .keptByFormat) != isQuantized)
     }
+  }
+
+  /// What all weights together show, and the tokenizer, are refused before any work, by a plan as well.
+  @Test func whatTheWholeFileCannotSayIsRefused() throws {
+    try MixtureModel.write(to: URL(fileURLWithPath: directory.path("model")))
+    var mixed = pass(.q8_0)
+    mixed.targets.overrides = [.init(pattern: ModulePattern("re:.*layers\\.1.*experts\\.3\\.up_proj"), type: .q4_0)]
+    func refusal(_ passes: [any CompressionPass]) throws -> (any Failure)? {
+      let model = try ModelBundle(opening: directory.path("model"))
+      let run = CompressionRun(model: model, recipe: Recipe(passes: passes, format: .gguf), settings: settings("out"))
+      return #expect(throws: (any Error).self) { try run.plan() } as? any Failure
+    }
+    let experts = try #require(try refusal([mixed]))
+    #expect(experts.kind == .usage && experts.problem.contains("expert 3") && experts.remedy.contains("same bits"))
+    let file = URL(fileURLWithPath: directory.path("model/tokenizer.json"))
+    var tokenizer = try #require(JSONFile.read(file).object)
+    tokenizer["pre_tokenizer"] = ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
+    try Data(JSONValue.object(tokenizer).text().utf8).write(to: file)
+    #expect(try refusal([])?.subject.contains("tokenizer.json") == true)
+    #expect(directory.contents == ["model"])
+  }
+
+  /// A file without a tokenizer is no file to llama.cpp, which is said; what a reader had to guess is said as well.
+  @Test func whatIsLeftOpenIsSaid() throws {
+    try RandomLlama.write(to: URL(fileURLWithPath: directory.path("model")))
+    let report = try convert(directory.path("model"), to: .gguf, "complete")
+    #expect(report.warnings.isEmpty, "\(report.warnings)")
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+      try FileManager.default.removeItem(atPath: directory.path("model/\(name)"))
+      try FileManager.default.removeItem(atPath: directory.path("complete/\(name)"))
+    }
+    #expect(try convert(directory.path("model"), to: .gguf, "mute").warnings == [GGUFOutput.noTokenizer])
+    // The same file, without the name of how text is cut into words.
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: directory.path("complete/model.gguf")))
+    let key = Data("tokenizer.ggml.pre".utf8)
+    let place = try #require(bytes.range(of: key))
+    var changed = bytes
+    changed.replaceSubrange(place, with: Data("tokenizer.ggml.prx".utf8))
+    try changed.write(to: URL(fileURLWithPath: directory.path("complete/model.gguf")))
+    let warnings = try convert(directory.path("complete"), to: .compressedTensors, "back").warnings
+    #expect(warnings.count == 1 && warnings[0].contains("cut into words"), "\(warnings)")
   }
 
   /// Codes that no type of GGUF's is are refused before any work, and the nearest that one is is named.

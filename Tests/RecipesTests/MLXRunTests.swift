@@ -99,6 +99,25 @@ import Testing
     #expect(directory.contents == ["affine", "points"])
   }
 
+  /// What is only known as codes are made is refused before: NVFP4 has a scale of the whole weight.
+  @Test func aScaleOfTheWholeWeightIsRefusedBeforeAnyWork() throws {
+    var pass = RoundToNearest()
+    pass.targets.type = .nvfp4
+    let settings = RunSettings(output: directory.url.appendingPathComponent("out"))
+    let planned = #expect(throws: RecipeError.self) {
+      try CompressionRun(model: ModelBundle(opening: "demo"), recipe: Recipe(passes: [pass], format: .mlx), settings: settings).plan()
+    }
+    #expect(planned?.kind == .usage && planned?.remedy.contains("--type mxfp4") == true)
+    _ = try run([pass], to: "nvfp4", format: .compressedTensors)
+    let passedOn = error {
+      _ = try CompressionRun(
+        model: ModelBundle(opening: directory.path("nvfp4")), recipe: Recipe(passes: [], format: .mlx), settings: settings
+      ).plan()
+      return try ModelBundle(opening: "demo")
+    }
+    #expect(passedOn.kind == .usage && passedOn.problem.contains("scale of a whole NVFP4 weight"))
+  }
+
   /// Experts lie in one tensor each, and layers that mlx-lm has no place for stay behind.
   @Test func expertsAreWrittenTogether() throws {
     try MixtureModel.write(to: directory.url.appendingPathComponent("mixture"))

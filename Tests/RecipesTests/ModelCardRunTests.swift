@@ -77,6 +77,22 @@ import Testing
     #expect(try card([activations], to: "d").contains("vllm serve DIR"))
   }
 
+  /// What transformers passes over in GPTQ's settings, and what vLLM runs of floats.
+  @Test func rulesAndFloatsDecideWhoLoadsThem() throws {
+    var rules = RoundToNearest(bits: 4, groupSize: 32)
+    #expect(try card([rules], to: "a", format: .gptq).contains("from transformers import"))
+    rules.targets.overrides = [.init(pattern: "re:.*down_proj", bits: 8)]
+    let several = try card([rules], to: "b", format: .gptq)
+    #expect(!several.contains("from transformers import") && several.contains("vllm serve DIR"))
+    rules.targets.overrides = [.init(pattern: "lm_head", bits: 4)]
+    #expect(try !card([rules], to: "c", format: .gptq).contains("from transformers import"))
+    for (index, type) in [WeightType.fp8, .fp8Tensor, .fp8Block, .nvfp4, .mxfp4].enumerated() {
+      var pass = RoundToNearest()
+      pass.targets.type = type
+      #expect(try card([pass], to: "f\(index)").contains("vllm serve DIR") == (type != .mxfp4), "\(type)")
+    }
+  }
+
   /// A directory may be called anything.
   @Test func aHostileNameIsNeitherMarkupNorABaseModel() throws {
     let name = "a](x) <b>*c*\n# d | `e` \"f\": {g}"

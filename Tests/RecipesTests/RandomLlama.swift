@@ -37,6 +37,8 @@ enum RandomLlama {
           state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
           return Float(state >> 40) / Float(1 << 24) - 0.5
         }
+        // The last norm's gains are what a rotation moves into the head.
+        if tensor.name == "model.norm.weight" { return 1 + parts.reduce(0, +) * 0.4 }
         return tensor.shape.rank == 1 ? 1 : parts.reduce(0, +) * 0.1
       }
       guard let stored = Tensor(values, shape: tensor.shape).converted(to: .bfloat16) else { continue }

@@ -13,7 +13,9 @@ extension ColumnPackedEncoding {
     guard scheme.levels == .even, scheme.scales == .direct, scheme.offset != .minimum else {
       throw refused(
         "\(name) cannot hold \(scheme.name): it has integers with zero points",
-        "use --format compressed-tensors or gguf, or leave --type out")
+        scheme.offset == .minimum && scheme.scales == .direct
+          ? "minima that are whole numbers of steps are passed on, others are not: quantize the original with --format \(name)"
+          : "use --format compressed-tensors or gguf, or leave --type out")
     }
     guard scheme.activations == .none else {
       throw refused("\(name) cannot hold quantized activations", "use --format compressed-tensors, or --activations none")
@@ -34,7 +36,8 @@ extension ColumnPackedEncoding {
           : "use --group-size \(fitting.map(String.init).joined(separator: ", "))")
     }
     guard inputs % size == 0 else {
-      throw refused("groups of \(size) do not divide \(inputs) inputs", "use --group-size \([64, 32, 16].first { inputs % $0 == 0 } ?? 0)")
+      let nearest = [128, 64, 32, 16].first { $0 < size && inputs % $0 == 0 } ?? 0
+      throw refused("groups of \(size) do not divide \(inputs) inputs", "use --group-size \(nearest)")
     }
     guard outputs * scheme.bits % 32 == 0, inputs * scheme.bits % 32 == 0 else {
       throw refused(

@@ -71,12 +71,7 @@ public enum ColumnPackedEncoding: Sendable, Hashable {
   /// - Throws: when float16 does not hold a scale exactly, or a zero point has no code.
   public func encode(_ weight: QuantizedTensor, module: String) throws(CheckpointError) -> [(TensorDescriptor, Tensor)] {
     let announced = try descriptors(module: module, scheme: weight.scheme, shape: weight.shape)
-    guard let scales = weight.scales.exactly(.float16) else {
-      throw CheckpointError(
-        kind: .badData, subject: Part.scales.name(in: module),
-        problem: "\(name) keeps scales as float16, which does not hold these \(weight.scales.dataType.rawValue) ones exactly",
-        remedy: "keep --format compressed-tensors, or quantize the original model with --format \(name)")
-    }
+    let scales = try scales(of: weight, module: module)
     var encoded: [(TensorDescriptor, Tensor)] = []
     for (part, descriptor) in zip(parts, announced) {
       let values: Tensor? =
@@ -99,6 +94,21 @@ public enum ColumnPackedEncoding: Sendable, Hashable {
       encoded.append((descriptor, values))
     }
     return encoded
+  }
+
+  /// - Throws: of kind `usage` when float16 does not hold a scale exactly.
+  public func check(scalesOf weight: QuantizedTensor, module: String) throws(CheckpointError) {
+    _ = try scales(of: weight, module: module)
+  }
+
+  private func scales(of weight: QuantizedTensor, module: String) throws(CheckpointError) -> Tensor {
+    guard let scales = weight.scales.exactly(.float16) else {
+      throw CheckpointError(
+        kind: .usage, subject: Part.scales.name(in: module),
+        problem: "\(name) keeps scales as float16, which does not hold these \(weight.scales.dataType.rawValue) ones exactly",
+        remedy: "keep --format compressed-tensors, or quantize the original model with --format \(name)")
+    }
+    return scales
   }
 
   /// What a weight is read back as; the weight itself where it cannot be written.

@@ -120,9 +120,14 @@ public enum CompressedTensorsFormat: String, Sendable, Hashable, CaseIterable {
   /// Whether transformers loads such a module only with `CompressedTensorsConfig(dequantize=True)`.
   func needsDequantizing(_ scheme: QuantizationScheme) -> Bool { isPacked && (!scheme.symmetric || scheme.levels != .even) }
 
-  /// Whether vLLM is known to run such a module: what is neither refused nor left to its documentation.
+  /// Whether vLLM is known to run such a module: what is neither refused nor left to its documentation. Of floats those are FP8, with a scale for
+  /// each output, block, or the whole weight, and NVFP4 with activations as they are.
   func isRunByVLLM(_ scheme: QuantizationScheme) -> Bool {
-    scheme.symmetric && scheme.levels == .even && scheme.scales == .direct && [4, 8].contains(scheme.bits)
-      && (scheme.activations == .none || !isPacked)
+    switch scheme.levels {
+    case .float8: true
+    case .float4: scheme.scales == .float8 && scheme.activations == .none
+    case .even: scheme.symmetric && scheme.scales == .direct && [4, 8].contains(scheme.bits) && (scheme.activations == .none || !isPacked)
+    default: false
+    }
   }
 }

@@ -11,6 +11,11 @@ public enum GGUFTokenizer {
     public internal(set) var metadata = GGUFMetadata()
     /// In what llama.cpp will differ from the tokenizer; empty as a rule.
     public internal(set) var notes: [String] = []
+
+    init() {}
+
+    /// Metadata that are passed on as they are.
+    public init(metadata: GGUFMetadata) { self.metadata = metadata }
   }
 
   /// A tokenizer as the files of a model directory have it.

@@ -42,7 +42,7 @@ extension GGUFTokenizerEncoder {
   }
 
   /// What is put before and behind a text.
-  private func edges() -> (first: [Int], last: [Int]) {
+  func edges() -> (first: [Int], last: [Int]) {
     let bare = tokenizer.encode("a", addSpecialTokens: false)
     let whole = tokenizer.encode("a")
     guard let start = whole.indices.first(where: { whole[$0...].starts(with: bare) }) else { return ([], []) }

@@ -59,11 +59,18 @@ struct GGUFTokenizerEncoder {
     var known: [Int: GGUFTokenizer.Token] = [:]
     let vocabulary = json["model"]?["vocab"]?.object?.members ?? []
     known.reserveCapacity(vocabulary.count)
+    let unknown = json["model"]?["unk_token"]?.string
+    // What the tokenizer puts in by itself steers, whether or not it is listed among the added tokens: no mark of words stands before it.
+    var steering: Set<Int> = []
+    if form == .wordPiece {
+      let edges = edges()
+      steering = Set(edges.first + edges.last)
+    }
     for member in vocabulary {
       guard let id = member.value.integer else { continue }
-      known[id] = token(member.key, id)
+      let isSteering = form == .wordPiece && (member.key == unknown || steering.contains(id))
+      known[id] = isSteering ? .init(text: member.key, kind: .control) : token(member.key, id)
     }
-    let unknown = json["model"]?["unk_token"]?.string
     for entry in json["added_tokens"]?.array ?? [] {
       guard let text = entry["content"]?.string, !text.isEmpty, let id = tokenizer.id(of: text) else { continue }
       let isControl = entry["special"]?.bool == true || Self.looksSpecial(text)

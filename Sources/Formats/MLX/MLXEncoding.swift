@@ -56,37 +56,21 @@ public enum MLXEncoding {
       CheckpointError(kind: .usage, subject: Part.weight.name(in: module), problem: problem, remedy: remedy)
     }
     if let divisor = tensor.parts?.shared, tensor.scheme.scales == .float8, divisor.float32Values() != [1] {
-      throw refused("mlx keeps no scale of a whole NVFP4 weight, and it has one", "quantize to MXFP4, or to --bits 4 --group-size 32")
+      throw refused("mlx keeps no scale of a whole NVFP4 weight, and it has one", sharedScaleRemedy)
     }
     guard tensor.scheme.scales == .direct, tensor.scheme.levels == .even, tensor.scheme.offset != .minimum else { return tensor }
-    var scheme = tensor.scheme
-    scheme.offset = .minimum
-    guard let minima = minima(of: tensor),
-      let stored = QuantizedTensor(scheme: scheme, shape: tensor.shape, codes: tensor.codes, scales: tensor.scales, minima: minima)
-    else {
+    guard let stored = tensor.withMinima() else {
       throw refused(
         "mlx keeps minima, and \(tensor.scales.dataType.rawValue) does not hold those of its zero points exactly", inexactRemedy)
     }
     return stored
   }
 
+  /// For NVFP4 weights, of which every one that is quantized here has a scale of the whole.
+  public static let sharedScaleRemedy = "quantize with --type mxfp4, or with --bits 4 --group-size 32"
+
   /// For weights whose zero points become no minima.
   public static let inexactRemedy = "quantize the original with --format mlx --method asymmetric, which finds minima in their own right"
-
-  private static func minima(of tensor: QuantizedTensor) -> Tensor? {
-    guard let scales = tensor.scales.float32Values() else { return nil }
-    let half = 1 << (tensor.scheme.bits - 1)
-    let points = tensor.zeroPoints?.withUnsafeBytes { $0.map { Int(Int8(bitPattern: $0)) } }
-    var isExact = true
-    let minima = scales.enumerated().map { index, scale -> Float in
-      let steps = Float(half + (points?[index] ?? 0))
-      let product = scale * steps
-      isExact = isExact && product.isFinite && Double(scale) * Double(steps) == Double(product)
-      return product == 0 ? 0 : -product
-    }
-    guard isExact else { return nil }
-    return Tensor(minima, shape: tensor.scales.shape).exactly(tensor.scales.dataType)
-  }
 
   /// The tensors with their values.
   public static func encode(_ tensor: QuantizedTensor, module: String) throws(CheckpointError) -> [(TensorDescriptor, Tensor)] {

@@ -19,7 +19,7 @@ struct EmbeddingPlan: Sendable {
   /// Reads the lines of a text, the longest cut to what the model takes.
   init(_ settings: EvaluationSettings, model: ModelBundle) throws {
     let tokenizer = try model.tokenizer()
-    let encoder = try SentenceEncoder(in: CheckpointDirectory(model.directory))
+    let encoder = try SentenceEncoder(of: model)
     let maximum = min(settings.context ?? .max, encoder.maximumTokens ?? .max, model.graph.maximumPositions)
     let passages = try TextFile.readPassages(settings.text)
     var sentences: [[Int32]] = []

@@ -7,6 +7,8 @@ import StructuredData
 /// How a directory's encoder makes embeddings of sentences: as sentence-transformers wrote it down, or the plain mean of all states.
 struct SentenceEncoder {
   let pooling: Pooling
+  /// Whether that is written down.
+  private let isStated: Bool
   /// The most tokens of a sentence; nil for as many as the model has positions.
   let maximumTokens: Int?
   /// Files that belong to it, by their paths in the directory.
@@ -18,7 +20,7 @@ struct SentenceEncoder {
   /// - Throws: modules that are not known, or lie outside the directory.
   init(in directory: CheckpointDirectory) throws {
     guard directory.contains(Self.modules) else {
-      (pooling, maximumTokens, files) = (Pooling(), nil, [])
+      (pooling, isStated, maximumTokens, files) = (Pooling(), false, nil, [])
       return
     }
     var pooling = Pooling(mode: .first)
@@ -43,9 +45,63 @@ struct SentenceEncoder {
       }
     }
     self.pooling = pooling
+    isStated = true
     self.files = files
     maximumTokens = try Self.maximumTokens(in: directory)
   }
+
+  /// Of a model: as its directory says, or its GGUF file.
+  /// - Throws: a pooling of a file that is not known.
+  init(of model: ModelBundle) throws {
+    let directory = try CheckpointDirectory(model.directory)
+    guard !directory.contains(Self.modules), let file = model.checkpoint as? GGUFCheckpoint, let found = file.gguf.pooling else {
+      self = try SentenceEncoder(in: directory)
+      return
+    }
+    switch found {
+    case .mean: pooling = Pooling(mode: .mean)
+    case .first: pooling = Pooling(mode: .first)
+    case .last:
+      throw RecipeError(
+        file.files[0].lastPathComponent, "pools by the last token, which is not supported",
+        remedy: "supported are the first token, the mean and the largest", kind: .badData)
+    }
+    (isStated, maximumTokens, files) = (true, nil, [])
+  }
+
+  /// What a GGUF file is to say of a model's embeddings; nil where the model does not say it.
+  /// - Returns: with it whether the model pools as no such file can say.
+  static func ggufPooling(of model: ModelBundle) throws -> (pooling: GGUFPooling?, isLost: Bool) {
+    let directory = try CheckpointDirectory(model.directory)
+    if !directory.contains(modules), let file = model.checkpoint as? GGUFCheckpoint { return (file.gguf.pooling, false) }
+    let encoder = try SentenceEncoder(in: directory)
+    guard encoder.isStated else { return (nil, false) }
+    switch encoder.pooling.mode {
+    case .mean: return (.mean, false)
+    case .first: return (.first, false)
+    case .largest: return (nil, true)
+    }
+  }
+
+  /// The files that say the same for an encoder whose GGUF file says it; none where that says nothing.
+  static func files(of file: GGUFCheckpoint, width: Int) -> [(name: String, content: Data)] {
+    guard let pooling = file.gguf.pooling else { return [] }
+    let kinds = [("Transformer", ""), ("Pooling", poolingDirectory)]
+    let list = kinds.enumerated().map { index, module -> JSONValue in
+      [
+        "idx": .integer(Int64(index)), "name": .string("\(index)"), "path": .string(module.1),
+        "type": .string("sentence_transformers.models.\(module.0)"),
+      ]
+    }
+    let settings: JSONValue = [
+      "word_embedding_dimension": .integer(Int64(width)), "pooling_mode_cls_token": .bool(pooling == .first),
+      "pooling_mode_mean_tokens": .bool(pooling == .mean), "pooling_mode_max_tokens": false,
+      "pooling_mode_lasttoken": .bool(pooling == .last),
+    ]
+    return [(modules, Data(JSONValue.array(list).text().utf8)), ("\(poolingDirectory)/config.json", Data(settings.text().utf8))]
+  }
+
+  private static let poolingDirectory = "1_Pooling"
 
   /// Older directories say it beside the modules, newer ones in the tokenizer's settings, where a huge number stands for none.
   private static func maximumTokens(in directory: CheckpointDirectory) throws -> Int? {

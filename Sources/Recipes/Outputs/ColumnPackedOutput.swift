@@ -19,13 +19,21 @@ struct ColumnPackedOutput: OutputEncoding {
   func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry {
     switch weight.storage {
     case .dense(let type): return dense(weight, as: type)
-    case .quantized(let scheme):
+    case .quantized(let asked):
+      var tensor: QuantizedTensor?
+      if asked.offset == .minimum, asked.scales == .direct { tensor = try weight.storedCodes().map(Self.whole) }
+      let scheme = tensor?.scheme ?? asked
       let encoding = encoding(of: scheme)
-      return OutputLayout.Entry(
-        weight, storage: .quantized(encoding.stored(scheme)),
-        tensors: try encoding.descriptors(module: weight.module, scheme: scheme, shape: weight.shape))
+      let tensors = try encoding.descriptors(module: weight.module, scheme: scheme, shape: weight.shape)
+      if let type = weight.storedScaleType, type != .float16, let codes = try tensor ?? weight.storedCodes() {
+        try encoding.check(scalesOf: codes, module: weight.module)
+      }
+      return OutputLayout.Entry(weight, storage: .quantized(encoding.stored(scheme)), tensors: tensors)
     }
   }
+
+  /// The weight with zero points in the place of minima, where they are whole.
+  private static func whole(_ tensor: QuantizedTensor) -> QuantizedTensor { tensor.withWholeZeroPoints() ?? tensor }
 
   func check(_ layout: OutputLayout) throws {
     let schemes = layout.entries.compactMap { if case .quantized(let scheme) = $0.storage { scheme } else { nil } }
@@ -35,11 +43,13 @@ struct ColumnPackedOutput: OutputEncoding {
 
   func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)] {
     guard case .quantized(let tensor) = weight, case .quantized = entry.storage else { return try encodeDense(weight, as: entry) }
-    return try encoding(of: tensor.scheme).encode(tensor, module: entry.module)
+    let form = Self.whole(tensor)
+    return try encoding(of: form.scheme).encode(form, module: entry.module)
   }
 
   func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight {
-    .quantized(encoding(of: tensor.scheme).readBack(tensor))
+    let form = Self.whole(tensor)
+    return .quantized(encoding(of: form.scheme).readBack(form))
   }
 
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {

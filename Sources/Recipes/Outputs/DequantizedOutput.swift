@@ -12,7 +12,8 @@ struct DequantizedOutput: OutputEncoding {
     case .quantized(let scheme):
       guard scheme.activations == .none else {
         throw RecipeError(
-          "--format safetensors", "cannot hold int8 activations: nothing in it tells a runtime to quantize them",
+          "--format safetensors",
+          "cannot hold \(scheme.activations == .float8 ? "float8" : "int8") activations: nothing in it tells a runtime to quantize them",
           remedy: "use --format compressed-tensors, or --activations none", kind: .usage)
       }
       return dense(weight, as: .float32)

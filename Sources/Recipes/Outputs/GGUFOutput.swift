@@ -9,14 +9,30 @@ import Tensors
 struct GGUFOutput: OutputEncoding {
   static let fileName = "model.gguf"
 
-  private let gguf: GGUFModel
-  private let model: ModelBundle
+  let gguf: GGUFModel
+  let name: String
+  /// The model's tokenizer in GGUF's words; nil where it has none.
+  let tokenizer: GGUFTokenizer.Encoded?
+  /// How an encoder's states become an embedding, where the model says it.
+  let pooling: GGUFPooling?
+  /// Whether it says so in a way that GGUF has no words for.
+  private let losesPooling: Bool
 
-  /// - Throws: of kind `usage` when the model has no architecture of GGUF's.
-  init(_ model: ModelBundle) throws {
-    gguf = try GGUFModel(configuration: model.configuration)
-    self.model = model
+  /// - Parameter configuration: the model's config.json as the passes leave it.
+  /// - Throws: of kind `usage` when the model has no architecture of GGUF's; when GGUF has no words for its tokenizer.
+  init(_ model: ModelBundle, _ configuration: JSONObject) throws {
+    gguf = try GGUFModel(configuration: .object(configuration))
+    name = model.name
+    tokenizer = try model.ggufTokenizer(vocabularySize: configuration["vocab_size"]?.integer)
+    (pooling, losesPooling) = model.graph.purpose == .encoder ? try SentenceEncoder.ggufPooling(of: model) : (nil, false)
   }
+
+  func stack(of module: String) -> String? {
+    guard let placement = (try? gguf.placements(of: module + ".weight"))?.first, case .slice = placement.transform else { return nil }
+    return placement.tensor
+  }
+
+  func nameReadBack(of name: String) -> String { gguf.nameReadBack(of: name) }
 
   func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry {
     let placements = try gguf.placements(of: weight.name)
@@ -42,6 +58,14 @@ struct GGUFOutput: OutputEncoding {
       guard !placements.contains(where: { $0.transform.transposesHeads }) else {
         throw refused("keeps the keys of \(weight.module) transposed, head by head, which codes cannot be", "--ignore it")
       }
+      var scheme = scheme
+      // Another form of the same values may be a type's; float16 may not hold its scales.
+      let needsCheck = scheme.scales == .direct && weight.storedScaleType.map { $0 != .float16 } ?? false
+      if BlockCodec(scheme) == nil || needsCheck, let tensor = try weight.storedCodes() {
+        let form = Self.form(of: tensor)
+        scheme = form.scheme
+        guard BlockCodec(scheme) == nil || Self.holdsScales(of: form) else { throw inexact(weight.name) }
+      }
       guard let codec = BlockCodec(scheme) else {
         throw refused(
           "cannot hold \(scheme.name) (\(weight.module))",
@@ -51,8 +75,31 @@ struct GGUFOutput: OutputEncoding {
       guard codec.rowBytes(inputs: weight.shape[1]) != nil else {
         throw refused("\(weight.module) has \(weight.shape[1]) inputs, which blocks of \(codec.blockSize) do not divide", "--ignore it")
       }
-      return weight.storage
+      return .quantized(scheme)
     }
+  }
+
+  /// The form of a weight's values that a type of GGUF's has: no zero point or minimum where none is needed, minima in the place of zero points,
+  /// groups of 32 in the place of larger ones or of a scale per channel. The weight itself where there is none.
+  private static func form(of tensor: QuantizedTensor) -> QuantizedTensor {
+    guard BlockCodec(tensor.scheme) == nil || tensor.scheme.offset == .minimum, tensor.scheme.scales == .direct else { return tensor }
+    var form = tensor
+    if let whole = tensor.withWholeZeroPoints() ?? tensor.withoutZeroPoints(), whole.scheme.symmetric {
+      form = whole
+    } else if tensor.scheme.offset == .zeroPoint {
+      form = tensor.withMinima(as: .float16) ?? tensor
+    }
+    form = form.withGroups(of: 32) ?? form
+    return BlockCodec(form.scheme) == nil ? tensor : form
+  }
+
+  private static func holdsScales(of tensor: QuantizedTensor) -> Bool {
+    guard tensor.scheme.scales == .direct else { return true }
+    return tensor.scales.exactly(.float16) != nil && tensor.minima.map { $0.exactly(.float16) != nil } ?? true
+  }
+
+  private func inexact(_ name: String) -> RecipeError {
+    refused("cannot hold the values of \(name): a scale of it is no number of the type's", "quantize it with --format gguf from the start")
   }
 
   private func nearest(_ scheme: QuantizationScheme) -> String {
@@ -66,11 +113,11 @@ struct GGUFOutput: OutputEncoding {
     }
   }
 
-  private func refused(_ problem: String, _ remedy: String) -> RecipeError {
+  func refused(_ problem: String, _ remedy: String) -> RecipeError {
     RecipeError("--format gguf", problem, remedy: remedy, kind: .usage)
   }
 
-  private func type(_ storage: WeightStorage) -> GGUFType? {
+  func type(_ storage: WeightStorage) -> GGUFType? {
     switch storage {
     case .dense(let type): GGUFType.allCases.first { $0.dataType == type }
     case .quantized(let scheme): BlockCodec(scheme).flatMap { GGUFType(rawValue: $0.number) }
@@ -92,7 +139,7 @@ struct GGUFOutput: OutputEncoding {
     return TensorDescriptor(name: key, dataType: .uint8, shape: Shape(dimensions.dropLast() + [bytes]))
   }
 
-  private static func key(_ tensor: String, slice: Int) -> String { "\(tensor)[\(slice)]" }
+  static func key(_ tensor: String, slice: Int) -> String { "\(tensor)[\(slice)]" }
 
   func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)] {
     let placements = try gguf.placements(of: entry.name)
@@ -119,15 +166,12 @@ struct GGUFOutput: OutputEncoding {
       if transform.transposesHeads { values = Self.transposingHeads(values, as: descriptor.shape) }
       encoded = values.reshaped(descriptor.shape)
     case (.quantized(let tensor), .quantized(let scheme)):
-      let rows = order.map(tensor.withRows) ?? tensor
+      let form = tensor.scheme == scheme ? tensor : Self.form(of: tensor)
+      let rows = order.map(form.withRows) ?? form
       encoded = rows.flatMap { BlockCodec(scheme)?.encode($0) }?.reshaped(descriptor.shape)
     default: throw GraphError(tensor: entry.name, "was to be quantized and is not")
     }
-    guard let encoded else {
-      throw refused(
-        "cannot hold the values of \(entry.name): a scale of it is no number of the type's", "quantize it with --format gguf from the start"
-      )
-    }
+    guard let encoded else { throw inexact(entry.name) }
     return encoded
   }
 
@@ -145,101 +189,24 @@ struct GGUFOutput: OutputEncoding {
   }
 
   func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight {
-    switch tensor.scheme.scales {
-    case .direct: .quantized(tensor.withScales(as: .float16))
-    case .powerOfTwo: .quantized(tensor.withScales(as: .float32))
-    default: .quantized(tensor)
+    let form = entry.storage == .quantized(tensor.scheme) ? tensor : Self.form(of: tensor)
+    return switch form.scheme.scales {
+    case .direct: .quantized(form.withScales(as: .float16))
+    case .powerOfTwo: .quantized(form.withScales(as: .float32))
+    default: .quantized(form)
     }
   }
 
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {
-    var caveats = gguf.caveats
+    var caveats = gguf.caveats + (tokenizer?.notes ?? [Self.noTokenizer])
+    if losesPooling {
+      caveats.append("llama.cpp has no pooling by the largest value: the file does not say how sentences are embedded")
+    }
     let dropped = output.layout.entries.filter(\.tensors.isEmpty).map(\.name)
     if let first = dropped.first {
       caveats.append(
         "\(first)\(dropped.count > 1 ? " and \(dropped.count - 1) other weights" : "") are left out: GGUF files do without them")
     }
     return OutputConfiguration(json: .object(object), caveats: caveats)
-  }
-
-  func writer(_ layout: OutputLayout, for output: OutputFiles) throws -> any CheckpointWriter {
-    var metadata = gguf.metadata(name: model.name, fileType: fileType(layout))
-    let vocabulary = model.configuration["vocab_size"]?.integer
-    if let tokenizer = try model.ggufTokenizer(vocabularySize: vocabulary) {
-      for entry in tokenizer.entries { metadata[entry.key] = entry.value }
-    }
-    let extra = gguf.synthesizedTensors
-    let announcements =
-      try extra.map { GGUFAnnouncement(name: $0.name, type: .f32, dimensions: [$0.values.count]) } + self.announcements(layout)
-    let writer = try GGUFWriter(
-      creating: output.directory.appendingPathComponent(Self.fileName), metadata: metadata, tensors: announcements,
-      resumingAfter: output.written, observer: output.observer)
-    if output.written != nil { try writer.suspend() }
-    for tensor in extra { try writer.write(tensor.name, Tensor(tensor.values, shape: [tensor.values.count])) }
-    return writer
-  }
-
-  /// The tensors of the file, stacks in one.
-  private func announcements(_ layout: OutputLayout) throws -> [GGUFAnnouncement] {
-    var announcements: [GGUFAnnouncement] = []
-    var places: [String: Int] = [:]
-    for entry in layout.entries {
-      for (placement, descriptor) in zip(try gguf.placements(of: entry.name), entry.tensors) {
-        guard let type = type(entry.storage) else { throw refused("cannot hold \(entry.name)", "--ignore it") }
-        let dimensions = try placement.transform.tensorShape(of: entry.shape.dimensions)
-        guard case .slice(let index, let count) = placement.transform else {
-          announcements.append(GGUFAnnouncement(name: placement.tensor, type: type, dimensions: dimensions))
-          continue
-        }
-        guard let place = places[placement.tensor] else {
-          places[placement.tensor] = announcements.count
-          announcements.append(
-            GGUFAnnouncement(
-              name: placement.tensor, type: type, dimensions: dimensions,
-              parts: (0..<count).map { Self.key(placement.tensor, slice: $0) }))
-          continue
-        }
-        guard announcements[place].type == type else {
-          throw refused(
-            "keeps the \(count) experts of a layer in one tensor, which has one type: \(descriptor.name) would be \(type.name) among "
-              + "\(announcements[place].type.name) (expert \(index))",
-            "give all experts of a layer the same bits")
-        }
-      }
-    }
-    return announcements
-  }
-
-  /// `general.file_type`: how most weights are stored, by llama.cpp's numbers.
-  private func fileType(_ layout: OutputLayout) -> UInt32 {
-    var counts: [GGUFType: Int] = [:]
-    for entry in layout.entries where entry.shape.rank == 2 {
-      if let type = type(entry.storage) { counts[type, default: 0] += entry.shape.elementCount }
-    }
-    let most = counts.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key
-    return most?.fileType ?? 0
-  }
-}
-
-extension GGUFType {
-  /// llama.cpp's number of files that are mostly of this type; 0 (all float32) for types without one.
-  fileprivate var fileType: UInt32 {
-    switch self {
-    case .f16: 1
-    case .q4_0: 2
-    case .q4_1: 3
-    case .q8_0: 7
-    case .q5_0: 8
-    case .q5_1: 9
-    case .q2_K: 10
-    case .q3_K: 12
-    case .q4_K: 15
-    case .q5_K: 17
-    case .q6_K: 18
-    case .iq4_NL: 25
-    case .bf16: 32
-    case .mxfp4: 38
-    default: 0
-    }
   }
 }

@@ -34,13 +34,19 @@ struct Loadability {
   /// Whether it is in GPTQ's or AWQ's layout.
   private var isColumnPacked: Bool { ["gptq", "awq"].contains(configuration["quantization_config"]?["quant_method"]?.string) }
 
+  /// Whether some layers are stored otherwise than GPTQ's settings for all say: by rules that gptqmodel and vLLM read, or the head.
+  private var hasOwnRules: Bool {
+    guard isColumnPacked, let section = configuration["quantization_config"] else { return false }
+    return section["lm_head"]?.bool == true || section["dynamic"]?.object?.members.contains { $0.key.hasPrefix("+:") } ?? false
+  }
+
   /// Whether modules are in it that config.json has no words for that other programs know.
   private var hasOwnModules: Bool { configuration[ArchitectureCatalog.ownKey] != nil }
 
   /// How transformers is asked for it; nil when it does not load it as it is.
   var transformersLoading: CompressedTensorsConfiguration.TransformersLoading? {
     // It keeps routed experts as one tensor, for which these layouts have no form.
-    guard !hasOwnModules, !(isColumnPacked && hasExperts), !hasExperts || compression?.expertCaveat == nil else { return nil }
+    guard !hasOwnModules, !(isColumnPacked && hasExperts), !hasOwnRules, !hasExperts || compression?.expertCaveat == nil else { return nil }
     let loading = compression?.transformersLoading ?? .asItIs
     return loading == .notAtAll ? nil : loading
   }

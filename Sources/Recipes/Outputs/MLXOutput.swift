@@ -11,8 +11,8 @@ struct MLXOutput: OutputEncoding {
   /// Layers beside the model's own, which mlx-lm has no place for.
   private let strayLayers: Set<String>
 
-  init(_ model: ModelBundle) throws {
-    let configuration = model.configuration.object ?? [:]
+  /// - Parameter configuration: the model's config.json as the passes leave it.
+  init(_ model: ModelBundle, _ configuration: JSONObject) throws {
     try MLXConfiguration.checkFamily(configuration)
     guard configuration["deepseek_optimize"] == nil else {
       throw RecipeError(
@@ -22,6 +22,8 @@ struct MLXOutput: OutputEncoding {
     modelType = configuration["model_type"]?.string
     strayLayers = Set(model.strayLayers)
   }
+
+  func stack(of module: String) -> String? { ExpertStack(of: module)?.path }
 
   func omits(_ name: String) -> Bool { strayLayers.contains(name) || name.hasSuffix(".rotary_emb.inv_freq") }
 
@@ -40,18 +42,48 @@ struct MLXOutput: OutputEncoding {
           weight.module, "would be quantized anew by mlx-lm as it loads it, to other values",
           remedy: "leave it as it is, which it is where no rule names it", kind: .usage)
       }
-      let tensors = try MLXEncoding.descriptors(module: weight.module, scheme: scheme, shape: weight.shape, scaleType: weight.scaleType)
-      if scheme.offset == .zeroPoint {
-        guard case .quantized(let tensor)? = try weight.stored?() else {
-          throw RecipeError(
-            weight.module, "is to have zero points, and mlx keeps minima: products of few of them with a scale are values of its type",
-            remedy: "use --method asymmetric without a recipe, or `type: affine` in it", kind: .usage)
-        }
+      let form = Self.form(of: scheme, inputs: weight.shape[1], isPassedOn: weight.stored != nil)
+      let tensors = try MLXEncoding.descriptors(module: weight.module, scheme: form, shape: weight.shape, scaleType: weight.scaleType)
+      if form.offset == .zeroPoint || form.scales == .float8 {
+        guard let tensor = try weight.storedCodes() else { throw Self.planned(form, weight.module) }
         _ = try MLXEncoding.stored(tensor, module: weight.module)
       }
-      let storage = WeightStorage.quantized(try MLXSettings(for: scheme, inputs: weight.shape[1]).scheme)
+      let storage = WeightStorage.quantized(try MLXSettings(for: form, inputs: weight.shape[1]).scheme)
       return OutputLayout.Entry(weight, storage: storage, tensors: Self.sliced(tensors, of: weight.module))
     }
+  }
+
+  /// What a pass is to make and MLX keeps of few weights alone.
+  private static func planned(_ scheme: QuantizationScheme, _ module: String) -> RecipeError {
+    guard scheme.offset == .zeroPoint else {
+      return RecipeError(
+        module, "is to be NVFP4, which has a scale of the whole weight that mlx does not keep", remedy: MLXEncoding.sharedScaleRemedy,
+        kind: .usage)
+    }
+    return RecipeError(
+      module, "is to have zero points, and mlx keeps minima: products of few of them with a scale are values of its type",
+      remedy: "use --method asymmetric without a recipe, or `type: affine` in it", kind: .usage)
+  }
+
+  /// Groups of MLX's in the place of larger ones, or of a scale per channel, for codes that are passed on: each has the scale of the larger.
+  private static func form(of scheme: QuantizationScheme, inputs: Int, isPassedOn: Bool) -> QuantizationScheme {
+    guard isPassedOn, let size = groupSize(for: scheme, inputs: inputs) else { return scheme }
+    var scheme = scheme
+    scheme.granularity = .group(size)
+    return scheme
+  }
+
+  private static func form(of tensor: QuantizedTensor) -> QuantizedTensor {
+    groupSize(for: tensor.scheme, inputs: tensor.inputs).flatMap(tensor.withGroups) ?? tensor
+  }
+
+  /// The largest groups of MLX's that larger ones are made of; nil where a scheme needs none.
+  private static func groupSize(for scheme: QuantizationScheme, inputs: Int) -> Int? {
+    let sizes = [128, 64, 32]
+    if case .group(let size) = scheme.granularity, sizes.contains(size) { return nil }
+    if case .block = scheme.granularity { return nil }
+    guard scheme.scales == .direct, scheme.levels == .even else { return nil }
+    return sizes.first { inputs % $0 == 0 && scheme.granularity.groupSize(inputs: inputs) % $0 == 0 }
   }
 
   func check(_ layout: OutputLayout) throws { _ = try Self.stacks(of: layout) }
@@ -59,7 +91,7 @@ struct MLXOutput: OutputEncoding {
   func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)] {
     let encoded: [(TensorDescriptor, Tensor)]
     if case .quantized(let tensor) = weight, case .quantized = entry.storage {
-      encoded = try MLXEncoding.encode(tensor, module: entry.module)
+      encoded = try MLXEncoding.encode(Self.form(of: tensor), module: entry.module)
     } else {
       encoded = try encodeDense(weight, as: entry)
     }
@@ -68,7 +100,8 @@ struct MLXOutput: OutputEncoding {
 
   func expected(_ tensor: QuantizedTensor, as entry: OutputLayout.Entry) -> Weight {
     // What cannot be stored was refused as it was encoded.
-    .quantized((try? MLXEncoding.stored(tensor, module: entry.module)) ?? tensor)
+    let form = Self.form(of: tensor)
+    return .quantized((try? MLXEncoding.stored(form, module: entry.module)) ?? form)
   }
 
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration {

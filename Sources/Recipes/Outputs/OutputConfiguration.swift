@@ -50,13 +50,20 @@ struct OutputConfiguration {
   }
 
   init(model: ModelBundle, graph: ModelGraph, layout: OutputLayout) throws {
+    self = try layout.encoding.configuration(
+      Self.settings(of: model, as: graph), of: Subject(model: model, graph: graph, layout: layout))
+  }
+
+  /// The model's own config.json as passes leave it, without what it says of how its weights are quantized.
+  /// - Parameter graph: what passes made of the model.
+  static func settings(of model: ModelBundle, as graph: ModelGraph) -> JSONObject {
     var object = model.configuration.object ?? [:]
     object.removeQuantization()
     if !model.graph.sharedParameters.isEmpty, graph.sharedParameters.isEmpty {
       // A pass gave the head a weight of its own.
       object["tie_word_embeddings"] = false
     }
-    self = try layout.encoding.configuration(object, of: Subject(model: model, graph: graph, layout: layout))
+    return object
   }
 }
 

@@ -13,6 +13,12 @@ protocol OutputEncoding: Sendable {
   /// - Throws: of kind `usage` when the format cannot hold it; the remedy names the nearest form that it can.
   func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry
 
+  /// The tensor that a module's weight shares with others, as the experts of a layer may, so that all of them are stored in one way; nil for none.
+  func stack(of module: String) -> String?
+
+  /// The name under which a parameter or a module is read back, where the format has its own for it.
+  func nameReadBack(of name: String) -> String
+
   /// What of the weights that the graph does not run is not passed on.
   func omits(_ name: String) -> Bool
 
@@ -45,6 +51,8 @@ struct OutputFiles {
 }
 
 extension OutputEncoding {
+  func stack(of module: String) -> String? { nil }
+  func nameReadBack(of name: String) -> String { name }
   func omits(_ name: String) -> Bool { false }
   func check(_ layout: OutputLayout) throws {}
 

@@ -47,16 +47,17 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
   }
 
   /// How weights lie in it.
-  func encoding(of model: ModelBundle) throws -> any OutputEncoding {
+  /// - Parameter settings: the model's config.json as the passes leave it.
+  func encoding(of model: ModelBundle, settings: JSONObject) throws -> any OutputEncoding {
     switch self {
     case .compressedTensors: CompressedTensorsOutput()
     case .hdf5: HDF5Output()
     case .keras: KerasOutput()
-    case .mlx: try MLXOutput(model)
+    case .mlx: try MLXOutput(model, settings)
     case .gptq: ColumnPackedOutput(method: .gptq)
     case .awq: ColumnPackedOutput(method: .awq)
     case .safetensors: DequantizedOutput()
-    case .gguf: try GGUFOutput(model)
+    case .gguf: try GGUFOutput(model, settings)
     }
   }
 }

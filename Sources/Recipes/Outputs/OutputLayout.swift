@@ -15,8 +15,15 @@ struct OutputLayout {
     let storage: WeightStorage
     /// What its scales are, if it has any.
     let scaleType: DataType
-    /// Reads it, where it is quantized and passed on as it is; nil where a pass is to make it.
+    /// What its scales are stored as now, where it is passed on and they are no parts of others.
+    var storedScaleType: DataType?
+    /// Reads it, where it is passed on as it is; nil where a pass is to make it, and where files hold no values.
     var stored: (@Sendable () throws -> Weight)?
+
+    /// Its codes, where it is passed on.
+    func storedCodes() throws -> QuantizedTensor? {
+      if case .quantized(let tensor)? = try stored?() { tensor } else { nil }
+    }
 
     /// `model.layers.0.mlp.up_proj`.
     var module: String { CompressedTensorsEncoding.moduleName(ofParameter: name) }
@@ -57,7 +64,7 @@ struct OutputLayout {
     leavingOut: (String) -> Bool = { _ in false }
   ) throws {
     self.format = format
-    let encoding = try format.encoding(of: model)
+    let encoding = try format.encoding(of: model, settings: OutputConfiguration.settings(of: model, as: graph))
     self.encoding = encoding
     var parameters: [ParameterID: Entry] = [:]
     var known = Set<TensorName>()
@@ -71,7 +78,9 @@ struct OutputLayout {
         Subject(
           name: parameter.name, shape: parameter.shape, storage: plan[id] ?? stored,
           scaleType: parameter.scaleType ?? format.scaleType ?? Self.scaleType(of: parameter.name, model),
-          stored: plan[id] == nil ? reading : nil))
+          storedScaleType: plan[id] == nil ? model.weights.scaleType(parameter.name) : nil,
+          stored: plan[id] == nil && model.checkpoint.holdsValues ? reading : nil))
+      if case .quantized = stored { parameter.releasePages() }
     }
     var extras: [Entry] = []
     // A parameter that the graph no longer has is none that is passed on.
@@ -83,12 +92,16 @@ struct OutputLayout {
         try encoding.place(
           Subject(
             name: name, shape: found.shape, storage: found.storage, scaleType: format.scaleType ?? Self.scaleType(of: name, model),
-            stored: reading)))
+            storedScaleType: model.weights.scaleType(name), stored: model.checkpoint.holdsValues ? reading : nil)))
+      if case .quantized = found.storage { model.weights.release(name) }
     }
     self.parameters = parameters
     self.extras = extras
     try encoding.check(self)
   }
+
+  /// The name under which a weight is read back.
+  func nameReadBack(of entry: Entry) -> TensorName { TensorName(encoding.nameReadBack(of: entry.name)) }
 
   /// Every tensor of the output, in model order.
   var tensors: [TensorDescriptor] { entries.flatMap(\.tensors) }

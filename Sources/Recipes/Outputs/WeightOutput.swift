@@ -4,7 +4,7 @@ import Formats
 import ModelGraph
 import Tensors
 
-/// Weights on their way into a checkpoint, with a digest of each as it must be read again.
+/// Weights on their way into a checkpoint, with a digest of each as it must be read again, by the name that it is read under.
 struct WeightOutput {
   private let layout: OutputLayout
   private let writer: any CheckpointWriter
@@ -20,12 +20,12 @@ struct WeightOutput {
     // What the format does without cannot be read again.
     guard !entry.tensors.isEmpty else { return }
     for (descriptor, tensor) in try layout.encoding.encode(weight, as: entry) { try writer.write(descriptor.name, tensor) }
-    digests[TensorName(entry.name)] = layout.encoding.expected(weight, as: entry).digest()
+    digests[layout.nameReadBack(of: entry)] = layout.encoding.expected(weight, as: entry).digest()
   }
 
   /// Writes what is left of the layout beside the graph's parameters, and closes the checkpoint.
   mutating func finish(passingOn source: any WeightSource) throws {
-    for entry in layout.extras where digests[TensorName(entry.name)] == nil {
+    for entry in layout.extras where digests[layout.nameReadBack(of: entry)] == nil {
       try write(try source.load(entry.name), entry)
       source.release(entry.name)
     }

@@ -114,6 +114,13 @@ import Testing
     #expect(text.contains(refusal.says), "\(text)")
   }
 
+  @Test(arguments: [(256, 384, "--group-size 128"), (128, 64, "--group-size 64"), (32, 40, "--group-size 0")])
+  func theNearestGroupsAreNamed(_ size: Int, _ inputs: Int, _ says: String) {
+    let scheme = QuantizationScheme(bits: 4, granularity: .group(size))
+    let text = message { _ = try ColumnPackedEncoding.gptq(version: 1).descriptors(module: "m", scheme: scheme, shape: [32, inputs]) }
+    #expect(text.hasSuffix(says), "\(text)")
+  }
+
   // MARK: - Files that do not fit together
 
   private func failure(_ name: String, _ changes: [String: JSONValue] = [:], _ edit: (inout MemoryCheckpoint) -> Void = { _ in }) throws

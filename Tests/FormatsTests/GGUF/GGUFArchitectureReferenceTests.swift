@@ -15,8 +15,9 @@ import Testing
     let golden = try GGUFArchitectureGolden(name)
     let model = try GGUFModel(configuration: golden.configuration)
     let metadata = model.metadata(
-      name: "a model", fileType: try #require(golden.metadata.first { $0.key == "general.file_type" }?.value.integer).u32)
-    let expected = golden.metadata.filter { $0.key != "general.size_label" }
+      name: "a model", sizeLabel: golden.tensors.isEmpty ? nil : GGUFModel.sizeLabel(of: golden.tensors.map { ($0.name, $0.shape) }),
+      fileType: try #require(golden.metadata.first { $0.key == "general.file_type" }?.value.integer).u32)
+    let expected = golden.metadata
     for (key, value) in expected { #expect(metadata[key] == value, "\(key)") }
     let known = Set(expected.map(\.key))
     for entry in metadata.entries where !known.contains(entry.key) {
@@ -25,6 +26,17 @@ import Testing
     // The tokenizer's keys come last there.
     func order(_ keys: [String]) -> [String] { keys.filter { known.contains($0) && !$0.hasPrefix("tokenizer.") } }
     #expect(order(metadata.entries.map(\.key)) == order(expected.map(\.key)))
+  }
+
+  /// As published models are called.
+  @Test func sizesAreRoundedAsListingsShowThem() {
+    func label(_ shapes: [[Int]], experts: [[Int]] = []) -> String {
+      GGUFModel.sizeLabel(
+        of: shapes.enumerated().map { ("blk.\($0).attn_q.weight", $1) } + experts.enumerated().map { ("blk.\($0).ffn_up_exps.weight", $1) })
+    }
+    #expect(label([[8_030_261_248]]) == "8.0B" && label([[1_235_814_400]]) == "1.2B" && label([[70_553_706_496]]) == "71B")
+    #expect(label([[494_032_768]]) == "494M" && label([[1_000_000]]) == "1000K" && label([[400]]) == "0.40K")
+    #expect(label([[1_605_640_192]], experts: [[8, 1_408_000_000], [8, 4_229_000_000]]) == "8x7.2B")
   }
 
   @Test(arguments: GGUFArchitectureGolden.small)

@@ -66,11 +66,13 @@ struct BertGGUF: GGUFArchitecture {
     return shape[0]
   }
 
+  /// Readers compute gelu by its approximation, whatever a model had: a file is what they compute.
   var configuration: JSONObject {
     var json: JSONObject = [
       "architectures": ["BertModel"], "model_type": "bert", "vocab_size": .integer(Int64(vocabulary)),
       "hidden_size": .integer(Int64(width)), "intermediate_size": .integer(Int64(hidden)), "num_hidden_layers": .integer(Int64(layers)),
-      "num_attention_heads": .integer(Int64(heads)), "hidden_act": "gelu", "max_position_embeddings": .integer(Int64(positions)),
+      "num_attention_heads": .integer(Int64(heads)), "hidden_act": "gelu_pytorch_tanh",
+      "max_position_embeddings": .integer(Int64(positions)),
       "type_vocab_size": .integer(Int64(tokenTypes)), "layer_norm_eps": .number(epsilon), "position_embedding_type": "absolute",
     ]
     for token in specialTokens.members { json[token.key] = token.value }
@@ -96,7 +98,7 @@ struct BertGGUF: GGUFArchitecture {
   }
 
   var caveats: [String] {
-    isExact ? ["llama.cpp computes gelu by its approximation: embeddings differ a little"] : []
+    isExact ? ["GGUF's readers compute gelu by its approximation: embeddings differ a little, which what is measured here counts"] : []
   }
 
   func write(to metadata: inout GGUFMetadata, fileType: UInt32) {

@@ -90,13 +90,17 @@ public struct GGUFModel: Sendable {
   /// What a file says of the model, in the reference converter's order and types. The tokenizer's keys go behind it.
   /// - Parameters:
   ///   - name: `general.name`.
+  ///   - sizeLabel: `general.size_label`, as `sizeLabel(of:)` has it; nil for none.
   ///   - fileType: `general.file_type`: how most weights are stored.
-  public func metadata(name: String, fileType: UInt32) -> GGUFMetadata {
+  ///   - pooling: how an encoder's states become an embedding; nil where that is not said.
+  public func metadata(name: String, sizeLabel: String? = nil, fileType: UInt32, pooling: GGUFPooling? = nil) -> GGUFMetadata {
     var metadata = GGUFMetadata()
     metadata["general.architecture"] = .string(architectureName)
     metadata["general.type"] = .string("model")
     metadata["general.name"] = .string(name)
+    metadata["general.size_label"] = sizeLabel.map { .string($0) }
     architecture.write(to: &metadata, fileType: fileType)
+    metadata["\(architectureName).\(GGUFPooling.key)"] = pooling.map { .uint32($0.rawValue) }
     metadata["general.quantization_version"] = .uint32(2)
     return metadata
   }
@@ -105,6 +109,9 @@ public struct GGUFModel: Sendable {
   /// tokens, a head that is the embedding, what stands on top of an encoder.
   /// - Throws: `CheckpointError` of kind `badData` for a name that is no parameter of such a model.
   public func placements(of parameter: String) throws(CheckpointError) -> [GGUFPlacement] { try map.placements(of: parameter) }
+
+  /// The name under which a parameter or a module of a checkpoint is read back from a file: encoders have several spellings, a file one.
+  public func nameReadBack(of name: String) -> String { map.ownName(of: name) }
 
   /// What a tensor of a file holds: one parameter, a part of one, many of them (experts), or none (`rope_freqs.weight`).
   /// - Throws: `CheckpointError` of kind `badData` for a tensor that does not belong to such a model.

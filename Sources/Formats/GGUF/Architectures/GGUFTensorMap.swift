@@ -55,12 +55,18 @@ struct GGUFTensorMap: Sendable {
   /// Adds a parameter of a layer by its whole name.
   mutating func add(parameter: String, tensor: String) { inner.add(parameter, tensor) }
 
-  /// Where the parameter lies in a file; nowhere, when a file does without it.
-  func placements(of name: String) throws(CheckpointError) -> [GGUFPlacement] {
+  /// The name that a parameter or a module comes back under: without what may stand before it, and with the new words for old ones.
+  func ownName(of name: String) -> String {
     var parameter = name.hasPrefix(ignoredPrefix) ? String(name.dropFirst(ignoredPrefix.count)) : name
     for (old, new) in [(".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias")] where parameter.hasSuffix(old) {
       parameter = parameter.dropLast(old.count) + new
     }
+    return parameter
+  }
+
+  /// Where the parameter lies in a file; nowhere, when a file does without it.
+  func placements(of name: String) throws(CheckpointError) -> [GGUFPlacement] {
+    let parameter = ownName(of: name)
     if let tensor = outer.tensors[parameter] { return [GGUFPlacement(tensor: tensor, transform: .asItIs)] }
     if leftOut.contains(where: parameter.hasPrefix) || parameter.hasSuffix(".rotary_emb.inv_freq") { return [] }
     guard let (layer, rest) = Self.split(parameter, behind: layerPrefix) else { throw unknown(name) }
