@@ -38,7 +38,9 @@ lint:
 	@Scripts/check-sources
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples Benchmarks
 
+# Instructions of the kernels against committed limits, then the rates of this machine.
 bench: setup
+	Scripts/count-instructions
 	$(SWIFT) run $(RELEASE) --package-path Benchmarks kernel-benchmark
 
 interop: build
