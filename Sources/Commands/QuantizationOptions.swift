@@ -215,6 +215,11 @@ struct QuantizationOptions: ParsableArguments {
       }
     }
     guard format == .gguf, type == nil, scheme == nil, ggufType == nil else { return }
+    if method != nil || groupSize != nil, mixedPrecision.choice == .auto || mixedPrecision.choice == .roles {
+      throw ValidationError(
+        "--mixed-precision \(mixedPrecision.choice?.rawValue ?? "") goes by the types that lead at each width, with groups and methods of their own: "
+          + "leave \(method != nil ? "--method" : "--group-size") out")
+    }
     if let method, groupSize == nil {
       guard !mixedPrecision.isAutomatic else {
         throw ValidationError(

@@ -36,7 +36,8 @@ extension QuantizationTargets {
     let later = overrides.suffix(from: typed ?? 0)
     let width = later.last { $0.bits >= 0 }?.bits
     let size = later.last { $0.groupSize >= 0 }?.groupSize
-    let givesWay = typed == nil && asked.isGGUF && width != nil && width != asked.bits
+    // MXFP4 is other containers' as well, which have none of its neighbours.
+    let givesWay = typed == nil && asked.isGGUF && asked != .mxfp4 && width != nil && width != asked.bits
     let found = asked == .gguf || givesWay ? WeightType.leading(bits: width ?? bits) : asked
     guard let scheme = found.blockScheme else { return found }
     if let width, width != scheme.bits {

@@ -120,7 +120,7 @@ struct AllocationProblem {
   func unmeasured(_ group: Int) -> RecipeError {
     RecipeError(
       groups.indices.contains(group) ? groups[group].name : "group \(group)", "has no measured cost to choose its bits by",
-      remedy: "give it bits and a group size with --override", kind: .usage)
+      remedy: ways.first?.type == .gguf ? "give it a type with --override" : "give it bits and a group size with --override", kind: .usage)
   }
 
   var weightCount: Int { weights.reduce(0, +) }
@@ -145,8 +145,11 @@ struct AllocationProblem {
           targets.overrides.append(.init(pattern: pattern, type: type))
           continue
         }
-        var size = 0
-        if case .group(let count) = scheme.granularity { size = count }
+        let size =
+          switch scheme.granularity {
+          case .group(let count), .block(let count): count
+          case .channel, .tensor: 0
+          }
         targets.overrides.append(.init(pattern: pattern, bits: scheme.bits, groupSize: size))
       }
     }

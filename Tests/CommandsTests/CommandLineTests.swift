@@ -521,6 +521,7 @@ import Testing
       ["--format", "gguf", "--bits", "6", "--group-size", "32"], ["--format", "gguf", "--bits", "8", "--activations", "int8"],
       ["--format", "gguf", "--gguf-type", "q4_k", "--bits", "8"], ["--format", "gguf", "--gguf-type", "q4_k", "--type", "fp8"],
       ["--format", "gguf", "--bits", "4", "--override", "re:.*down_proj=group-size:64"],
+      ["--format", "gguf", "--mixed-precision", "auto", "--target-bpw", "5", "--calibration", "demo", "--group-size", "32"],
       ["--format", "gguf", "--bits", "8", "--method", "asymmetric"], ["--format", "gguf", "--bits", "2", "--method", "symmetric"],
       ["--format", "gguf", "--scheme", "W4A16"], ["--format", "gguf", "--type", "integer", "--bits", "4"],
     ] {

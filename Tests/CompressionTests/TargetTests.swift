@@ -107,6 +107,7 @@ private struct Shapes: WeightSource {
       { ($0.type, $0.overrides) = (.q4_0, [.init(pattern: "l.0.down", groupSize: 16)]) },
       { ($0.type, $0.overrides) = (.gguf, [.init(pattern: "l.0.down", groupSize: 16)]) },
       { $0.overrides = [.init(pattern: "l.0.down", bits: 6, type: .fp8)] },
+      { ($0.type, $0.overrides) = (.mxfp4, [.init(pattern: "l.0.down", bits: 6)]) },
       { ($0.type, $0.overrides) = (.gguf, [.init(pattern: "l.0.down", bits: 7)]) },
     ]
     for (index, change) in changes.enumerated() {

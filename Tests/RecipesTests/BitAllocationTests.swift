@@ -72,6 +72,18 @@ import Testing
     #expect(files[0] == files[1])
   }
 
+  /// What a rule settles stays so in the recipe, whatever its groups are.
+  @Test func squaresOfARuleStay() throws {
+    var targets = QuantizationTargets()
+    (targets.bits, targets.groupSize) = (4, 64)
+    targets.overrides = [.init(pattern: ModulePattern("re:.*down_proj"), type: .fp8Block)]
+    let graph = try ModelBundle(opening: "demo").graph
+    let problem = try AllocationProblem(targets, for: graph)
+    let widest = problem.options.map { options in options.indices.max { options[$0].bytes < options[$1].bytes } ?? 0 }
+    let schemes = try problem.targets(choosing: widest).schemes(for: graph)
+    #expect(schemes.values.contains { $0.granularity == .block(128) })
+  }
+
   @Test func moreBitsAreNeverPredictedToCostMore() throws {
     var last = Double.infinity
     for limit in [3.0, 5, 8.5] {

@@ -21,9 +21,14 @@ struct ShiftedGrid {
     self.start = start
     let scales = start.scales.float32Values() ?? []
     let (rows, columns, groups) = (weight.rows, weight.columns, start.groups)
+    // A scale may be 0. Kernels take that for so large a step that every weight is 0, which is no level of some tables: so small a one says the
+    // same of them.
+    let levels = start.scheme.levels.values
+    let isWithoutZero = levels.map { !$0.contains(0) } ?? false
+    let steps = isWithoutZero ? scales.map { $0 == 0 ? 0x1p-100 : $0 } : scales
     table = GridTable(
       scheme: QuantizationScheme(bits: start.scheme.bits, granularity: start.scheme.granularity, levels: start.scheme.levels), rows: rows,
-      columns: columns, scaleType: .float32, scales: scales)
+      columns: columns, scaleType: .float32, scales: steps)
     guard let minima = start.minima?.float32Values() else {
       self.weight = weight
       return

@@ -15,7 +15,7 @@ extension ColumnPackedEncoding {
         "\(name) cannot hold \(scheme.name): it has integers with zero points",
         scheme.offset == .minimum && scheme.scales == .direct
           ? "minima that are whole numbers of steps are passed on, others are not: quantize the original with --format \(name)"
-          : "use --format compressed-tensors or gguf, or leave --type out")
+          : "use --format compressed-tensors, or leave --type out")
     }
     guard scheme.activations == .none else {
       throw refused("\(name) cannot hold quantized activations", "use --format compressed-tensors, or --activations none")

@@ -40,7 +40,7 @@ struct MLXOutput: OutputEncoding {
       guard !(MLXConfiguration.changesLatentProjection(of: modelType) && weight.module.hasSuffix(".kv_b_proj")) else {
         throw RecipeError(
           weight.module, "would be quantized anew by mlx-lm as it loads it, to other values",
-          remedy: "leave it as it is, which it is where no rule names it", kind: .usage)
+          remedy: "leave it as it is, which it is where no rule names it, or use --format compressed-tensors", kind: .usage)
       }
       let form = Self.form(of: scheme, inputs: weight.shape[1], isPassedOn: weight.stored != nil)
       let tensors = try MLXEncoding.descriptors(module: weight.module, scheme: form, shape: weight.shape, scaleType: weight.scaleType)
