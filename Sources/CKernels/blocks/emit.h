@@ -37,11 +37,8 @@ INLINE void emit_whole(outlet *out, lanes group, int first, int count, VF scale,
 /// Indices of levels, exchanged for the codes that stand for them.
 INLINE void emit_levels(outlet *out, lanes tile, VF inverse, const ladder *l, const uint8_t codes[16]) {
   for (int i = 0; i < SINGLE; i++) {
-    VF value = vf_mul(vf_load(tile.x + i * LANES), inverse), index = vf_zero();
-    for (int j = 1; j < 16; j++)
-      index = vf_where_less(vf_set((l->levels[j - 1] + l->levels[j]) / 2), value, vf_set((float)j), index);
     float values[LANES];
-    vf_store(values, index);
+    vf_store(values, nearest_level_index(vf_mul(vf_load(tile.x + i * LANES), inverse), l->levels));
     for (int lane = 0; lane < LANES; lane++) out->codes[lane * LARGEST_BLOCK + i] = codes[(int)values[lane]];
   }
 }

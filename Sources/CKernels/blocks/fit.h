@@ -2,6 +2,7 @@
 #ifndef DSO_BLOCKS_FIT_H
 #define DSO_BLOCKS_FIT_H
 
+#include "../vectors/levels.h"
 #include "tile.h"
 
 // MARK: - Codes from 0 to `top`: weight = u * scale + low
@@ -92,9 +93,7 @@ typedef struct {
 
 INLINE VF ladder_code(const ladder *l, VF value) {
   if (!l->levels) return vf_round(clamped(value, l->low, l->high));
-  VF level = vf_set(l->levels[0]);
-  for (int i = 1; i < 16; i++) level = vf_where_less(vf_set((l->levels[i - 1] + l->levels[i]) / 2), value, vf_set(l->levels[i]), level);
-  return level;
+  return nearest_level(value, l->levels);
 }
 
 INLINE scale_sums scale_pass(lanes group, int count, VF scale, const ladder *l) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../quantization/codes.h"
+#include "../vectors/levels.h"
 #include "blocking.h"
 #include "steps.h"
 
@@ -53,18 +54,6 @@ void DSO_KERNEL(solve_panel)(float *b, int64_t ldb, int64_t rows, const float *t
   }
 }
 
-/// The nearest of 16 ascending levels (the lower of two as near) and its index.
-INLINE VF nearest_level(VF value, const float *levels, VF *index) {
-  VF level = vf_set(levels[0]);
-  *index = vf_zero();
-  for (int i = 1; i < 16; i++) {
-    VF middle = vf_set((levels[i - 1] + levels[i]) / 2);
-    level = vf_where_less(middle, value, vf_set(levels[i]), level);
-    *index = vf_where_less(middle, value, vf_set((float)i), *index);
-  }
-  return level;
-}
-
 /// `vectors` vectors of rows from row r on.
 INLINE int64_t round_strip(int vectors, const dso_feedback_step *step, int64_t r, float *errors) {
   int half = 1 << (step->bits - 1);
@@ -83,7 +72,8 @@ INLINE int64_t round_strip(int vectors, const dso_feedback_step *step, int64_t r
       VF rounded, code;
       if (levels) {
         clamped += vf_outside(steps, vf_set(dso_below_levels(levels)), vf_set(dso_above_levels(levels)), LANES);
-        rounded = nearest_level(steps, levels, &code);
+        rounded = nearest_level(steps, levels);
+        code = nearest_level_index(steps, levels);
       } else {
         VF low = vf_sub(lowest, zero), high = vf_sub(highest, zero);
         clamped += vf_outside(steps, vf_sub(low, step_half), vf_add(high, step_half), LANES);
