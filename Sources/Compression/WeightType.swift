@@ -55,8 +55,8 @@ public enum WeightType: String, Codable, Sendable, Hashable, CaseIterable {
     self = type
   }
 
-  /// Whether rounding with error feedback knows its codes: all but those of eight-bit floats.
-  public var takesFeedback: Bool { !isFloat8 }
+  /// Whether rounding with error feedback knows its codes.
+  public var takesFeedback: Bool { blockScheme?.levels.takesFeedback ?? true }
 
   /// Whether 256 weights share a float16.
   var usesSuperblocks: Bool { if case .superblock? = blockScheme?.scales { true } else { false } }

@@ -54,6 +54,9 @@ public enum CodeLevels: String, Sendable, Hashable, Codable, CaseIterable {
     }
   }
 
+  /// Whether rounding with error feedback knows them: all but those of eight-bit floats.
+  public var takesFeedback: Bool { self == .even || ascending != nil }
+
   /// Sixteen values in ascending order, as rounding with feedback takes them, and the code of each; nil where there are not sixteen.
   package var ascending: (values: UnsafePointer<Float>, codes: [UInt8])? {
     switch self {

@@ -55,7 +55,7 @@ struct GPTQWorker: BlockPass {
     let weight = moved.map { WeightRows.matrix($0.weight) } ?? .tensor(tensor)
     let scaleType = graph[id].scaleType ?? weight.scaleType
     let free = FreeSearch(scheme, scaleType: scaleType)
-    if scheme.levels == .float8, let search = free {
+    if !scheme.levels.takesFeedback, let search = free {
       try round(node, id, of: &graph, by: search, weight, statistics, moved: moved, pool: pool)
       return
     }

@@ -188,7 +188,7 @@ extension QuantizationScheme {
       name, "is \(self.name): this method needs evenly spaced codes, \(levels) has a table of levels",
       remedy: self.levels == .normalFloat4
         ? "start from the weights before they were \(levels), or use the pass \(NormalFloat.identifier) by itself"
-        : "use --algorithm imatrix, mse or rtn for it", kind: .usage)
+        : "use --algorithm \(self.levels.takesFeedback ? "gptq, " : "")imatrix, mse or rtn for it", kind: .usage)
   }
 }
 
