@@ -3,7 +3,7 @@ import DeepSeekOptimize
 
 /// The flags that choose what is quantized, and how.
 struct QuantizationOptions: ParsableArguments {
-  @Option(help: "Bits per weight: 8, 6, 5, 4, 3 or 2. Default: 8.")
+  @Option(help: "Bits per weight: 8, 6, 5, 4, 3 or 2. Default: 8; 4 with --format awq and with --mixed-precision auto.")
   var bits: Int?
 
   @Option(
@@ -15,7 +15,8 @@ struct QuantizationOptions: ParsableArguments {
 
   @Option(
     help: """
-      Weights that share a scale along the input axis; 0 for one scale per output channel. Default: 0 at 8 bits, 128 below; 64 with --format mlx.
+      Weights that share a scale along the input axis; 0 for one scale per output channel. Default: 0 at 8 bits, 128 below; 64 with --format mlx; \
+      of the type with --format gguf.
       """)
   var groupSize: Int?
 
@@ -82,7 +83,7 @@ struct QuantizationOptions: ParsableArguments {
   @Option(
     name: .customLong("override"),
     help: ArgumentHelp(
-      "Other settings for some layers: 're:PATTERN=bits:4,group-size:64,type:fp8', or a layer's name for the pattern. Repeatable.",
+      "Other settings for some layers: 're:PATTERN=bits:4,group-size:64' or 're:PATTERN=type:fp8', or a layer's name for the pattern. Repeatable.",
       valueName: "rule"
     ))
   var overrides: [OverrideRule] = []
