@@ -1,7 +1,7 @@
 /// The activations of dso_matvec_s16, arranged once per call in the order in which codes come out of the steps of a row of weights.
 ///
 /// The file that includes this one has said how a step is read (readings_s16.h, load_step) and multiplied: PLANE_BYTES, WIDE_PARTS,
-/// CODES_CENTERED, SHARED_STEPS, store_planes, sum_planes, add_codes, join_parts.
+/// CODES_CENTERED, SHARED_STEPS, SINGLE_ROWS, store_planes, sum_planes, add_codes, join_parts.
 #ifndef DSO_ARRANGE_S16_H
 #define DSO_ARRANGE_S16_H
 

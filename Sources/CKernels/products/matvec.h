@@ -40,6 +40,9 @@ enum {
   /// more on each byte want lies in the next page.
   STREAM_AHEAD = 1024,
   STREAM_AHEAD_CODES = 6144,
+  STREAM_AHEAD_DENSE = 8192,
+  /// Bytes of activations that leave room for a stream of weights in the first cache.
+  STREAM_ROOM = 16 << 10,
 };
 
 /// Asks for what lies `ahead` of `bytes` bytes of weights; 0 for weights that were decoded to the stack.
@@ -55,6 +58,8 @@ INLINE void stream_run(reading kind, int rows, const uint8_t *weights, int64_t a
   for (int p = 0; p < STREAM_PARTS; p++)
     for (int r = 0; r < rows; r++) acc[p][r] = vf_zero();
   int64_t i = 0;
+  // The less is done beside each load, the further ahead the processor sees.
+#pragma clang loop unroll_count(4)
   for (; i + STREAM_PARTS * LANES <= count; i += STREAM_PARTS * LANES) {
     ask_ahead(weights + size * i, STREAM_PARTS * LANES * size, ahead);
 #pragma clang loop unroll(full)
@@ -156,12 +161,49 @@ INLINE void stream_rows(int rows, const stream *s, int64_t n_begin, int64_t n_en
   }
 }
 
+/// Rows begin..<end of dense weights times one row of activations: the sums of stream_rows, with nothing between two rows that can be left out.
+INLINE void stream_dense_rows(reading kind, int64_t ahead, const stream *s, int64_t begin, int64_t end) {
+  const int64_t k = s->w->k;
+  const float *const a = s->a, *const bias = s->bias;
+  float *const c = s->c;
+  for (int64_t j = begin; j < end; j++) {
+    VF total = vf_zero();
+    float rest = 0;
+    stream_run(kind, 1, dso_weight_row(s->w, j), ahead, k, NULL, 0, 1, a, 0, &total, &rest);
+    c[j] = vf_sum(total) + rest + (bias ? bias[j] : 0);
+  }
+}
+
+/// While the activations leave room in the first cache the processor itself runs ahead furthest; beside longer ones weights must be asked for.
+#define STREAM_DENSE(kind)                                                       \
+  if (4 * w->k <= STREAM_ROOM) {                                                 \
+    stream_dense_rows(kind, 0, &s, n_begin, n_end);                              \
+  } else {                                                                       \
+    stream_dense_rows(kind, STREAM_AHEAD_DENSE, &s, n_begin, n_end);             \
+  }
+
+/// One row of activations times dense weights.
+static void stream_dense(const float *a, const dso_weights *w, int64_t n_begin, int64_t n_end, const float *bias, float *c) {
+  stream s = {w, a, 0, NULL, bias, c, 0};
+  switch (w->storage) {
+    case DSO_STORAGE_F32: STREAM_DENSE(READ_F32) break;
+    case DSO_STORAGE_BF16: STREAM_DENSE(READ_BF16) break;
+    case DSO_STORAGE_F16: STREAM_DENSE(READ_F16) break;
+    case DSO_STORAGE_QUANTIZED: break;
+  }
+}
+#undef STREAM_DENSE
+
 void DSO_KERNEL(matvec_f32)(const float *a, int64_t lda, int64_t m, const dso_weights *w, int64_t n_begin, int64_t n_end,
                             const float *bias, float *c, int64_t ldc, void *scratch) {
   const float *ordered = NULL;
 #ifdef STREAMS_NIBBLES
   int ordering = w->storage == DSO_STORAGE_QUANTIZED && w->bits == 4 && !w->minima && (w->group_size % 128 == 0 || w->group_size >= w->k);
 #endif
+  if (m == 1 && w->storage != DSO_STORAGE_QUANTIZED) {
+    stream_dense(a, w, n_begin, n_end, bias, c);
+    return;
+  }
   for (int64_t slice = 0; slice < m; slice += 8) {
     int64_t slice_end = dso_min_i64(m, slice + 8);
 #ifdef STREAMS_NIBBLES

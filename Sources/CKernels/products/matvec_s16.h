@@ -19,6 +19,9 @@ enum {
   WIDE_WEIGHT_ROWS = 4,
   /// How far ahead of its use memory is asked for, at least.
   WIDE_AHEAD = 16 << 10,
+  /// Of one row of activations: how far ahead nibbles are asked for, and pieces of one step at once.
+  SINGLE_AHEAD = 8 << 10,
+  SINGLE_PIECES = 4,
 };
 
 /// What stays the same for all rows of weights of a slice of rows of activations.
@@ -53,6 +56,12 @@ INLINE void add_step(wide_reading kind, int height, int rows, const wide_bits *b
       for (int w = 0; w < height; w++) add_codes(acc[w][r], codes[p][w], planes + r * pitch + p * PLANE_BYTES);
     }
   }
+}
+
+/// total and a piece, scaled; `much`: what its activations add up to.
+INLINE VF add_piece(wide_groups known, const dso_weights *w, VF scales, VI offsets, const VI acc[WIDE_PARTS], VI much, VF total) {
+  if (known != GROUPS_SYMMETRIC && w->zero_points) much = vi_mul(much, offsets);
+  return vf_fma(scales, vf_of_vi(vi_sub(join_parts(acc), much)), total);
 }
 
 /// Rows row..<row+height of the weights times `rows` rows of activations from `first` on.
@@ -96,12 +105,7 @@ INLINE void stream_wide_rows(wide_reading kind, wide_groups known, int height, i
         VI offsets = vi_zero();
         VF scales = lane_scales(w, plan, known != GROUPS_ANY, known == GROUPS_SYMMETRIC, (row + j) * groups + g, groups - g, &offsets);
 #pragma clang loop unroll(full)
-        for (int r = 0; r < rows; r++) {
-          VI much = sums[r * pieces];
-          if (known != GROUPS_SYMMETRIC && w->zero_points) much = vi_mul(much, offsets);
-          VI sum = vi_sub(join_parts(acc[j][r]), much);
-          totals[j][r] = vf_fma(scales, vf_of_vi(sum), totals[j][r]);
-        }
+        for (int r = 0; r < rows; r++) totals[j][r] = add_piece(known, w, scales, offsets, acc[j][r], sums[r * pieces], totals[j][r]);
       }
       sums++;
     }
@@ -110,6 +114,69 @@ INLINE void stream_wide_rows(wide_reading kind, wide_groups known, int height, i
     for (int r = 0; r < rows; r++)
       s->c[(first + r) * s->ldc + row + j] =
           vf_sum(totals[j][r]) * s->a_scales[first + r] + (s->bias ? s->bias[row + j] : 0);
+}
+
+/// acc += `steps` whole steps of one row of weights, from `from` on, times one row of activations.
+INLINE void add_whole_steps(wide_reading kind, int steps, const wide_bits *bits, const uint8_t *from, const uint8_t *planes,
+                            VI acc[WIDE_WEIGHT_ROWS][WIDE_ROWS][WIDE_PARTS]) {
+#pragma clang loop unroll(full)
+  for (int i = 0; i < steps; i++) {
+    // Bytes cost so little that the processor itself runs ahead; nibbles keep it from looking as far as memory is away.
+    if (kind == READ_NIBBLES) __builtin_prefetch(from + i * STEP_CODES + SINGLE_AHEAD, 0, 2);
+    add_step(kind, 1, 1, bits, from + i * STEP_CODES, 0, STEP_CODES, planes + i * PLANE_BYTES * (kind == READ_NIBBLES ? 2 : 1), 0, acc);
+  }
+}
+
+INLINE void clear_piece(VI acc[WIDE_WEIGHT_ROWS][WIDE_ROWS][WIDE_PARTS]) {
+  for (int p = 0; p < WIDE_PARTS; p++) acc[0][0][p] = vi_zero();
+}
+
+/// Rows begin..<end of bytes or nibbles times one row of activations: the sums of stream_wide_rows, but memory is read in its own order, in
+/// which it gives most, and nothing is done a row that can be done before.
+INLINE void stream_single_rows(wide_reading kind, wide_groups known, const wide_stream *s, int64_t first, int64_t begin, int64_t end) {
+  const dso_weights w = *s->w;
+  const wide_plan plan = s->plan;
+  const int64_t together = known == GROUPS_ANY ? plan.together : 1, plane_bytes = PLANE_BYTES * (kind == READ_NIBBLES ? 2 : 1);
+  const int64_t row_bytes = (w.k * w.bits + 7) >> 3, whole = row_bytes / STEP_CODES;
+  const int many = kind == READ_NIBBLES ? 2 : 8;
+  const uint8_t *const planes = s->planes + first * plan.plane_pitch;
+  const VI *const sums = s->sums + first * plan.pieces;
+  const float a_scale = s->a_scales[first], *const bias = s->bias;
+  float *const c = s->c + first * s->ldc;
+  for (int64_t row = begin; row < end; row++) {
+    const uint8_t *from = dso_weight_row(&w, row);
+    int64_t g = 0, at = 0, piece = 0;
+    VF total = vf_zero(), scales;
+    VI offsets = vi_zero(), acc[WIDE_WEIGHT_ROWS][WIDE_ROWS][WIDE_PARTS];
+    if (known != GROUPS_ANY && plan.span_steps == 1) {
+      for (; at + SINGLE_PIECES <= whole; at += SINGLE_PIECES, g += SINGLE_PIECES) {
+#pragma clang loop unroll(full)
+        for (int i = 0; i < SINGLE_PIECES; i++) {
+          clear_piece(acc);
+          add_whole_steps(kind, 1, &plan.bits, from + (at + i) * STEP_CODES, planes + (at + i) * plane_bytes, acc);
+          scales = lane_scales(&w, &plan, known != GROUPS_ANY, known == GROUPS_SYMMETRIC, row * plan.groups + g + i, 1, &offsets);
+          total = add_piece(known, &w, scales, offsets, acc[0][0], sums[piece++], total);
+        }
+      }
+    }
+    while (at < plan.steps) {
+      int64_t span_end = dso_min_i64((g / together + 1) * plan.span_steps, plan.steps);
+      while (at < span_end) {
+        clear_piece(acc);
+        int64_t piece_end = dso_min_i64(at + plan.run_steps, span_end);
+        for (int64_t last = dso_min_i64(piece_end, whole) - many; at <= last; at += many)
+          add_whole_steps(kind, many, &plan.bits, from + at * STEP_CODES, planes + at * plane_bytes, acc);
+        for (; at < piece_end; at++) {
+          if (kind == READ_NIBBLES) __builtin_prefetch(from + at * STEP_CODES + SINGLE_AHEAD, 0, 2);
+          add_step(kind, 1, 1, &plan.bits, from + at * STEP_CODES, 0, row_bytes - at * STEP_CODES, planes + at * plane_bytes, 0, acc);
+        }
+        scales = lane_scales(&w, &plan, known != GROUPS_ANY, known == GROUPS_SYMMETRIC, row * plan.groups + g, plan.groups - g, &offsets);
+        total = add_piece(known, &w, scales, offsets, acc[0][0], sums[piece++], total);
+      }
+      g += together;
+    }
+    c[row] = vf_sum(total) * a_scale + (bias ? bias[row] : 0);
+  }
 }
 
 /// Groups that do not fit the steps: unpacked, and summed as dso_matmul_s16 does.
@@ -138,6 +205,16 @@ static void stream_odd_row(const wide_stream *s, int64_t rows, int64_t row) {
 
 /// Rows begin..<end of the weights, times `rows` rows of activations from `first` on.
 INLINE void stream_wide_block(wide_reading kind, int rows, const wide_stream *s, int64_t first, int64_t begin, int64_t end) {
+  if (SINGLE_ROWS && rows == 1 && kind != READ_BITS) {
+    if (s->plan.together > 1) {
+      stream_single_rows(kind, GROUPS_ANY, s, first, begin, end);
+    } else if (s->w->zero_points) {
+      stream_single_rows(kind, GROUPS_ASYMMETRIC, s, first, begin, end);
+    } else {
+      stream_single_rows(kind, GROUPS_SYMMETRIC, s, first, begin, end);
+    }
+    return;
+  }
   int height = rows <= 2 ? WIDE_WEIGHT_ROWS : WIDE_WEIGHT_ROWS / 2;
   if (s->plan.together > 1) {
     for (; begin + height <= end; begin += height) stream_wide_rows(kind, GROUPS_ANY, height, rows, s, first, begin);

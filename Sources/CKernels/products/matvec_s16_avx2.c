@@ -10,6 +10,8 @@ enum {
 };
 #define CODES_CENTERED 0
 #define SHARED_STEPS 0
+/// Loads of activations are shared by rows of weights: they cost more here than memory's rate gives.
+#define SINGLE_ROWS 0
 
 INLINE void load_step(wide_reading kind, const wide_bits *bits, const uint8_t *from, int64_t left, VI *codes, VI *odd) {
   __m128i all;

@@ -10,6 +10,8 @@ enum {
 };
 #define CODES_CENTERED 0
 #define SHARED_STEPS 1
+/// One row of activations goes with one of weights: their loads beside it cost less than what other rows take of memory's rate.
+#define SINGLE_ROWS 1
 
 INLINE void load_step(wide_reading kind, const wide_bits *bits, const uint8_t *from, int64_t left, VI *codes, VI *odd) {
   if (kind == READ_BITS) {

@@ -12,6 +12,8 @@ enum {
 /// Stored bytes less 128; narrower codes are positive as signed bytes too.
 #define CODES_CENTERED 1
 #define SHARED_STEPS 0
+/// Loads of activations are shared by rows of weights: they cost more here than memory's rate gives.
+#define SINGLE_ROWS 0
 
 INLINE void load_step(wide_reading kind, const wide_bits *bits, const uint8_t *from, int64_t left, VI *codes, VI *odd) {
   uint8x16_t all;
