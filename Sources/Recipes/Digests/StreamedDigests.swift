@@ -28,8 +28,6 @@ final class StreamedDigests: WritingObserver, @unchecked Sendable {
       return position + count == mapping.bytes.count ? count : count / 64 * 64
     }
     var isDone: Bool { position == mapping.bytes.count }
-    /// How much is left of it, also what may not be read yet.
-    var remaining: Int { mapping.bytes.count - position }
   }
 
   /// A file in the making: which of its bytes are written.
@@ -124,7 +122,7 @@ final class StreamedDigests: WritingObserver, @unchecked Sendable {
             slots[index]?.available = min(outputs[place].prefix, reading.mapping.bytes.count)
           }
         }
-        if isCancelled || Self.hasWork(slots, isClosed: isClosed) { break }
+        if isCancelled || slots.contains(where: { ($0?.count ?? 0) > 0 }) { break }
         // Without a piece to take everything is done, or what is missing will never come.
         if isClosed {
           if nextOutput == outputs.count, inputs.isEmpty { break }
@@ -138,13 +136,6 @@ final class StreamedDigests: WritingObserver, @unchecked Sendable {
       if stops { return }
       advance(&slots)
     }
-  }
-
-  /// Whether to take a piece now. A file waits for one in the making that has as much left as it: side by side both take little longer than either.
-  private static func hasWork(_ slots: [Reading?], isClosed: Bool) -> Bool {
-    let ready = slots.compactMap(\.self).filter { $0.count > 0 }
-    guard ready.count == 1, !isClosed, let pending = slots.compactMap(\.self).first(where: { $0.count == 0 }) else { return !ready.isEmpty }
-    return ready[0].remaining > pending.remaining
   }
 
   /// Digests a piece of either file, or of both.
