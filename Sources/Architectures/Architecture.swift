@@ -2,7 +2,8 @@ import ModelGraph
 import StructuredData
 import Tensors
 
-/// A model family: reads a config.json and says how its tensors make a graph. One file each, in `Families/`.
+/// A model family: reads a config.json and says how its tensors make a graph. One file each, in `Families/`; or a type of a program that
+/// opens models with it.
 public protocol Architecture: Sendable {
   /// config.json's `model_type`, aliases included.
   static var modelTypes: [String] { get }
@@ -32,20 +33,29 @@ public enum ArchitectureCatalog {
   public static var modelTypes: [String] { families.flatMap { $0.modelTypes }.sorted() }
 
   /// Builds the graph that config.json describes over these weights.
+  /// - Parameter families: a program's own, which are asked before those of the package.
   /// - Returns: the graph, and the keys of config.json that no one read.
   public static func graph(
-    configuration: JSONValue, file: String = "config.json", weights: any WeightSource
+    configuration: JSONValue, file: String = "config.json", weights: any WeightSource, families own: [any Architecture.Type] = []
   ) throws -> (graph: ModelGraph, unreadKeys: [String]) {
     var reader = try ConfigurationReader(configuration, file: file)
     guard let type = try reader.text("model_type") else {
       throw ConfigurationError("\(file): model_type", "is missing", remedy: "use a Hugging Face config.json")
     }
-    guard let family = architecture(forModelType: type) else {
+    guard let family = own.first(where: { $0.modelTypes.contains(type) }) ?? architecture(forModelType: type) else {
+      let known = own.flatMap { $0.modelTypes } + modelTypes
       throw ConfigurationError(
         "\(file): model_type", "\"\(type)\" is not a family this version knows",
-        remedy: "known are \(modelTypes.joined(separator: ", "))")
+        remedy: "known are \(known.sorted().joined(separator: ", "))")
     }
     let architecture = try family.init(configuration: &reader)
-    return (try architecture.graph(over: weights), reader.unread)
+    let graph = try architecture.graph(over: weights)
+    // The model would be another one.
+    guard !reader.unread.contains(ownKey) else {
+      throw ConfigurationError(
+        "\(file): \(ownKey)", "holds modules in the place of the family's own, which \"\(type)\" has no place for",
+        remedy: "use the model as it was before they were replaced")
+    }
+    return (graph, reader.unread)
   }
 }

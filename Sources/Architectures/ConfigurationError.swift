@@ -7,7 +7,11 @@ public struct ConfigurationError: Failure {
   public let problem: String
   public let remedy: String
 
-  init(_ subject: String, _ problem: String, remedy: String = "", kind: FailureKind = .badData) {
+  /// - Parameters:
+  ///   - subject: the file and the key: `config.json: hidden_size`.
+  ///   - problem: what is wrong with it, and the value that shows it.
+  ///   - remedy: what to do about it.
+  public init(_ subject: String, _ problem: String, remedy: String = "", kind: FailureKind = .badData) {
     self.subject = subject
     self.problem = problem
     self.remedy = remedy

@@ -105,15 +105,18 @@ public struct Attention: Sendable, Hashable {
   /// Whether a query sees no keys behind it; otherwise it sees those of its whole sequence.
   public var isCausal: Bool
 
+  /// - Parameters:
+  ///   - valueDimension: nil for that of queries and keys.
+  ///   - scale: nil for 1/√headDimension.
   public init(
-    queryHeads: Int, keyValueHeads: Int, headDimension: Int, valueDimension: Int, scale: Float, slidingWindow: Int? = nil,
+    queryHeads: Int, keyValueHeads: Int, headDimension: Int, valueDimension: Int? = nil, scale: Float? = nil, slidingWindow: Int? = nil,
     selection: BlockSelection? = nil, isCausal: Bool = true
   ) {
     self.queryHeads = queryHeads
     self.keyValueHeads = keyValueHeads
     self.headDimension = headDimension
-    self.valueDimension = valueDimension
-    self.scale = scale
+    self.valueDimension = valueDimension ?? headDimension
+    self.scale = scale ?? 1 / Float(headDimension).squareRoot()
     self.slidingWindow = slidingWindow
     self.selection = selection
     self.isCausal = isCausal

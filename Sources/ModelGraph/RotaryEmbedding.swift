@@ -14,13 +14,14 @@ public struct RotaryEmbedding: Sendable, Hashable {
   public var base: Double
   public var scaling: RotaryScaling
 
+  /// - Parameter rotaryDimension: nil for the whole head.
   public init(
-    heads: Int, headDimension: Int, rotaryDimension: Int, offset: Int = 0, interleaved: Bool = false, base: Double,
+    heads: Int, headDimension: Int, rotaryDimension: Int? = nil, offset: Int = 0, interleaved: Bool = false, base: Double = 10_000,
     scaling: RotaryScaling = .none
   ) {
     self.heads = heads
     self.headDimension = headDimension
-    self.rotaryDimension = rotaryDimension
+    self.rotaryDimension = rotaryDimension ?? headDimension
     self.offset = offset
     self.interleaved = interleaved
     self.base = base

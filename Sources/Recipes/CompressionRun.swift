@@ -141,7 +141,7 @@ public struct CompressionRun {
     for companion in try model.companions(for: recipe.format) { try output.write(companion.content, to: companion.name) }
     try output.write(recipeHeader + yaml, to: "recipe.yaml")
 
-    let written = try ModelBundle(opening: output.partial.path)
+    let written = try ModelBundle(opening: output.partial.path, families: model.families)
     try WeightOutput.compare(written, with: expected, progress: progress)
     // What comes after a merge, or another container, leaves nothing that it could be taken out of.
     if recipe.passes.count == 1, recipe.passes[0] is AdapterMerging, recipe.format == .compressedTensors {

@@ -21,14 +21,24 @@ public struct ModelBundle: Sendable {
   var originalDigests: OriginalDigests?
   /// Keys of config.json that nothing read.
   public let unreadKeys: [String]
+  /// Families that are not the package's; what is written is read again with them, too.
+  let families: [any Architecture.Type]
 
   /// Opens a MODEL: `demo`, a Hugging Face directory, one `.safetensors` file beside its config.json, an HDF5 file, a GGUF file, or a model of
   /// Keras: a KerasHub preset, a `.weights.h5` file beside its config.json, a `.keras` archive, or a legacy `.h5` file.
   public init(opening path: String) throws { try self.init(opening: path, extent: .complete) }
 
+  /// Opens a MODEL whose family may be one that the package does not know.
+  /// - Parameter families: families of the program's own, which are asked before those of the package.
+  public init(opening path: String, families: [any Architecture.Type]) throws {
+    try self.init(opening: path, extent: .complete, families: families)
+  }
+
   /// Opens a MODEL of which nothing but the headers of its files may be there: a run can be planned from that, and nothing else.
-  /// - Parameter extent: what of its files must be there.
-  public init(opening path: String, extent: CheckpointExtent) throws {
+  /// - Parameters:
+  ///   - extent: what of its files must be there.
+  ///   - families: families of the program's own, which are asked before those of the package.
+  public init(opening path: String, extent: CheckpointExtent, families: [any Architecture.Type] = []) throws {
     let location = path == DemoModel.name ? DemoModel.directory : URL(fileURLWithPath: path)
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: location.path, isDirectory: &isDirectory) else {
@@ -48,8 +58,9 @@ public struct ModelBundle: Sendable {
       configuration = try Self.configuration(directory, found)
       weights = try openWeights(checkpoint: found, configuration: configuration)
     }
-    let (graph, unread) = try ArchitectureCatalog.graph(configuration: configuration, weights: weights)
+    let (graph, unread) = try ArchitectureCatalog.graph(configuration: configuration, weights: weights, families: families)
     self.graph = graph
+    self.families = families
     // These say how weights are stored; `openWeights` reads them.
     unreadKeys = unread.filter { !["quantization_config", "compression_config", "quantization"].contains($0) }
   }

@@ -1,3 +1,4 @@
+import Architectures
 import Compression
 import Diagnostics
 import Foundation
@@ -12,6 +13,7 @@ import Tensors
 public struct Quantizer: Sendable {
   public let model: ModelBundle
   public private(set) var recipe: Recipe
+  private var budget: BitBudget?
   private var evaluation: EvaluationSettings? = EvaluationSettings()
   private var threads: Int?
   private var progress: ProgressHandler?
@@ -35,8 +37,9 @@ public struct Quantizer: Sendable {
   }
 
   /// Opens a model: a directory, a file, or `demo`.
-  public static func load(_ model: String) async throws -> Quantizer {
-    Quantizer(model: try ModelBundle(opening: model), recipe: Recipe(passes: []))
+  /// - Parameter families: families of the program's own, which are asked before those of the package.
+  public static func load(_ model: String, families: [any Architecture.Type] = []) async throws -> Quantizer {
+    Quantizer(model: try ModelBundle(opening: model, families: families), recipe: Recipe(passes: []))
   }
 
   /// Adds round-to-nearest quantization of all linear layers but the head.
@@ -54,6 +57,24 @@ public struct Quantizer: Sendable {
   public func apply(_ pass: some RecipePass) -> Quantizer {
     var copy = self
     copy.recipe.passes.append(pass)
+    return copy
+  }
+
+  /// Gives text to the passes that need any.
+  /// - Parameters:
+  ///   - text: a `.txt` or `.jsonl` file, or `demo` for the text that ships.
+  ///   - samples: windows of it.
+  ///   - sequenceLength: tokens a window; 0 for 512, or the model's maximum when that is less.
+  public func calibrate(on text: String, samples: Int = CalibrationPlan.defaultSamples, sequenceLength: Int = 0) -> Quantizer {
+    var copy = self
+    copy.recipe.calibration = CalibrationPlan(text: text, samples: samples, sequenceLength: sequenceLength)
+    return copy
+  }
+
+  /// Chooses the bits of every layer for a budget, by measurement; takes text to calibrate on, and one pass that quantizes.
+  public func chooseBits(for budget: BitBudget) -> Quantizer {
+    var copy = self
+    copy.budget = budget
     return copy
   }
 
@@ -83,10 +104,20 @@ public struct Quantizer: Sendable {
   /// - Returns: the report, which is also written into the output.
   @discardableResult
   public func save(to output: String, overwrite: Bool = false) async throws -> CompressionReport {
-    var settings = RunSettings(output: URL(fileURLWithPath: output))
-    settings.overwrite = overwrite
+    try await save(to: URL(fileURLWithPath: output), overwrite: overwrite)
+  }
+
+  /// Runs the passes, writes the checkpoint, reads it again and measures it.
+  /// - Returns: the report, which is also written into the output.
+  @discardableResult
+  public func save(to output: URL, overwrite: Bool = false) async throws -> CompressionReport {
+    var settings = RunSettings(output: output, overwrite: overwrite)
     settings.evaluation = evaluation
     settings.threads = threads
+    if let budget {
+      return try BitAllocation(CompressionRun(model: model, recipe: recipe, settings: settings, progress: progress), budget: budget)
+        .execute()
+    }
     return try RecipeRun(model: model, recipe: recipe, settings: settings, progress: progress).execute()
   }
 }

@@ -5,7 +5,7 @@ import Foundation
 public struct RunSettings: Sendable {
   public var output: URL
   /// Replace an existing output.
-  public var overwrite = false
+  public var overwrite: Bool
   /// Continue where an earlier run with the same model and recipe was stopped or killed.
   public var resume = false
   /// What to measure accuracy on; nil for no measurement.
@@ -20,7 +20,10 @@ public struct RunSettings: Sendable {
   /// The most bytes that activations and buffers may take; nil for the default.
   public var maximumMemory: Int?
 
-  public init(output: URL) { self.output = output }
+  public init(output: URL, overwrite: Bool = false) {
+    self.output = output
+    self.overwrite = overwrite
+  }
 }
 
 /// The text that a report is measured on.

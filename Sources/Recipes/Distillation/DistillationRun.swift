@@ -84,7 +84,7 @@ public struct DistillationRun {
 
   /// The model that is learned from.
   private func openTeacher() throws -> ModelBundle {
-    if !distillation.teacher.isEmpty { return try ModelBundle(opening: distillation.teacher) }
+    if !distillation.teacher.isEmpty { return try ModelBundle(opening: distillation.teacher, families: model.families) }
     guard let reference = settings.reference else {
       throw RecipeError("distill: teacher", "is not named", remedy: "give --teacher MODEL, or `teacher: MODEL` in the recipe", kind: .usage)
     }
@@ -158,7 +158,7 @@ public struct DistillationRun {
     try weights.finish(passingOn: model.weights)
     try output.write(try OutputConfiguration(model: model, graph: graph, layout: layout).json.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
-    let written = try ModelBundle(opening: output.partial.path)
+    let written = try ModelBundle(opening: output.partial.path, families: model.families)
     try WeightOutput.compare(written, with: weights.digests, progress: progress)
     return written
   }

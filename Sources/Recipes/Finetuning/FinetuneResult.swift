@@ -49,7 +49,7 @@ struct FinetuneResult {
     try writer.finish()
     try place.write(run.model.configuration.text(), to: "config.json")
     for companion in try run.model.companions() { try place.write(companion.content, to: companion.name) }
-    return try ModelBundle(opening: place.partial.path)
+    return try ModelBundle(opening: place.partial.path, families: run.model.families)
   }
 
   private func makeReport() throws -> CompressionReport {

@@ -89,6 +89,6 @@ struct FinetunedAdapter {
     try weights.finish(passingOn: run.model.weights)
     try place.write(configuration.json.text(), to: "\(Self.baseName)/config.json")
     for companion in try run.model.companions() { try place.write(companion.content, to: "\(Self.baseName)/\(companion.name)") }
-    try WeightOutput.compare(ModelBundle(opening: directory.path), with: weights.digests, progress: nil)
+    try WeightOutput.compare(ModelBundle(opening: directory.path, families: run.model.families), with: weights.digests, progress: nil)
   }
 }

@@ -151,7 +151,7 @@ struct PruningWork {
     configuration.removeQuantization()
     try output.write(JSONValue.object(configuration).text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
-    let written = try ModelBundle(opening: output.partial.path)
+    let written = try ModelBundle(opening: output.partial.path, families: run.model.families)
     try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
     return written
   }

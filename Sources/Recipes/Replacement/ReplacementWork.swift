@@ -80,7 +80,7 @@ struct ReplacementWork {
     try weights.finish(passingOn: model.weights)
     try output.write(configuration.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
-    let written = try ModelBundle(opening: output.partial.path)
+    let written = try ModelBundle(opening: output.partial.path, families: model.families)
     try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
     return written
   }

@@ -61,7 +61,7 @@ public struct RecipeRun {
       let journal = try StageJournal(self, in: output)
       for (index, stage) in stages.enumerated() where index >= journal.finished {
         try Interruption.check()
-        let input = index == 0 ? model : try ModelBundle(opening: journal.directory(index - 1).path)
+        let input = index == 0 ? model : try ModelBundle(opening: journal.directory(index - 1).path, families: model.families)
         progress?(StageProgress(stage: "Stage \(index + 1), \(stage.identifiers)", completed: index, total: stages.count))
         _ = try Recipe.stage(
           stage, on: input, settings: stageSettings(index, of: stages.count, journal), progress: progress
@@ -71,7 +71,7 @@ public struct RecipeRun {
       let report = try StagedReport(self, stages: stages, journal: journal).combined()
       try journal.adopt(stages.count - 1)
       try output.write(recipe.header() + recipe.yaml(), to: "recipe.yaml")
-      let written = try ModelBundle(opening: output.partial.path)
+      let written = try ModelBundle(opening: output.partial.path, families: model.families)
       try output.write(report, card: recipe.card(of: written, from: settings.reference ?? model))
       journal.remove()
       try output.commit()
