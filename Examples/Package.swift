@@ -2,7 +2,10 @@
 import PackageDescription
 
 /// One directory of Sources/ each, with one file.
-let examples = ["quantize-and-compare", "custom-pass", "prune-distill-quantize"]
+let examples = [
+  "quantize-and-compare", "sweep-bits", "gptq-overrides", "kl-budget", "prune-distill-quantize", "lora-and-merge", "custom-pass",
+  "custom-family",
+]
 
 let package = Package(
   name: "Examples",
