@@ -4,7 +4,7 @@ RELEASE := -c release
 # Building and testing in release undo each other's objects: each has its own folder.
 TEST := --scratch-path .build-test
 
-.PHONY: setup build demo test test-kernels test-arm test-sanitized examples lint bench interop clean
+.PHONY: setup build demo test test-kernels test-arm test-sanitized examples docs lint bench interop clean
 
 setup:
 	@Scripts/setup
@@ -19,6 +19,8 @@ demo: build
 test: setup lint examples test-kernels
 	$(SWIFT) test $(RELEASE) $(TEST) --skip CKernelsTests
 	$(SWIFT) test $(RELEASE) $(TEST) --filter CKernelsTests
+	@Scripts/check-docs .build-test/release
+	@Scripts/build-docs
 
 # Every variant of every kernel against the portable one, in C alone: here, on AArch64, and under the sanitizers.
 test-kernels:
@@ -32,6 +34,12 @@ test-sanitized:
 
 examples: setup
 	$(SWIFT) build $(RELEASE) --package-path Examples
+	@Examples/run
+
+# What the documents say is done: commands run, Swift compiled, recipes read. Then the catalogue becomes pages for a browser.
+docs: build
+	@Scripts/check-docs .build/release
+	@Scripts/build-docs
 
 lint:
 	@Scripts/check-imports
