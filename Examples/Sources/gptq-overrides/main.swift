@@ -22,8 +22,8 @@ let recipes: [(name: String, pass: any RecipePass)] = [
 ]
 var reports: [CompressionReport] = []
 for (name, pass) in recipes {
-  // Only GPTQ looks at the text: 64 windows of 256 tokens.
-  let quantizer = try await Quantizer.load("demo").apply(pass).calibrate(on: "demo", samples: 64, sequenceLength: 256)
+  // Only GPTQ looks at the text: 32 windows of 256 tokens.
+  let quantizer = try await Quantizer.load("demo").apply(pass).calibrate(on: "demo", samples: 32, sequenceLength: 256)
   reports.append(try await quantizer.save(to: directory.appending(path: name), overwrite: true))
 }
 print(ComparisonTable(reports, labels: recipes.map(\.name)).text())
@@ -36,4 +36,4 @@ for layer in reports[2].layers ?? [] {
   print(String(format: "  %@ %5.1f %5.1f  %@", name, plain[layer.name] ?? 0, layer.outputSQNRdB ?? 0, settings))
 }
 print("\nThe recipe, for `deepseek-optimize run`:\n")
-print(Recipe(calibration: CalibrationPlan(text: "demo", samples: 64, sequenceLength: 256)) { mixed }.yaml())
+print(Recipe(calibration: CalibrationPlan(text: "demo", samples: 32, sequenceLength: 256)) { mixed }.yaml())

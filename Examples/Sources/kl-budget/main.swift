@@ -9,7 +9,7 @@ try FileManager.default.createDirectory(at: directory, withIntermediateDirectori
 
 // The pass says how layers are quantized; its bits are what is chosen. The text is what sensitivities are measured on.
 let quantizer = try await Quantizer.load("demo").apply(ImportanceMatrix(bits: 4, groupSize: 32))
-  .calibrate(on: "demo", samples: 64, sequenceLength: 256)
+  .calibrate(on: "demo", samples: 32, sequenceLength: 256)
 
 for budget in [0.01, 0.05] {
   let output = directory.appending(path: "within-\(budget)")
