@@ -1,0 +1,69 @@
+# Finishes a page that swift-argument-parser's plugin wrote. The plugin passes the discussion of a command on as one text, and knows one sentence about
+# exit statuses: here the examples in the discussion become a section, empty lines paragraphs, backquotes bold letters; the exit statuses are ours.
+#   awk -v statuses=FILE -v product=NAME -f finish-manual.awk PAGE
+
+# What stands between the description and the sections after it.
+function after_description(   i) {
+  if (!described || ended) return
+  ended = 1
+  while ((getline line < statuses) > 0) print line
+  close(statuses)
+  if (!examples) return
+  print ".Sh EXAMPLES"
+  print ".Bd -literal -offset 2n"
+  for (i = 1; i <= examples; i++) print example[i]
+  print ".Ed"
+}
+
+# A page is found by its name with dashes, as those of git's commands are: deepseek-optimize.quant is deepseek-optimize-quant.
+function dashes(line,   out) {
+  out = ""
+  while (match(line, /[Dd][Ee][Ee][Pp][Ss][Ee][Ee][Kk]-[A-Za-z.-]+/)) {
+    name = substr(line, RSTART, RLENGTH)
+    gsub(/\./, "-", name)
+    out = out substr(line, 1, RSTART - 1) name
+    line = substr(line, RSTART + RLENGTH)
+  }
+  return out line
+}
+
+function bold(line,   out, open) {
+  out = ""
+  while (match(line, /`/)) {
+    out = out substr(line, 1, RSTART - 1) (open ? "\\fR" : "\\fB")
+    line = substr(line, RSTART + 1)
+    open = !open
+  }
+  return out line
+}
+
+/^\.Sh / {
+  title = $0
+  gsub(/^\.Sh "?|"$/, "", title)
+  skipping = title == "EXIT STATUS"
+  if (skipping) next
+  after_description()
+  describing = title == "DESCRIPTION"
+  if (describing) described = 1
+  in_examples = pending = 0
+  print ".Sh " title
+  next
+}
+skipping { next }
+/^\.Os$/ { print ".Os \"" product "\""; next }
+/^\.(Dt|Xr) / { print dashes($0); next }
+describing && /^EXAMPLES$/ { in_examples = 1; next }
+in_examples && /^  / {
+  sub(/^  /, "")
+  if (/^[.']/) $0 = "\\&" $0
+  example[++examples] = $0
+  next
+}
+/^$/ { pending = 1; next }
+{
+  in_examples = 0
+  if (pending && !/^\./) print ".Pp"
+  pending = 0
+  print (/^\./ ? $0 : bold($0))
+}
+END { after_description() }
