@@ -1,18 +1,27 @@
 # Finishes a page that swift-argument-parser's plugin wrote. The plugin passes the discussion of a command on as one text, and knows one sentence about
 # exit statuses: here the examples in the discussion become a section, empty lines paragraphs, backquotes bold letters; the exit statuses are ours.
-#   awk -v statuses=FILE -v product=NAME -f finish-manual.awk PAGE
+# The command help, which the parser adds to every other, has no page. A command that has others names them with what they do, and they name it.
+#   awk -v statuses=FILE -v commands=FILE -v parent=PAGE -v product=NAME -f finish-manual.awk PAGE
 
 # What stands between the description and the sections after it.
 function after_description(   i) {
   if (!described || ended) return
   ended = 1
-  while ((getline line < statuses) > 0) print line
-  close(statuses)
-  if (!examples) return
-  print ".Sh EXAMPLES"
-  print ".Bd -literal -offset 2n"
-  for (i = 1; i <= examples; i++) print example[i]
-  print ".Ed"
+  pass_on(commands)
+  pass_on(statuses)
+  if (examples) {
+    print ".Sh EXAMPLES"
+    print ".Bd -literal -offset 2n"
+    for (i = 1; i <= examples; i++) print example[i]
+    print ".Ed"
+  }
+  if (parent) print ".Sh SEE ALSO\n.Xr " parent " 1"
+}
+
+function pass_on(file,   line) {
+  if (!file) return
+  while ((getline line < file) > 0) print line
+  close(file)
 }
 
 # A page is found by its name with dashes, as those of git's commands are: deepseek-optimize.quant is deepseek-optimize-quant.
@@ -37,21 +46,33 @@ function bold(line,   out, open) {
   return out line
 }
 
+# mdoc asks for a line to a sentence: how far apart sentences stand is the reader's matter.
+function by_sentence(line,   out) {
+  out = ""
+  while (match(line, /[.?!] [A-Z]/)) {
+    out = out substr(line, 1, RSTART) "\n"
+    line = substr(line, RSTART + 2)
+  }
+  return out line
+}
+
 /^\.Sh / {
   title = $0
   gsub(/^\.Sh "?|"$/, "", title)
-  skipping = title == "EXIT STATUS"
+  skipping = title == "EXIT STATUS" || title == "SEE ALSO"
   if (skipping) next
   after_description()
   describing = title == "DESCRIPTION"
   if (describing) described = 1
   in_examples = pending = 0
+  fresh = 1
   print ".Sh " title
   next
 }
 skipping { next }
 /^\.Os$/ { print ".Os \"" product "\""; next }
-/^\.(Dt|Xr) / { print dashes($0); next }
+/^\.Dt / { print dashes($0); next }
+/^\.Ar subcommand$/ && !commands { next }
 describing && /^EXAMPLES$/ { in_examples = 1; next }
 in_examples && /^  / {
   sub(/^  /, "")
@@ -59,11 +80,12 @@ in_examples && /^  / {
   example[++examples] = $0
   next
 }
-/^$/ { pending = 1; next }
+/^$/ || /^\.Pp$/ { pending = 1; next }
 {
   in_examples = 0
-  if (pending && !/^\./) print ".Pp"
-  pending = 0
-  print (/^\./ ? $0 : bold($0))
+  if (pending && !fresh && !/^\./) print ".Pp"
+  pending = fresh = 0
+  if (/^\./) print
+  else print by_sentence(bold($0))
 }
 END { after_description() }
