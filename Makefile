@@ -28,7 +28,7 @@ demo: build ## quantizes the demo model to 8 bits
 	.build/release/deepseek-quant --bits 8 --overwrite
 
 man: build ## manual pages, in .build/man
-	@Scripts/man-pages .build/man .build release
+	@Scripts/man-pages .build/man .build .build/release
 
 # Installing as another user should not build as that user: what is there is taken, and what is not is built.
 install: $(FROM)/release/deepseek-optimize $(FROM)/man/deepseek-optimize.1 ## to PREFIX (/usr/local), below DESTDIR; STATIC=1 with the Swift runtime linked in
@@ -49,10 +49,9 @@ uninstall: ## takes away what install put there
 $(STATIC_BUILD)/release/deepseek-optimize $(STATIC_BUILD)/man/deepseek-optimize.1:
 	@$(MAKE) static
 
-# The manual comes with it: the plugin builds what it asks.
 static: setup
 	$(SWIFT) build $(RELEASE) --scratch-path $(STATIC_BUILD) --static-swift-stdlib
-	@Scripts/man-pages $(STATIC_BUILD)/man $(STATIC_BUILD) release --static-swift-stdlib
+	@Scripts/man-pages $(STATIC_BUILD)/man $(STATIC_BUILD) $(STATIC_BUILD)/release
 
 release: static ## an archive with the Swift runtime linked in, what it is made of, checksums, in dist
 	@Scripts/release $(STATIC_BUILD)/release $(STATIC_BUILD)/man $(STATIC_BUILD)
