@@ -72,6 +72,18 @@ function by_sentence(line,   out) {
 skipping { next }
 /^\.Os$/ { print ".Os \"" product "\""; next }
 /^\.Dt / { print dashes($0); next }
+# A page's name has no spaces, or whatis cannot read it; what is typed has.
+/^\.Nm "/ {
+  typed = $0
+  gsub(/ /, "-")
+  gsub(/"/, "")
+  sub(/^\.Nm-/, ".Nm ")
+}
+/^\.Nd / {
+  gsub(/"/, "")
+  sub(/\.$/, "")
+}
+/^\.Nm$/ && typed { print typed; next }
 /^\.Ar subcommand$/ && !commands { next }
 describing && /^EXAMPLES$/ { in_examples = 1; next }
 in_examples && /^  / {
