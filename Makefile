@@ -1,58 +1,102 @@
-# Every target installs what it lacks and says so. Figures and tests come from release builds.
+# Every target installs what it lacks and says so. Figures and tests come from release builds. `make help` lists them.
 SWIFT ?= swift
 RELEASE := -c release
 # Building and testing in release undo each other's objects: each has its own folder.
 TEST := --scratch-path .build-test
+# So has what is handed out, for it has the Swift runtime linked into it. `make install STATIC=1` takes that.
+STATIC ?=
+PREFIX ?= /usr/local
+STATIC_BUILD := .build-static
+ifeq ($(STATIC),)
+FROM := .build
+else
+FROM := $(STATIC_BUILD)
+endif
 
-.PHONY: setup build demo test test-kernels test-arm test-sanitized examples docs lint bench interop clean
+.PHONY: help setup build demo man install check-install uninstall static release deb test test-kernels test-arm test-sanitized examples docs lint bench interop clean
 
-setup:
+help: ## these lines
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r target words; do printf '  make %-15s %s\n' "$$target" "$$words"; done
+
+setup: ## installs the HDF5 library and pkg-config where they are missing
 	@Scripts/setup
 
-build: setup
+build: setup ## release build; executables in .build/release
 	$(SWIFT) build $(RELEASE)
 
-demo: build
+demo: build ## quantizes the demo model to 8 bits
 	.build/release/deepseek-quant --bits 8 --overwrite
 
+man: build ## manual pages, in .build/man
+	@Scripts/man-pages .build/man .build .build/release
+
+# Installing as another user should not build as that user: what is there is taken, and what is not is built.
+install: $(FROM)/release/deepseek-optimize $(FROM)/man/deepseek-optimize.1 ## to PREFIX (/usr/local), below DESTDIR; STATIC=1 with the Swift runtime linked in
+	@Scripts/install-files $(FROM)/release $(FROM)/man $(PREFIX)
+
+check-install: $(FROM)/release/deepseek-optimize $(FROM)/man/deepseek-optimize.1 ## installs in a temporary place, and runs what is there
+	@place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && Scripts/install-files $(FROM)/release $(FROM)/man "$$place" && Scripts/check-installed "$$place"
+
+uninstall: ## takes away what install put there
+	@Scripts/install-files --remove $(PREFIX)
+
+.build/release/deepseek-optimize:
+	@$(MAKE) build
+
+.build/man/deepseek-optimize.1:
+	@$(MAKE) man
+
+$(STATIC_BUILD)/release/deepseek-optimize $(STATIC_BUILD)/man/deepseek-optimize.1:
+	@$(MAKE) static
+
+static: setup
+	$(SWIFT) build $(RELEASE) --scratch-path $(STATIC_BUILD) --static-swift-stdlib
+	@Scripts/man-pages $(STATIC_BUILD)/man $(STATIC_BUILD) $(STATIC_BUILD)/release
+
+release: static ## an archive with the Swift runtime linked in, what it is made of, checksums, in dist
+	@Scripts/release $(STATIC_BUILD)/release $(STATIC_BUILD)/man $(STATIC_BUILD)
+
+deb: static ## a Debian package, in dist
+	@Scripts/debian-package $(STATIC_BUILD)/release $(STATIC_BUILD)/man
+
 # The kernels' tests force instruction sets for their whole process: the others, which compare bits, run without them.
-test: setup lint examples test-kernels
+test: setup lint examples test-kernels ## lint, then every test
 	$(SWIFT) test $(RELEASE) $(TEST) --skip CKernelsTests
 	$(SWIFT) test $(RELEASE) $(TEST) --filter CKernelsTests
 	@Scripts/check-docs .build-test/release
 	@Scripts/build-docs
 
 # Every variant of every kernel against the portable one, in C alone: here, on AArch64, and under the sanitizers.
-test-kernels:
+test-kernels: ## every variant of every kernel against the portable one
 	@Scripts/test-kernels
 
-test-arm:
+test-arm: ## the same for AArch64
 	@Scripts/test-kernels arm
 
-test-sanitized:
+test-sanitized: ## the same under the sanitizers
 	@Scripts/test-kernels sanitized
 
-examples: setup
+examples: setup ## builds the examples and runs them
 	$(SWIFT) build $(RELEASE) --package-path Examples
 	@Examples/run
 
 # What the documents say is done: commands run, Swift compiled, recipes read. Then the catalogue becomes pages for a browser.
-docs: build
+docs: build ## runs what the documents say, and makes pages of the tutorials
 	@Scripts/check-docs .build/release
 	@Scripts/build-docs
 
-lint:
+lint: ## the import table, the house rules, the format
 	@Scripts/check-imports
 	@Scripts/check-sources
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples Benchmarks
 
 # Instructions of the kernels against committed limits, then the rates of this machine.
-bench: setup
+bench: setup ## instructions and rates of kernels
 	Scripts/count-instructions
 	$(SWIFT) run $(RELEASE) --package-path Benchmarks kernel-benchmark
 
-interop: build
+interop: build ## our files in the programs that they are for
 	Tests/Interop/run.sh
 
-clean:
-	rm -rf .build .build-test .build-kernels Benchmarks/.build Examples/.build
+clean: ## removes all builds
+	rm -rf .build .build-test $(STATIC_BUILD) dist .build-kernels Benchmarks/.build Examples/.build

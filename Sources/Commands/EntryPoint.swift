@@ -4,6 +4,13 @@ import Foundation
 
 /// Runs a command and turns whatever it throws into one line on standard error and an exit status.
 public enum EntryPoint {
+  /// The command that an executable of this name is: a release has one file for all of them, and a link for each name.
+  public static func command(named name: String) -> any ParsableCommand.Type {
+    let commands: [any ParsableCommand.Type] = [QuantCommand.self, FinetuneCommand.self]
+    let base = name.split(separator: "/").last.map(String.init)
+    return commands.first { $0._commandName == base } ?? OptimizeCommand.self
+  }
+
   public static func run(_ command: any ParsableCommand.Type) -> Never {
     // A reader that goes away (`… | head`) is an error to report, not a signal to die from.
     signal(SIGPIPE, SIG_IGN)

@@ -41,11 +41,7 @@ public struct ModelBundle: Sendable {
   public init(opening path: String, extent: CheckpointExtent, families: [any Architecture.Type] = []) throws {
     let location = path == DemoModel.name ? DemoModel.directory : URL(fileURLWithPath: path)
     var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: location.path, isDirectory: &isDirectory) else {
-      throw RecipeError(
-        path, "there is no such model", remedy: "give a directory, a .safetensors, .gguf or HDF5 file, or the word demo",
-        kind: .missingInput)
-    }
+    guard FileManager.default.fileExists(atPath: location.path, isDirectory: &isDirectory) else { throw Self.missing(path, at: location) }
     directory = isDirectory.boolValue ? location : location.deletingLastPathComponent()
     name = path == DemoModel.name ? path : Self.name(of: location)
     let found = try Self.checkpoint(at: location, isDirectory: isDirectory.boolValue, extent)
@@ -63,6 +59,17 @@ public struct ModelBundle: Sendable {
     self.families = families
     // These say how weights are stored; `openWeights` reads them.
     unreadKeys = unread.filter { !["quantization_config", "compression_config", "quantization"].contains($0) }
+  }
+
+  private static func missing(_ path: String, at location: URL) -> RecipeError {
+    guard path == DemoModel.name else {
+      return RecipeError(
+        path, "there is no such model", remedy: "give a directory, a .safetensors, .gguf or HDF5 file, or the word demo",
+        kind: .missingInput)
+    }
+    return RecipeError(
+      location.path, "the demo model is not where it was installed", remedy: "install the program again, or give a --model",
+      kind: .missingInput)
   }
 
   private static func name(of location: URL) -> String {

@@ -1,3 +1,3 @@
 import Commands
 
-EntryPoint.run(OptimizeCommand.self)
+EntryPoint.run(EntryPoint.command(named: CommandLine.arguments.first ?? ""))

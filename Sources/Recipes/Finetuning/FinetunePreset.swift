@@ -25,7 +25,7 @@ public struct FinetunePreset: Sendable {
 
   /// Every preset, in the order of the file.
   public static func all() throws -> [FinetunePreset] {
-    let file = (Bundle.module.resourceURL ?? Bundle.module.bundleURL).appendingPathComponent("Presets/finetuning.json")
+    let file = ToolResources.url("Presets/finetuning.json")
     let document = try JSONFile.read(file)
     guard let presets = document["presets"]?.array else { throw damaged(file, "has no presets") }
     return try presets.map { value in
