@@ -58,12 +58,6 @@ import Testing
     }
   }
 
-  @Test func frontierKeepsWhatNothingBeats() {
-    func point(_ number: Int, _ x: Double, _ y: Double) -> ParetoPlot.Point { .init(number: number, name: "", x: x, y: y, series: 1) }
-    let points = [point(1, 8, 0.1), point(2, 4, 1), point(3, 5, 2), point(4, 4, 3), point(5, 9, 0.1)]
-    #expect(ParetoPlot.frontier(points).map(\.number) == [2, 1])
-  }
-
   @Test func coordinatesAreShort() {
     #expect(SVG.number(12.04) == "12")
     #expect(SVG.number(-0.04) == "0")

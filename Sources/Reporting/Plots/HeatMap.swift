@@ -1,9 +1,11 @@
 /// Panels of coloured cells: a row for each report, a column for each place in the model. Darker means less signal left.
 struct HeatMap: Plot {
+  typealias Cell = (column: Double, value: Double)
+
   struct Panel {
     var name: String
     /// Values by row, then by column position; the lowest of those that share a cell is shown.
-    var rows: [[(column: Double, value: Double)]]
+    var rows: [[Cell]]
   }
 
   var title: String

@@ -7,6 +7,8 @@ struct ParetoPlot: Plot {
     var x: Double
     var y: Double
     var series: Int
+    /// Whether another point is at least as good on both axes.
+    var isBeaten: Bool
   }
 
   var title: String
@@ -16,26 +18,23 @@ struct ParetoPlot: Plot {
   var yAxis: String
   var xFormat: (PlotScale.Tick) -> String
 
-  /// The points that no other point beats on both axes, by x.
-  static func frontier(_ points: [Point]) -> [Point] {
-    var best = Double.infinity
-    return points.sorted { ($0.x, $0.y) < ($1.x, $1.y) }.filter { point in
-      guard point.y < best else { return false }
-      best = point.y
-      return true
-    }
-  }
-
   func draw(width: PlotWidth) -> SVG {
     var svg = SVG(width: width.rawValue, height: width == .wide ? 400 : 320)
-    svg.text(yAxis, 0, 14, class: "lb")
+    let legend = PlotLegend(entries: [
+      .init(name: "no other beats it", series: 0, sample: .dot), .init(name: "beaten on both", series: 0, sample: .ring),
+    ])
+    let top = points.contains(where: \.isBeaten) ? legend.draw(in: &svg, left: 0, top: 0) + 4 : 0
+    svg.height += top
+    svg.text(yAxis, 0, top + 14, class: "lb")
     // A little more than the points need, so that their labels stay inside.
     let x = PlotScale(.logarithmic, covering: points.flatMap { [$0.x / 1.12, $0.x * 1.12] })
     let y = PlotScale(.logarithmic, covering: points.flatMap { [$0.y / 1.3, $0.y * 1.3] })
-    let frame = PlotFrame(left: 52, top: 28, right: svg.width - 12, bottom: svg.height - 44, x: x, y: y)
+    let frame = PlotFrame(left: 52, top: top + 28, right: svg.width - 12, bottom: svg.height - 44, x: x, y: y)
     frame.drawYAxis(in: &svg, ticks: 6)
     frame.drawXAxis(in: &svg, ticks: width == .wide ? 8 : 4, title: xAxis, format: xFormat)
-    let steps = Self.frontier(points).map { (x: frame.x.position($0.x), y: frame.y.position($0.y)) }
+    let steps = points.filter { !$0.isBeaten }.sorted { ($0.x, $1.y) < ($1.x, $0.y) }.map {
+      (x: frame.x.position($0.x), y: frame.y.position($0.y))
+    }
     var path: [(x: Double, y: Double)] = []
     for step in steps {
       if let last = path.last { path.append((step.x, last.y)) }
@@ -48,8 +47,8 @@ struct ParetoPlot: Plot {
     }
     for point in points {
       let (px, py) = (frame.x.position(point.x), frame.y.position(point.y))
-      svg.circle(px, py, radius: 10, class: "f\(point.series)", tip: point.name)
-      svg.text(String(point.number), px, py + 4, .middle, class: "nm")
+      svg.circle(px, py, radius: 10, class: (point.isBeaten ? "r" : "f") + String(point.series), tip: point.name)
+      svg.text(String(point.number), px, py + 4, .middle, class: point.isBeaten ? "no" : "nm")
       guard width == .wide else { continue }
       label(point.name, at: (px, py), frame: frame, taken: &taken, in: &svg)
     }

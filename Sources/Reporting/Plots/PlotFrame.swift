@@ -45,7 +45,7 @@ struct PlotFrame {
 /// Names beside samples of their colour, wrapped to the width.
 struct PlotLegend {
   /// How a series is drawn.
-  enum Sample { case dot, ring, square, bar, line }
+  enum Sample { case dot, ring, square, bar, line, stroke }
 
   struct Entry {
     var name: String
@@ -73,6 +73,7 @@ struct PlotLegend {
       case .ring: svg.circle(x + 7, y + 8, radius: 3.5, class: "r\(entry.series)")
       case .square: svg.segments([(x + 7, y + 8, y + 8)], class: "d\(entry.series)")
       case .bar: svg.rectangle(x, y + 3, 14, 10, radius: 2, class: "f\(entry.series)")
+      case .stroke: svg.segments([(x + 7, y + 2, y + 14)], class: "l\(entry.series)")
       case .line: svg.line(x, y + 8, x + 24, y + 8, class: "l\(entry.series)")
       }
       svg.text(name, x + indent, y + 12, class: "tx")
