@@ -101,9 +101,9 @@ def main():
   if not shutil.which("chromedriver"):
     print("chromedriver is not there: pages are not opened")
     return 0
-  import axe_core_python
+  import axe_playwright_python
 
-  axe = next(pathlib.Path(axe_core_python.__file__).parent.rglob("axe.min.js")).read_text()
+  axe = next(pathlib.Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")).read_text()
   failures = 0
   with tempfile.TemporaryDirectory() as temporary:
     pages = arguments.pages or make_pages(arguments.executable.resolve(), pathlib.Path(temporary))

@@ -132,7 +132,6 @@ import Testing
         #expect(try contrast(text, palette.panel) >= 4.5)
       }
       for mark in palette.series {
-        // Numbers are set in the page colour on marks of these.
         #expect(try contrast(mark, palette.page) >= 4.5)
       }
       // Links stand on the page, the skip link on a panel; rings and outlines are marks.

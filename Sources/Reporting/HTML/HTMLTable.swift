@@ -47,7 +47,10 @@ struct HTMLTable {
   }
 
   var html: String {
-    let heads = columns.map { "<th scope=\"col\"\($0.kind == .figure ? "" : " class=\"x\"")>\(HTML.escape($0.title))</th>" }
+    // A cell without words heads nothing.
+    let heads = columns.map {
+      $0.title.isEmpty ? "<td></td>" : "<th scope=\"col\"\($0.kind == .figure ? "" : " class=\"x\"")>\(HTML.escape($0.title))</th>"
+    }
     let name = HTML.escape(caption)
     let rest = dropped > 0 && countsRest ? "<p class=\"muted\">\(NumberText.grouped(dropped)) more rows are in report.json.</p>\n" : ""
     return """

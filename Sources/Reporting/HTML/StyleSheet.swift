@@ -49,14 +49,15 @@ enum StyleSheet {
     thead th{color:var(--muted);font-weight:500;font-size:.8125rem}
     th:first-child,.x{text-align:left}
     td.prose{white-space:normal;min-width:9rem}
-    tbody th{font-weight:450}
+    tbody th{font-weight:450;position:sticky;left:0;background:var(--page)}
+    @media(max-width:44rem){tbody th{max-width:42vw;white-space:normal;overflow-wrap:anywhere}}
     .code td.x,pre,code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace;font-size:.8125rem}
     .code td.x{white-space:normal;overflow-wrap:anywhere;min-width:9rem;width:100%}
     tr.good td:last-child{color:var(--good)}
     tr.bad td:last-child{color:var(--bad);font-weight:620}
     details{margin:1rem 0}
     summary{cursor:pointer;padding:.35rem 0;font-weight:500}
-    pre{margin:.5rem 0;padding:.9rem 1rem;background:var(--panel);border-radius:6px;overflow-x:auto;white-space:pre}
+    pre{margin:.5rem 0;padding:.9rem 1rem;background:var(--panel);border-radius:6px;width:max-content;min-width:100%;white-space:pre}
     :focus-visible{outline:2px solid var(--s1);outline-offset:3px;border-radius:3px}
     a{color:var(--s1);text-underline-offset:.2em}
     .skip{position:absolute;left:1rem;top:-6rem;background:var(--panel);padding:.6rem 1rem;border-radius:0 0 6px 6px;z-index:1}
@@ -82,8 +83,6 @@ enum StyleSheet {
       svg .tk,svg .lb{fill:var(--muted);font-size:11px}
       svg .vl{font-weight:500}
       svg .b{font-weight:620}
-      svg .nm{fill:var(--page);font-size:11px;font-weight:700}
-      svg .no{fill:var(--ink);font-size:11px;font-weight:700}
       svg .h{paint-order:stroke;stroke:var(--page);stroke-width:4px;stroke-linejoin:round}
       svg .g{stroke:var(--rule);stroke-width:1;fill:none}
       svg .ax{stroke:var(--muted);stroke-width:1;fill:none}

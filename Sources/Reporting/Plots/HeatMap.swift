@@ -60,7 +60,7 @@ struct HeatMap: Plot {
       let axis = PlotFrame(
         left: left + cellWidth / 2, top: top, right: left + panelWidth - cellWidth / 2, bottom: top + panelHeight, x: scale,
         y: PlotScale(.linear, covering: [0, 1]))
-      if high > low { axis.drawXAxis(in: &svg, ticks: 5) }
+      if high > low { axis.drawXAxis(in: &svg, ticks: 5, isCount: true) }
     }
     svg.height = y + panelHeight + 62
     svg.text(xAxis, svg.width / 2, svg.height - 4, .middle, class: "lb")

@@ -43,7 +43,7 @@ struct LossPlot: Plot {
       let (x, y) = place(point)
       svg.circle(x, y, radius: point.x == kept ? 5 : 3, class: "f1", tip: "step \(Int(point.x)): \(NumberText.significant(point.y, 5))")
     }
-    frame.drawXAxis(in: &svg, ticks: width == .wide ? 10 : 5, title: "step")
+    frame.drawXAxis(in: &svg, ticks: width == .wide ? 10 : 5, title: "step", isCount: true)
     return svg
   }
 }
