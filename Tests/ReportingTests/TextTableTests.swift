@@ -51,6 +51,11 @@ import Testing
     let names = ["demo-int8", "llama-with-a-long-name-int8-dynamic"]
     let table = ComparisonTable([Samples.report(), other], labels: names).text(width: width)
     #expect(table.contains("No room for ratio") == (width < 99), "\(table)")
+    // Names give way where they must, figures do not; a layer's has the number of its block in the middle.
+    let layers = ReportTable(reports[0]).text(width: width).split(separator: "\n").filter { $0.contains("_proj") }
+    if width >= 80 { #expect(layers.allSatisfy { !$0.contains("…") }, "\(layers)") }
+    let short = ComparisonTable([Samples.report(), other], labels: ["demo-int8", "demo-distilled"]).text(width: width)
+    if width >= 80 { #expect(!short.contains("…"), "\(short)") }
     if width >= 80 { #expect(table.contains("demo-int8") && table.contains("99.86 %")) }
   }
 

@@ -52,7 +52,7 @@ public struct ComparisonTable: Sendable {
     guard let first = comparison.comparability.compared.first else { return [] }
     let pairs = comparison.tests.pairs(with: first)
     guard !pairs.isEmpty else { return [] }
-    var table = TextTable([.right, .left, .left, .right, .left, .right, .left])
+    var table = TextTable([.right, .left, .left, .right, .right, .right, .left])
     table.header("#", "against \(first + 1)", "", "difference", "95 % interval", "p", "")
     for pair in pairs.prefix(Self.differenceLimit) {
       var name = comparison.labels[pair.report]

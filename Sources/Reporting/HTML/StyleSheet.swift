@@ -50,7 +50,7 @@ enum StyleSheet {
     th:first-child,.x{text-align:left}
     td.prose{white-space:normal;min-width:9rem}
     tbody th{font-weight:450;position:sticky;left:0;background:var(--page)}
-    @media(max-width:44rem){tbody th{max-width:42vw;white-space:normal;overflow-wrap:anywhere}}
+    @media(max-width:44rem){tbody th{min-width:7.5rem;max-width:42vw;white-space:normal;overflow-wrap:anywhere}}
     .code td.x,pre,code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace;font-size:.8125rem}
     .code td.x{white-space:normal;overflow-wrap:anywhere;min-width:9rem;width:100%}
     tr.good td:last-child{color:var(--good)}

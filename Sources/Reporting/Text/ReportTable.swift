@@ -35,9 +35,11 @@ public struct ReportTable: Sendable {
     var title: String
     var lines: [(TextStyle, Int) -> [String]] = []
 
-    /// - Parameter spare: columns that may be left out where the terminal is narrow, in the order that they go.
-    mutating func add(_ table: TextTable, spare: [Int] = []) {
-      lines.append { style, width in table.fitted(to: width, least: 24, spare: spare).table.lines(width: width, style: style) }
+    /// - Parameters:
+    ///   - spare: columns that may be left out where the terminal is narrow, in the order that they go.
+    ///   - least: what names are worth keeping before any goes.
+    mutating func add(_ table: TextTable, spare: [Int] = [], least: Int = 24) {
+      lines.append { style, width in table.fitted(to: width, least: least, spare: spare).table.lines(width: width, style: style) }
     }
 
     mutating func add(paragraph: String) {
@@ -144,7 +146,8 @@ public struct ReportTable: Sendable {
     }
     let shown = worst.count < layers.count ? "the \(worst.count) worst of \(NumberText.grouped(layers.count))" : "all"
     var section = Section(title: "Layers, \(shown)")
-    section.add(table)
+    // The number of the block is in the middle of the name, which is what an elided one lacks.
+    section.add(table, spare: [2, 6], least: 34)
     return section
   }
 
