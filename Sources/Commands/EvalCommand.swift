@@ -72,6 +72,6 @@ struct EvalCommand: ParsableCommand {
     Terminal.print(
       resources.json
         ? report.json.text().trimmingCharacters(in: .newlines)
-        : ReportTable(report).text(style: Terminal.outputStyle).trimmingCharacters(in: .newlines))
+        : ReportTable(report).text(style: Terminal.outputStyle, width: Terminal.outputWidth).trimmingCharacters(in: .newlines))
   }
 }

@@ -12,7 +12,8 @@ struct RunOutcome {
     if json {
       Terminal.print(report.json.text().trimmingCharacters(in: .newlines))
     } else {
-      Terminal.print(ReportTable(report).text(style: Terminal.outputStyle).trimmingCharacters(in: .newlines) + "\n")
+      Terminal.print(
+        ReportTable(report).text(style: Terminal.outputStyle, width: Terminal.outputWidth).trimmingCharacters(in: .newlines) + "\n")
       Terminal.print("checkpoint  \(output.path)")
       Terminal.print("report      \(output.appendingPathComponent("report.html").path)")
     }

@@ -68,7 +68,8 @@ struct TrainCommand: ParsableCommand {
     if json {
       Terminal.print(report.json.text().trimmingCharacters(in: .newlines))
     } else {
-      Terminal.print(ReportTable(report).text(style: Terminal.outputStyle).trimmingCharacters(in: .newlines) + "\n")
+      Terminal.print(
+        ReportTable(report).text(style: Terminal.outputStyle, width: Terminal.outputWidth).trimmingCharacters(in: .newlines) + "\n")
       Terminal.print("\(settings.method == .lora ? "adapter" : "checkpoint")     \(run.output.path)")
       Terminal.print("report      \(run.output.appendingPathComponent("report.html").path)")
     }

@@ -494,6 +494,18 @@ import Testing
     let comparison = try run("deepseek-optimize", "compare", "a", "b", "--output", "c.html")
     #expect(comparison.status == 0, "\(comparison.error)")
     #expect(contents == ["a", "b", "c.html"])
+    #expect(comparison.output.contains("against 1") && comparison.output.split(separator: "\n").allSatisfy { $0.count <= 100 })
+    #expect(try run("deepseek-optimize", "compare", "a", "b", "--markdown").output.hasPrefix("| report | size |"))
+    let csv = try run("deepseek-optimize", "compare", "a", "b", "--csv")
+    #expect(csv.output.hasPrefix("report,tool.name,") && csv.output.components(separatedBy: "\r\n").count == 4)
+    // One report is exported as it is; the ending says how.
+    #expect(try run("deepseek-optimize", "compare", "a", "--layers", "--output", "c.csv").status == 0)
+    let layers = try String(contentsOf: directory.appendingPathComponent("c.csv"), encoding: .utf8)
+    #expect(layers.hasPrefix("report,name,block,") && layers.contains("a,model.layers.0.self_attn.q_proj,0,q_proj,8,0,"))
+    #expect(try run("deepseek-optimize", "compare", "a/report.json", "--output", "c.html").output.contains("bits per weight"))
+    for flags in [["--output", "c.txt"], ["--csv", "--json"], ["--layers"], ["--layers", "--markdown"]] {
+      #expect(try runList(["deepseek-optimize", "compare", "a"] + flags).status == 64, "\(flags)")
+    }
     let evaluation = try run(
       "deepseek-optimize", "eval", "--model", "a", "--reference", "demo", "--eval-tokens", "1024", "--json", "--quiet")
     let report = try CompressionReport(json: JSONValue(parsing: evaluation.output))

@@ -49,6 +49,7 @@ part "pruning" "$python" "$here/pruning.py" "$root/.build/release/deepseek-optim
 part "families" "$python" "$here/families.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
 part "Keras" "$python" "$here/keras_files.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
 part "MLX" "$python" "$here/mlx.py" "$root/.build/release/deepseek-optimize" "$demo/evaluation.txt" "$demo/model"
+part "pages" "$python" "$here/pages.py" "$root/.build/release/deepseek-optimize"
 part "replacement" "$python" "$here/replacement.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt"
 part "matrix" "$python" "$here/matrix.py" "$root/.build/release/deepseek-optimize" "$demo/model" "$demo/evaluation.txt" --docs "$root/Docs/interop.md"
 check_model demo "$demo/model" "$demo/evaluation.txt"

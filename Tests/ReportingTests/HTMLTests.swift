@@ -28,7 +28,57 @@ import Testing
     #expect(check.tags["desc"] == check.tags["svg"])
     #expect(html.matches(of: /<th(?=[ >])[^>]*scope=/).count == check.tags["th"])
     #expect(check.tags["script"] == nil)
-    for part in ["http:", "https:", "url(", "@import", "<link", "<img"] { #expect(!html.contains(part), "\(part)") }
+    expectNothingOutside(html)
+    // Whoever skips goes to the content; sections are a list of links; what scrolls can be reached and has a name.
+    #expect(html.contains("<a class=\"skip\" href=\"#content\">") && html.contains("<main id=\"content\""))
+    #expect(html.contains("<nav aria-label=\"Sections\">") && html.contains("<a href=\"#layers\">Layers</a>"))
+    #expect(
+      html.matches(of: /<div class="scroll" role="region" aria-label="[^"]+" tabindex="0">/).count
+        == html.matches(of: /class="scroll"/).count)
+    // Each drawing's figures are in a table, too.
+    for name in ["Bytes before and after", "Perplexity, 95 % intervals", "Predictions by KL divergence"] {
+      #expect(html.contains("As a table: \(name)"), "\(name)")
+    }
+    for rule in ["prefers-reduced-motion", "forced-colors", "@media print"] { #expect(html.contains(rule), "\(rule)") }
+  }
+
+  /// Nothing is fetched: the only addresses are anchors of the page itself.
+  private func expectNothingOutside(_ html: String) {
+    for part in ["http:", "https:", "//", "url(", "@import", "<link", "<img", "<script", "<iframe", "<object", " src=", "srcset", "data:"] {
+      #expect(!html.contains(part), "\(part)")
+    }
+    #expect(html.matches(of: /href="[^#]/).isEmpty)
+  }
+
+  /// The size of DeepSeek-V3: 61 blocks, 58 of them with 256 experts of three projections.
+  @Test func hundredsOfBillionsOfParametersFitThePage() {
+    var report = Samples.report(blocks: 61)
+    for block in 3..<61 {
+      for expert in 0..<256 {
+        for (index, kind) in ["gate_proj", "up_proj", "down_proj"].enumerated() {
+          let noise = Double((block * 31 + expert * 17 + index * 7) % 101) / 10
+          report.layers?.append(
+            .init(
+              name: "model.layers.\(block).mlp.experts.\(expert).\(kind)", bits: 4, groupSize: 128, format: "W4A16 g128",
+              weightSQNRdB: 20 + noise, outputSQNRdB: 18 + noise, clippedFraction: 0.0004, calibrationTokens: expert))
+        }
+      }
+    }
+    #expect(report.layers?.count == 44_971)
+    let html = HTMLReport.render(report)
+    #expect(html.utf8.count < 400_000, "\(html.utf8.count)")
+    #expect(html.contains("worst of 44,971 layers") && html.contains("report.json has all of them"))
+    expectNothingOutside(html)
+    var others = [report]
+    for index in 1..<10 {
+      var other = report
+      other.size?.outputBytes = 7_000_000 + index * 100_000
+      other.accuracy?.klDivergence?.mean = 3e-5 / Double(index + 1)
+      others.append(other)
+    }
+    let comparison = HTMLComparison.render(others)
+    #expect(comparison.utf8.count < 400_000, "\(comparison.utf8.count)")
+    expectNothingOutside(comparison)
   }
 
   @Test func reportSaysWhatWasMeasured() throws {
@@ -82,10 +132,14 @@ import Testing
         #expect(try contrast(text, palette.panel) >= 4.5)
       }
       for mark in palette.series {
-        // Numbers are set in the page colour on marks of these.
         #expect(try contrast(mark, palette.page) >= 4.5)
       }
+      // Links stand on the page, the skip link on a panel; rings and outlines are marks.
+      #expect(try contrast(palette.series[0], palette.panel) >= 4.5)
       #expect(try contrast(palette.neutral, palette.page) >= 3)
+      // The strongest shade of the heat map is a mark, and each step can be told from the one before.
+      #expect(try contrast(try #require(palette.shades.last), palette.page) >= 3)
+      for (one, next) in zip(palette.shades, palette.shades.dropFirst()) { #expect(try contrast(one, next) > 1.15) }
       #expect(palette.shades.count == HeatMap.shades)
     }
   }

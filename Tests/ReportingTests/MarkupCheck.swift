@@ -33,7 +33,11 @@ struct MarkupCheck {
       for (key, value) in Self.attributes(of: tag) {
         if key == "id", !identifiers.insert(value).inserted { problems.append("the id \(value) twice") }
         if key == "aria-labelledby" { references += value.split(separator: " ").map(String.init) }
-        if key.hasPrefix("on") || key == "src" || key == "href" { problems.append("<\(name) \(key)>") }
+        if key == "href", value.hasPrefix("#") {
+          references.append(String(value.dropFirst()))
+        } else if key.hasPrefix("on") || key == "src" || key == "href" {
+          problems.append("<\(name) \(key)>")
+        }
       }
       if !isClosed, !Self.void.contains(name) { open.append(name) }
     }

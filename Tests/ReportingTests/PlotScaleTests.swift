@@ -58,10 +58,27 @@ import Testing
     }
   }
 
-  @Test func frontierKeepsWhatNothingBeats() {
-    func point(_ number: Int, _ x: Double, _ y: Double) -> ParetoPlot.Point { .init(number: number, name: "", x: x, y: y, series: 1) }
-    let points = [point(1, 8, 0.1), point(2, 4, 1), point(3, 5, 2), point(4, 4, 3), point(5, 9, 0.1)]
-    #expect(ParetoPlot.frontier(points).map(\.number) == [2, 1])
+  /// Blocks are counted: four of them have no ticks between.
+  @Test func blocksHaveWholeNumbers() {
+    let cells = (0..<4).map { (column: Double($0), value: Double($0) * 5) }
+    let map = HeatMap(
+      title: "", summary: "", panels: [.init(name: "q_proj", rows: [cells, cells])], rowNames: ["1", "2"], xAxis: "block", unit: "dB")
+    for width in PlotWidth.allCases {
+      let labels = map.draw(width: width).content.matches(of: /class="tk"[^>]*>([^<]*)</).map { String($0.1) }
+      #expect(labels == ["1", "2", "0", "1", "2", "3"], "\(labels)")
+    }
+  }
+
+  /// Points that lie on each other keep their numbers.
+  @Test func closePointsAreTold() {
+    let points = [(1, 10.0), (2, 10.1), (3, 20)].map { number, x in
+      ParetoPlot.Point(number: number, name: "a report", x: x, y: 0.1, series: number, isBeaten: number > 1)
+    }
+    let plot = ParetoPlot(title: "", summary: "", points: points, xAxis: "", yAxis: "", xFormat: { $0.label })
+    let content = plot.draw(width: .narrow).content
+    for number in 1...3 { #expect(content.contains(">\(number)</text>"), "\(number)") }
+    #expect(content.contains("class=\"f1\"") && content.contains("class=\"r2\""))
+    #expect(plot.draw(width: .wide).content.contains(">3 a report</text>"))
   }
 
   @Test func coordinatesAreShort() {

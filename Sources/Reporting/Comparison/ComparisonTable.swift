@@ -1,33 +1,75 @@
-/// Several reports as aligned text for the terminal: a row each, at most 100 columns.
+/// Several reports as aligned text for the terminal: a row each, then what tells them from the first.
 public struct ComparisonTable: Sendable {
-  public let reports: [CompressionReport]
-  private let labels: [String]
+  private let comparison: ReportComparison
 
   /// - Parameter labels: what to call each report; by default its recipe, with the model's name where models differ.
-  public init(_ reports: [CompressionReport], labels: [String]? = nil) {
-    self.reports = reports
-    self.labels = ComparisonLabels.resolved(labels, for: reports)
+  public init(_ reports: [CompressionReport], labels: [String]? = nil) { comparison = ReportComparison(reports, labels: labels) }
+
+  /// The table, the differences and, where accuracy may not be compared, lines that say why; ends in a line break.
+  ///
+  /// - Parameter width: columns of the terminal; a narrow one gets fewer figures, and a line names those it does not.
+  public func text(style: TextStyle = .plain, width: Int = ReportTable.width) -> String {
+    let width = ReportTable.clamped(width)
+    var lines = figures(style, width) + differences(style, width)
+    for notice in comparison.comparability.notices {
+      lines.append("")
+      let wrapped = TerminalText.wrapped(TerminalText.sanitized(notice), to: width - 4)
+      for (index, line) in wrapped.enumerated() { lines.append((index == 0 ? "  † " : "    ") + style.paint(line, .caution)) }
+    }
+    return lines.joined(separator: "\n") + "\n"
   }
 
-  /// The table and, where accuracy may not be compared, a line that says why; ends in a line break.
-  public func text(style: TextStyle = .plain) -> String {
+  /// Names keep at least this many columns, or figures go.
+  private static let leastName = 18
+
+  private func figures(_ style: TextStyle, _ width: Int) -> [String] {
     var table = TextTable([.right, .left] + Array(repeating: .right, count: 8))
     table.header("#", "report", "size", "ratio", "bits/w", "perplexity", "change", "mean KL", "99 % KL", "same top")
-    for (index, report) in reports.enumerated() {
+    for (index, report) in comparison.reports.enumerated() {
       let cells = ComparisonFigures(report)
       table.row(
         [
-          .init(String(index + 1)), .init(labels[index]), .init(cells.size), .init(cells.ratio), .init(cells.bits),
+          .init(String(index + 1)), .init(comparison.label(index)), .init(cells.size), .init(cells.ratio), .init(cells.bits),
           .init(cells.perplexity), .init(cells.change), .init(cells.meanKL), .init(cells.tailKL), .init(cells.agreement),
         ])
     }
-    var lines = table.lines(style: style)
-    if let notice = Comparability(reports).notice {
-      lines.append("")
-      let wrapped = TerminalText.wrapped(TerminalText.sanitized(notice), to: ReportTable.width - 4)
-      for (index, line) in wrapped.enumerated() { lines.append((index == 0 ? "  ! " : "    ") + style.paint(line, .caution)) }
+    let fitted = table.fitted(to: width, least: Self.leastName, spare: [3, 8, 5, 9, 4, 6])
+    var lines = fitted.table.lines(width: width, style: style)
+    if !fitted.dropped.isEmpty {
+      let words = "No room for \(fitted.dropped.joined(separator: ", ")): a wider terminal, --csv and --markdown have them."
+      lines += TerminalText.wrapped(words, to: width - 2).map { "  " + style.paint($0, .faint) }
     }
-    return lines.joined(separator: "\n") + "\n"
+    if comparison.reports.count > 2, let front = comparison.front {
+      lines += TerminalText.wrapped(front, to: width - 2).map { "  " + style.paint($0, .faint) }
+    }
+    return lines
+  }
+
+  /// Beyond this many reports the page has the differences.
+  private static let differenceLimit = 20
+
+  private func differences(_ style: TextStyle, _ width: Int) -> [String] {
+    guard let first = comparison.comparability.compared.first else { return [] }
+    let pairs = comparison.tests.pairs(with: first)
+    guard !pairs.isEmpty else { return [] }
+    var table = TextTable([.right, .left, .left, .right, .right, .right, .left])
+    table.header("#", "against \(first + 1)", "", "difference", "95 % interval", "p", "")
+    for pair in pairs.prefix(Self.differenceLimit) {
+      var name = comparison.labels[pair.report]
+      var number = String(pair.report + 1)
+      for row in DifferenceRow.rows(of: pair) {
+        let tone: TextStyle.Tone = row.verdict == .worse ? .bad : row.verdict == .better ? .good : .faint
+        table.row(
+          .init(number), .init(name), .init(row.measure), .init(row.difference), .init(row.interval), .init(row.probability),
+          .init(row.verdict.rawValue, tone))
+        (name, number) = ("", "")
+      }
+    }
+    let fitted = table.fitted(to: width, least: Self.leastName - 4, spare: [5])
+    var words = DifferenceRow.explanation(comparison.tests)
+    if pairs.count > Self.differenceLimit { words += " Only the first \(Self.differenceLimit) are shown." }
+    return [""] + fitted.table.lines(width: width, style: style)
+      + TerminalText.wrapped(words, to: width - 2).map { "  " + style.paint($0, .faint) }
   }
 }
 

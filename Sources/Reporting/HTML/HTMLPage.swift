@@ -20,9 +20,10 @@ struct HTMLPage {
     </style>
     </head>
     <body>
+    <a class="skip" href="#content">Skip to the content</a>
     <header>
-    \(header)</header>
-    <main>
+    \(header)\(contents)</header>
+    <main id="content" tabindex="-1">
     \(body)</main>
     <footer>
     \(footer)</footer>
@@ -30,5 +31,18 @@ struct HTMLPage {
     </html>
 
     """
+  }
+
+  /// Links to the sections, where there are enough to lose one's way. Titles and identifiers are our own or escaped.
+  private var contents: String {
+    let links = body.split(separator: "<section aria-labelledby=\"", omittingEmptySubsequences: false).dropFirst().compactMap {
+      section -> String? in
+      guard let start = section.firstRange(of: "<h2 id=\"")?.upperBound, let end = section.firstRange(of: "</h2>")?.lowerBound,
+        start < end, let quote = section[start..<end].firstRange(of: "\">")
+      else { return nil }
+      return "<li><a href=\"#\(section[start..<quote.lowerBound])\">\(section[quote.upperBound..<end])</a></li>"
+    }
+    guard links.count > 3 else { return "" }
+    return "<nav aria-label=\"Sections\"><ul>\n\(links.joined(separator: "\n"))\n</ul></nav>\n"
   }
 }

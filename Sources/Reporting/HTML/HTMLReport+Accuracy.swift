@@ -20,11 +20,19 @@ extension ReportPage {
     let words = rows.map { "\($0.name) \($0.text)" }.joined(separator: ", ")
     let plot = IntervalPlot(
       title: isAlone ? "Perplexity" : "Perplexity of both models", summary: words + ".", rows: rows, axis: "perplexity")
+    var table = HTMLTable("Perplexity, 95 % intervals", first: "", ["perplexity", "from", "to"])
+    for row in rows {
+      table.row(
+        row.name, [row.value, row.interval?.lowerBound, row.interval?.upperBound].map { $0.map { NumberText.perplexity($0) } ?? "" })
+    }
+    if let change = summary.perplexityChange, let interval = accuracy.perplexityRatioInterval {
+      table.row("Change", [change, interval.lower - 1, interval.upper - 1].map(NumberText.percentChange))
+    }
     var html = "<h3>Perplexity</h3>\n"
     html += plot.figure(
       id: "p-ppl",
       caption: "Perplexity with its 95 % interval (±1.96 standard errors): how well the text pins the figure down."
-        + (isAlone ? "" : " Both models read the same tokens, so the change between them is known far better."))
+        + (isAlone ? "" : " Both models read the same tokens, so the change between them is known far better."), table: table)
     return html + change(accuracy)
   }
 
@@ -64,7 +72,8 @@ extension ReportPage {
       let underflow = plot.hasUnderflow ? " The first bar, in the second colour, holds everything smaller." : ""
       html += plot.figure(
         id: "p-kl",
-        caption: "How far each prediction moved from the reference's. The tail matters: perplexity averages it away." + underflow)
+        caption: "How far each prediction moved from the reference's. The tail matters: perplexity averages it away." + underflow,
+        table: plot.table)
     }
     var table = HTMLTable("KL divergence, nats per token", first: "", ["mean", "std. error", "median", "95 %", "99 %", "99.9 %", "max"])
     let figures = [kl.mean, kl.standardError, kl.median, kl.p95, kl.p99, kl.p999, kl.max]

@@ -22,7 +22,7 @@ extension ReportPage {
       let plot = LossPlot(
         title: "Loss of \(stage.name)", summary: stage.sentence, training: shown.map { (Double($0.step), $0.loss) }, evaluations: [],
         kept: nil)
-      body += plot.figure(id: "stage-\(index)", caption: HTML.escape("\(stage.name): each step’s loss before the step."))
+      body += plot.figure(id: "stage-\(index)", caption: HTML.escape("\(stage.name): each step’s loss before the step."), table: plot.table)
     }
     if let ablation = distillation.ablation, !ablation.isEmpty {
       var table = HTMLTable(

@@ -12,7 +12,8 @@ extension ReportPage {
     let worst = summary.worstLayers(5)
     if layers.count > 5, !worst.isEmpty { body += table("The \(worst.count) that lost most", worst).html }
     let full = fullTable(layers)
-    return HTML.section("Layers", id: "layers", body + HTML.details(full.caption, full.html))
+    let rest = full.rows.count < layers.count ? HTML.paragraph("The page has no room for more; report.json has all of them.") : ""
+    return HTML.section("Layers", id: "layers", body + HTML.details(full.caption, rest + full.html))
   }
 
   private func plot(_ layers: [CompressionReport.Layer]) -> String {
@@ -106,6 +107,7 @@ extension ReportPage {
       if all.rows.count == layers.count { return all }
     }
     var worst = table("", summary.worstLayers(Self.tableRows), bytes: Self.worstBytes)
+    worst.countsRest = false
     worst.caption = "The \(NumberText.grouped(worst.rows.count)) worst of \(NumberText.grouped(layers.count)) layers" + worst.caption
     return worst
   }

@@ -17,11 +17,19 @@ extension ReportPage {
     let plot = BarPlot(
       title: "Size before and after", summary: "Whole checkpoint: \(total).", series: [("source", 0), ("compressed", 1)],
       rows: Array(rows))
+    var table = HTMLTable("Bytes before and after", first: "Kind", ["source", "compressed", "ratio"])
+    func row(_ name: String, _ source: Int?, _ output: Int?) {
+      let figures = [source, output].map { $0.map { NumberText.grouped($0) } ?? NumberText.absent }
+      let share = source.flatMap { source in output.map { Double($0) / Double(source) } }
+      table.row(name, figures + [share.map { NumberText.fixed($0, 2) + "×" } ?? ""])
+    }
+    for kind in size.byKind.prefix(24) { row(kind.kind, kind.sourceBytes, kind.outputBytes) }
+    row("Checkpoint, headers included", size.sourceBytes, size.outputBytes)
     var caption = "Bytes on disk; the whole checkpoint went \(total)."
     if let bits = size.bitsPerWeight {
       caption += " That is \(NumberText.fixed(bits, 2)) bits per weight with scales and unquantized tensors counted."
     }
-    return HTML.section("Size", id: "size", plot.figure(id: "p-size", caption: HTML.escape(HTML.typographic(caption))))
+    return HTML.section("Size", id: "size", plot.figure(id: "p-size", caption: HTML.escape(HTML.typographic(caption)), table: table))
   }
 
   /// `13.6 MB → 7.2 MB (0.53×)`

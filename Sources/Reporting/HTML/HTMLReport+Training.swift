@@ -14,7 +14,8 @@ extension ReportPage {
         training: shown.map { (Double($0.step), $0.loss) },
         evaluations: training.evaluations.filter { $0.loss.isFinite }.map { (Double($0.step), $0.loss) },
         kept: training.bestStep.map(Double.init))
-      body += plot.figure(id: "losses", caption: HTML.escape("Each step’s loss before the step; the larger dot is what was kept."))
+      body += plot.figure(
+        id: "losses", caption: HTML.escape("Each step’s loss before the step; the larger dot is what was kept."), table: plot.table)
     }
     var table = HTMLTable("What was trained", first: "", ["figure"])
     for (name, value) in training.figures { table.row(name, [value]) }

@@ -20,6 +20,8 @@ struct HTMLTable {
   private(set) var rows: [String] = []
   private(set) var byteCount = 0
   private var dropped = 0
+  /// Whether rows that were dropped are counted beneath; not where the caption says how many there are.
+  var countsRest = true
 
   /// The first column names the row; those not listed as text or prose hold figures.
   init(_ caption: String, first: String, _ titles: [String], text: Set<String> = [], prose: Set<String> = []) {
@@ -45,9 +47,12 @@ struct HTMLTable {
   }
 
   var html: String {
-    let heads = columns.map { "<th scope=\"col\"\($0.kind == .figure ? "" : " class=\"x\"")>\(HTML.escape($0.title))</th>" }
+    // A cell without words heads nothing.
+    let heads = columns.map {
+      $0.title.isEmpty ? "<td></td>" : "<th scope=\"col\"\($0.kind == .figure ? "" : " class=\"x\"")>\(HTML.escape($0.title))</th>"
+    }
     let name = HTML.escape(caption)
-    let rest = dropped > 0 ? "<p class=\"muted\">\(NumberText.grouped(dropped)) more rows are in report.json.</p>\n" : ""
+    let rest = dropped > 0 && countsRest ? "<p class=\"muted\">\(NumberText.grouped(dropped)) more rows are in report.json.</p>\n" : ""
     return """
       <div class="scroll" role="region" aria-label="\(name)" tabindex="0"><table>
       <caption><span>\(name)</span></caption>

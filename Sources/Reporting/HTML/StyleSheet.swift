@@ -49,18 +49,31 @@ enum StyleSheet {
     thead th{color:var(--muted);font-weight:500;font-size:.8125rem}
     th:first-child,.x{text-align:left}
     td.prose{white-space:normal;min-width:9rem}
-    tbody th{font-weight:450}
+    tbody th{font-weight:450;position:sticky;left:0;background:var(--page)}
+    @media(max-width:44rem){tbody th{min-width:7.5rem;max-width:42vw;white-space:normal;overflow-wrap:anywhere}}
     .code td.x,pre,code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace;font-size:.8125rem}
     .code td.x{white-space:normal;overflow-wrap:anywhere;min-width:9rem;width:100%}
     tr.good td:last-child{color:var(--good)}
     tr.bad td:last-child{color:var(--bad);font-weight:620}
     details{margin:1rem 0}
     summary{cursor:pointer;padding:.35rem 0;font-weight:500}
-    pre{margin:.5rem 0;padding:.9rem 1rem;background:var(--panel);border-radius:6px;overflow-x:auto;white-space:pre}
+    pre{margin:.5rem 0;padding:.9rem 1rem;background:var(--panel);border-radius:6px;width:max-content;min-width:100%;white-space:pre}
     :focus-visible{outline:2px solid var(--s1);outline-offset:3px;border-radius:3px}
+    a{color:var(--s1);text-underline-offset:.2em}
+    .skip{position:absolute;left:1rem;top:-6rem;background:var(--panel);padding:.6rem 1rem;border-radius:0 0 6px 6px;z-index:1}
+    .skip:focus{top:0}
+    main:focus{outline:0}
+    nav{margin:1.25rem 0 0;font-size:.9rem}
+    nav ul{display:flex;flex-wrap:wrap;gap:.15rem 1.1rem;margin:0;padding:0;list-style:none}
+    nav a{display:inline-block;padding:.25rem 0}
+    section{scroll-margin-top:1rem}
+    figure+details{margin-top:-.75rem}
     footer{margin-top:3.5rem;padding-top:1rem;padding-bottom:3rem;color:var(--muted);font-size:.875rem}
     \(plots)
-    @media print{body{font-size:11pt}.scroll{overflow:visible}section{break-inside:auto}figure{break-inside:avoid}}
+    @media(prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}
+    @media(forced-colors:active){svg{forced-color-adjust:none;background:var(--page)}.note{border:1px solid}}
+    @media print{:root{\(Palette.light.variables)}body{font-size:10pt}nav,.skip{display:none}.scroll{overflow:visible}\
+    h2,h3{break-after:avoid}figure,tr,.cards{break-inside:avoid}thead{display:table-header-group}th,td{white-space:normal}}
     """
 
   /// Classes of the drawings: f filled, r ring, l line, d dots, w faint range, c shade of the heat map.
@@ -70,7 +83,6 @@ enum StyleSheet {
       svg .tk,svg .lb{fill:var(--muted);font-size:11px}
       svg .vl{font-weight:500}
       svg .b{font-weight:620}
-      svg .nm{fill:var(--page);font-size:11px;font-weight:700}
       svg .h{paint-order:stroke;stroke:var(--page);stroke-width:4px;stroke-linejoin:round}
       svg .g{stroke:var(--rule);stroke-width:1;fill:none}
       svg .ax{stroke:var(--muted);stroke-width:1;fill:none}
@@ -88,6 +100,8 @@ enum StyleSheet {
       text += "svg .w\(index){fill:none;stroke:var(--s\(index));stroke-width:2;opacity:.45}\n"
     }
     for index in Palette.light.shades.indices { text += "svg .c\(index){fill:var(--c\(index))}" }
+    // The pale shades need an edge to be told from no cell at all.
+    text += "svg .c0,svg .c1,svg .c2{stroke:var(--s0);stroke-width:.6}"
     return text
   }
 }

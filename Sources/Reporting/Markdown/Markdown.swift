@@ -33,6 +33,9 @@ enum Markdown {
     return "- \(words)\n"
   }
 
+  /// The text as a quotation, which hosts set apart.
+  static func quote(_ words: String) -> String { "> \(text(words, limit: 1000))\n" }
+
   static func section(_ title: String, _ body: String) -> String { body.isEmpty ? "" : "\n## \(title)\n\n\(body)" }
 
   /// Lines of a program or a shell; our own, not from outside.

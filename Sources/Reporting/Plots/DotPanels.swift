@@ -56,7 +56,7 @@ struct DotPanels: Plot {
       svg.text(SVG.fitted(panel.name, width: panelWidth), left, panelTop - 7, class: "tx b")
       frame.drawYAxis(in: &svg, ticks: 4, labels: column == 0)
       draw(panel, in: &svg, frame: frame, tips: tips)
-      frame.drawXAxis(in: &svg, ticks: 4)
+      frame.drawXAxis(in: &svg, ticks: 4, isCount: true)
     }
     svg.height = top + Double(rows) * (panelHeight + 50) + 10
     svg.text(xAxis, margin + (svg.width - margin) / 2, svg.height - 6, .middle, class: "lb")

@@ -1,9 +1,11 @@
 /// Panels of coloured cells: a row for each report, a column for each place in the model. Darker means less signal left.
 struct HeatMap: Plot {
+  typealias Cell = (column: Double, value: Double)
+
   struct Panel {
     var name: String
     /// Values by row, then by column position; the lowest of those that share a cell is shown.
-    var rows: [[(column: Double, value: Double)]]
+    var rows: [[Cell]]
   }
 
   var title: String
@@ -58,7 +60,7 @@ struct HeatMap: Plot {
       let axis = PlotFrame(
         left: left + cellWidth / 2, top: top, right: left + panelWidth - cellWidth / 2, bottom: top + panelHeight, x: scale,
         y: PlotScale(.linear, covering: [0, 1]))
-      if high > low { axis.drawXAxis(in: &svg, ticks: 5) }
+      if high > low { axis.drawXAxis(in: &svg, ticks: 5, isCount: true) }
     }
     svg.height = y + panelHeight + 62
     svg.text(xAxis, svg.width / 2, svg.height - 4, .middle, class: "lb")

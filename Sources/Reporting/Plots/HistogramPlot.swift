@@ -54,6 +54,20 @@ struct HistogramPlot: Plot {
     var isUnderflow: Bool
   }
 
+  /// What the bars show.
+  var table: HTMLTable {
+    var table = HTMLTable("Predictions by KL divergence", first: "from, nats", ["below", "share", "share at or above"])
+    let total = max(1, histogram.total)
+    let bins = visibleBins
+    var above = bins.reduce(0) { $0 + $1.count }
+    for bin in bins {
+      let shares = [bin.count, above].map { NumberText.percent($0 / total, 2) }
+      table.row(bin.isUnderflow ? "0" : NumberText.significant(bin.low, 2), [NumberText.significant(bin.high, 2)] + shares)
+      above -= bin.count
+    }
+    return table
+  }
+
   /// Whether the first bar stands for everything below it.
   var hasUnderflow: Bool { visibleBins.first?.isUnderflow == true }
 

@@ -26,7 +26,7 @@ struct IntervalPlot: Plot {
     let bottom = Double(rows.count) * rowHeight + 4
     let frame = PlotFrame(
       left: 24, top: 0, right: svg.width - 24, bottom: bottom, x: scale, y: PlotScale(.linear, covering: [0, 1]))
-    if let reference { svg.line(frame.x.position(reference), 4, frame.x.position(reference), bottom, class: "mk") }
+    if let reference { svg.line(frame.x.position(reference), 18, frame.x.position(reference), bottom, class: "mk") }
     for (index, row) in rows.enumerated() {
       let top = Double(index) * rowHeight
       let text = HTML.typographic(row.text)

@@ -7,6 +7,22 @@ struct LossPlot: Plot {
   /// The step that was kept.
   var kept: Double?
 
+  private static let tableRows = 40
+
+  /// The losses, evenly chosen ones where there are many; every evaluation that a table has room for.
+  var table: HTMLTable {
+    var table = HTMLTable("\(title), nats per token", first: "Step", ["training text", "held-out text"])
+    let rows = Self.tableRows
+    let chosen = training.count <= rows ? training : (0..<rows).map { training[$0 * (training.count - 1) / (rows - 1)] }
+    let held = Dictionary(evaluations.suffix(200).map { ($0.x, $0.y) }) { $1 }
+    let trained = Dictionary(chosen.map { ($0.x, $0.y) }) { $1 }
+    for step in Set(held.keys).union(trained.keys).sorted() {
+      let name = NumberText.fixed(step, 0) + (step == kept ? " (kept)" : "")
+      table.row(name, [trained[step], held[step]].map { $0.map { NumberText.significant($0, 5) } ?? "" })
+    }
+    return table
+  }
+
   func draw(width: PlotWidth) -> SVG {
     var svg = SVG(width: width.rawValue, height: 0)
     var entries = [PlotLegend.Entry(name: "training text", series: 2, sample: .line)]
@@ -27,7 +43,7 @@ struct LossPlot: Plot {
       let (x, y) = place(point)
       svg.circle(x, y, radius: point.x == kept ? 5 : 3, class: "f1", tip: "step \(Int(point.x)): \(NumberText.significant(point.y, 5))")
     }
-    frame.drawXAxis(in: &svg, ticks: width == .wide ? 10 : 5, title: "step")
+    frame.drawXAxis(in: &svg, ticks: width == .wide ? 10 : 5, title: "step", isCount: true)
     return svg
   }
 }

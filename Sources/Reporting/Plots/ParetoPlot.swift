@@ -7,6 +7,8 @@ struct ParetoPlot: Plot {
     var x: Double
     var y: Double
     var series: Int
+    /// Whether another point is at least as good on both axes.
+    var isBeaten: Bool
   }
 
   var title: String
@@ -16,42 +18,44 @@ struct ParetoPlot: Plot {
   var yAxis: String
   var xFormat: (PlotScale.Tick) -> String
 
-  /// The points that no other point beats on both axes, by x.
-  static func frontier(_ points: [Point]) -> [Point] {
-    var best = Double.infinity
-    return points.sorted { ($0.x, $0.y) < ($1.x, $1.y) }.filter { point in
-      guard point.y < best else { return false }
-      best = point.y
-      return true
-    }
-  }
-
   func draw(width: PlotWidth) -> SVG {
     var svg = SVG(width: width.rawValue, height: width == .wide ? 400 : 320)
-    svg.text(yAxis, 0, 14, class: "lb")
+    let legend = PlotLegend(entries: [
+      .init(name: "no other beats it", series: 0, sample: .dot), .init(name: "beaten on both", series: 0, sample: .ring),
+    ])
+    let top = points.contains(where: \.isBeaten) ? legend.draw(in: &svg, left: 0, top: 0) + 4 : 0
+    svg.height += top
+    svg.text(yAxis, 0, top + 14, class: "lb")
     // A little more than the points need, so that their labels stay inside.
     let x = PlotScale(.logarithmic, covering: points.flatMap { [$0.x / 1.12, $0.x * 1.12] })
     let y = PlotScale(.logarithmic, covering: points.flatMap { [$0.y / 1.3, $0.y * 1.3] })
-    let frame = PlotFrame(left: 52, top: 28, right: svg.width - 12, bottom: svg.height - 44, x: x, y: y)
+    let frame = PlotFrame(left: 52, top: top + 28, right: svg.width - 12, bottom: svg.height - 44, x: x, y: y)
     frame.drawYAxis(in: &svg, ticks: 6)
     frame.drawXAxis(in: &svg, ticks: width == .wide ? 8 : 4, title: xAxis, format: xFormat)
-    let steps = Self.frontier(points).map { (x: frame.x.position($0.x), y: frame.y.position($0.y)) }
+    let steps = points.filter { !$0.isBeaten }.sorted { ($0.x, $1.y) < ($1.x, $0.y) }.map {
+      (x: frame.x.position($0.x), y: frame.y.position($0.y))
+    }
     var path: [(x: Double, y: Double)] = []
     for step in steps {
       if let last = path.last { path.append((step.x, last.y)) }
       path.append(step)
     }
     svg.polyline(path, class: "mk")
-    var taken = points.map { Box(x: frame.x.position($0.x) - 11, y: frame.y.position($0.y) - 11, width: 22, height: 22) }
+    var taken = points.map { Box(x: frame.x.position($0.x) - 7, y: frame.y.position($0.y) - 7, width: 14, height: 14) }
     for (from, to) in zip(path, path.dropFirst()) {
       taken.append(Box(x: min(from.x, to.x), y: min(from.y, to.y), width: abs(to.x - from.x), height: abs(to.y - from.y)))
     }
     for point in points {
       let (px, py) = (frame.x.position(point.x), frame.y.position(point.y))
-      svg.circle(px, py, radius: 10, class: "f\(point.series)", tip: point.name)
-      svg.text(String(point.number), px, py + 4, .middle, class: "nm")
-      guard width == .wide else { continue }
-      label(point.name, at: (px, py), frame: frame, taken: &taken, in: &svg)
+      svg.circle(px, py, radius: 5.5, class: (point.isBeaten ? "r" : "f") + String(point.series), tip: "\(point.number). \(point.name)")
+    }
+    for point in points {
+      let place = (frame.x.position(point.x), frame.y.position(point.y))
+      let number = String(point.number)
+      let name = "\(number) \(TerminalText.elided(point.name, to: 40))"
+      // Where there is no room for the name, the number leads to the table.
+      if width == .wide, label(name, at: place, frame: frame, taken: &taken, in: &svg) { continue }
+      _ = label(number, at: place, frame: frame, taken: &taken, in: &svg)
     }
     return svg
   }
@@ -64,13 +68,14 @@ struct ParetoPlot: Plot {
     }
   }
 
-  /// Puts the name where nothing else is, or nowhere: the number leads to the table.
-  private func label(_ name: String, at point: (x: Double, y: Double), frame: PlotFrame, taken: inout [Box], in svg: inout SVG) {
-    let text = TerminalText.elided(name, to: 40)
+  /// Puts the words beside the point where nothing else is; false when there is no such place.
+  private func label(
+    _ text: String, at point: (x: Double, y: Double), frame: PlotFrame, taken: inout [Box], in svg: inout SVG
+  ) -> Bool {
     let width = SVG.textWidth(text)
     let places: [(SVG.Anchor, Double, Double)] = [
-      (.start, 15, -8), (.end, -15, -8), (.middle, 0, -30), (.middle, 0, 13), (.start, 12, -24), (.start, 12, 8), (.end, -12, -24),
-      (.end, -12, 8),
+      (.start, 10, -8), (.end, -10, -8), (.middle, 0, -24), (.middle, 0, 9), (.start, 9, -20), (.start, 9, 5), (.end, -9, -20),
+      (.end, -9, 5),
     ]
     for (anchor, dx, dy) in places {
       let x = point.x + dx - (anchor == .start ? 0 : anchor == .end ? width : width / 2)
@@ -80,7 +85,8 @@ struct ParetoPlot: Plot {
       guard isInside, !taken.contains(where: box.overlaps) else { continue }
       taken.append(box)
       svg.text(text, point.x + dx, y + 12, anchor, class: "tx h")
-      return
+      return true
     }
+    return false
   }
 }

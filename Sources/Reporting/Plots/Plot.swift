@@ -16,11 +16,13 @@ enum PlotWidth: Double, CaseIterable {
 }
 
 extension Plot {
-  /// Both drawings in a figure with its caption (already escaped).
-  func figure(id: String, caption: String) -> String {
+  /// Both drawings in a figure with its caption (already escaped), and the figures behind them as a folded table unless one stands
+  /// beside them anyway.
+  func figure(id: String, caption: String, table: HTMLTable? = nil) -> String {
     let drawings = PlotWidth.allCases.map { width in
       draw(width: width).element(id: "\(id)-\(width.cssClass)", class: width.cssClass, title: title, description: summary)
     }
-    return "<figure>\(drawings.joined())<figcaption>\(caption)</figcaption></figure>\n"
+    let figures = table.flatMap { $0.rows.isEmpty ? nil : HTML.details("As a table: \($0.caption)", $0.html) } ?? ""
+    return "<figure>\(drawings.joined())<figcaption>\(caption)</figcaption></figure>\n" + figures
   }
 }

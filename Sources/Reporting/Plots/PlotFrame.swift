@@ -25,14 +25,18 @@ struct PlotFrame {
     }
   }
 
-  /// The base line, tick marks and labels; labels that would touch the one before are left out.
-  func drawXAxis(in svg: inout SVG, ticks: Int, title: String = "", format: (PlotScale.Tick) -> String = { $0.label }) {
+  /// The base line, tick marks and labels; labels that would touch the one before are left out. Where `isCount`, what lies between whole
+  /// numbers has none: there is no block 0.5.
+  func drawXAxis(
+    in svg: inout SVG, ticks: Int, title: String = "", isCount: Bool = false, format: (PlotScale.Tick) -> String = { $0.label }
+  ) {
     svg.line(left, bottom, right, bottom, class: "ax")
     var taken = -Double.infinity
     for tick in x.ticks(ticks) {
       let position = x.position(tick.value)
+      if isCount, tick.value.rounded() != tick.value { continue }
       svg.line(position, bottom, position, bottom + 4, class: "ax")
-      let label = HTML.typographic(format(tick))
+      let label = HTML.typographic(isCount ? NumberText.fixed(tick.value, 0) : format(tick))
       let half = SVG.textWidth(label, size: 11) / 2
       guard position - half > taken + 4 else { continue }
       svg.text(label, position, bottom + 17, .middle, class: "tk")
@@ -45,7 +49,7 @@ struct PlotFrame {
 /// Names beside samples of their colour, wrapped to the width.
 struct PlotLegend {
   /// How a series is drawn.
-  enum Sample { case dot, ring, square, bar, line }
+  enum Sample { case dot, ring, square, bar, line, stroke }
 
   struct Entry {
     var name: String
@@ -73,6 +77,7 @@ struct PlotLegend {
       case .ring: svg.circle(x + 7, y + 8, radius: 3.5, class: "r\(entry.series)")
       case .square: svg.segments([(x + 7, y + 8, y + 8)], class: "d\(entry.series)")
       case .bar: svg.rectangle(x, y + 3, 14, 10, radius: 2, class: "f\(entry.series)")
+      case .stroke: svg.segments([(x + 7, y + 2, y + 14)], class: "l\(entry.series)")
       case .line: svg.line(x, y + 8, x + 24, y + 8, class: "l\(entry.series)")
       }
       svg.text(name, x + indent, y + 12, class: "tx")

@@ -13,7 +13,7 @@ extension ReportTable {
         .init(group.name), .init(group.bits.map(String.init) ?? ""), .init(group.groupText),
         .init(group.bytes.map { NumberText.grouped($0) } ?? ""), .init(group.predictedKL.map(NumberText.nats) ?? ""))
     }
-    section.add(table)
+    section.add(table, spare: [2], least: 46)
     if allocation.groups.count > Self.listedGroups {
       section.add(paragraph: "… and \(allocation.groups.count - Self.listedGroups) more in report.json")
     }

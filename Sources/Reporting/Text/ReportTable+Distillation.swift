@@ -13,14 +13,14 @@ extension ReportTable {
         [.init(stage.name)] + stage.after.cells.map { .init($0) }
           + [.init(stage.seconds.map { NumberText.significant($0, 3) } ?? ""), .init(stage.isKept ? "" : "rolled back")])
     }
-    section.add(table)
+    section.add(table, spare: [6, 3])
     for stage in distillation.stages { section.add(paragraph: stage.sentence) }
     section.add(paragraph: distillation.sentence)
     if let ablation = distillation.ablation, !ablation.isEmpty {
       var table = TextTable([.left] + Array(repeating: .right, count: 7))
       table.header("trained by", "KL", "±", "perplexity", "±", "typos", "adversarial", "seconds")
       for variant in ablation { table.row([.init(variant.name)] + variant.cells.map { .init($0) }) }
-      section.add(table)
+      section.add(table, spare: [7, 4, 2])
     }
     return section
   }

@@ -8,7 +8,7 @@ extension ReportTable {
     for pass in passes {
       table.row([.init(TerminalText.elided(TerminalText.sanitized(pass.name), to: 30))] + pass.figures.map { .init($0) })
     }
-    section.add(table)
+    section.add(table, spare: [6])
     return section
   }
 }

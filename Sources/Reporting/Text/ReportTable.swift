@@ -1,14 +1,20 @@
 /// A report as aligned text for the terminal: at most 100 columns, sections for what was measured and nothing else.
 public struct ReportTable: Sendable {
   public let report: CompressionReport
-  /// The widest line in columns.
+  /// The widest line in columns, and what it is where the output is not a terminal.
   public static let width = 100
+
+  /// A terminal's columns, within what the tables can use.
+  static func clamped(_ width: Int) -> Int { min(Self.width, max(40, width)) }
 
   public init(_ report: CompressionReport) { self.report = report }
 
   /// The table; ends in a line break.
-  public func text(style: TextStyle = .plain) -> String {
-    var lines = heading(style)
+  ///
+  /// - Parameter width: columns of the terminal; no line is wider, and names give way before figures.
+  public func text(style: TextStyle = .plain, width: Int = ReportTable.width) -> String {
+    let width = Self.clamped(width)
+    var lines = heading(style, width)
     for section in [
       passes, training, pruning, replacement, distillation, size, accuracy, embeddings, activations, keyValueCache, calibration, experts,
       allocation,
@@ -17,32 +23,38 @@ public struct ReportTable: Sendable {
       resources,
     ] {
       guard let section, !section.lines.isEmpty else { continue }
-      lines += ["", style.paint(section.title, .heading)] + section.lines.map { $0(style) }.joined()
+      let title = TerminalText.elided(TerminalText.sanitized(section.title), to: width)
+      lines += ["", style.paint(title, .heading)] + section.lines.map { $0(style, width) }.joined()
     }
-    lines += warnings(style)
+    lines += warnings(style, width)
     return lines.joined(separator: "\n") + "\n"
   }
 
   /// A titled part: its tables and paragraphs, each rendered once the style is known.
   struct Section {
     var title: String
-    var lines: [(TextStyle) -> [String]] = []
+    var lines: [(TextStyle, Int) -> [String]] = []
 
-    mutating func add(_ table: TextTable) { lines.append { table.lines(style: $0) } }
+    /// - Parameters:
+    ///   - spare: columns that may be left out where the terminal is narrow, in the order that they go.
+    ///   - least: what names are worth keeping before any goes.
+    mutating func add(_ table: TextTable, spare: [Int] = [], least: Int = 24) {
+      lines.append { style, width in table.fitted(to: width, least: least, spare: spare).table.lines(width: width, style: style) }
+    }
 
     mutating func add(paragraph: String) {
-      let wrapped = TerminalText.wrapped(TerminalText.sanitized(paragraph), to: ReportTable.width - 2)
-      lines.append { style in wrapped.map { "  " + style.paint($0, .faint) } }
+      let text = TerminalText.sanitized(paragraph)
+      lines.append { style, width in TerminalText.wrapped(text, to: width - 2).map { "  " + style.paint($0, .faint) } }
     }
   }
 
-  private func heading(_ style: TextStyle) -> [String] {
+  private func heading(_ style: TextStyle, _ width: Int) -> [String] {
     let summary = ReportSummary(report: report)
-    let name = TerminalText.elided(TerminalText.sanitized(report.model.name), to: 60)
+    let name = TerminalText.elided(TerminalText.sanitized(report.model.name), to: min(60, width))
     var lines = [style.paint(name, .heading)]
     let details = [summary.model, summary.recipe].filter { !$0.isEmpty }.joined(separator: "; ")
     if !details.isEmpty {
-      lines += TerminalText.wrapped(TerminalText.sanitized(details), to: Self.width, lines: 3)
+      lines += TerminalText.wrapped(TerminalText.sanitized(details), to: width, lines: 3)
     }
     return lines
   }
@@ -134,7 +146,8 @@ public struct ReportTable: Sendable {
     }
     let shown = worst.count < layers.count ? "the \(worst.count) worst of \(NumberText.grouped(layers.count))" : "all"
     var section = Section(title: "Layers, \(shown)")
-    section.add(table)
+    // The number of the block is in the middle of the name, which is what an elided one lacks.
+    section.add(table, spare: [2, 6], least: 34)
     return section
   }
 
@@ -166,11 +179,11 @@ public struct ReportTable: Sendable {
     return section
   }
 
-  private func warnings(_ style: TextStyle) -> [String] {
+  private func warnings(_ style: TextStyle, _ width: Int) -> [String] {
     guard !report.warnings.isEmpty else { return [] }
     var lines = ["", style.paint("Warnings", .heading)]
     for warning in report.warnings.prefix(20) {
-      let wrapped = TerminalText.wrapped(TerminalText.sanitized(warning), to: Self.width - 4, lines: 6)
+      let wrapped = TerminalText.wrapped(TerminalText.sanitized(warning), to: width - 4, lines: 6)
       for (index, line) in wrapped.enumerated() { lines.append((index == 0 ? "  ! " : "    ") + style.paint(line, .caution)) }
     }
     if report.warnings.count > 20 { lines.append("  … and \(report.warnings.count - 20) more") }

@@ -43,25 +43,50 @@ struct TextTable {
   mutating func row(_ cells: Cell...) { rows.append(cells) }
   mutating func header(_ titles: String...) { rows.append(titles.map { Cell($0, .faint) }) }
 
+  /// The table without the columns that it can spare, as many as it takes for the names to keep `least` columns within the width; and
+  /// the titles of those left out.
+  ///
+  /// - Parameter spare: columns in the order that they go.
+  func fitted(to width: Int, least: Int, spare: [Int]) -> (table: TextTable, dropped: [String]) {
+    var table = self
+    var dropped: [String] = []
+    for column in spare {
+      let widths = table.naturalWidths
+      let names = widths.indices.filter { alignments[$0] == .left }
+      let short = names.reduce(0) { $0 + max(0, widths[$1] - least) }
+      guard widths.reduce(table.spacing(widths), +) - short > width else { break }
+      dropped.append(rows.first.map { $0.indices.contains(column) ? $0[column].text : "" } ?? "")
+      for row in table.rows.indices where table.rows[row].indices.contains(column) { table.rows[row][column].text = "" }
+    }
+    return (table, dropped)
+  }
+
+  private var naturalWidths: [Int] {
+    alignments.indices.map { column in
+      rows.map { $0.indices.contains(column) ? TerminalText.width($0[column].text) : 0 }.max() ?? 0
+    }
+  }
+
+  private func spacing(_ widths: [Int]) -> Int { Self.indent + Self.gap * max(0, widths.count { $0 > 0 } - 1) }
+
+  private static let indent = 2
+  private static let gap = 2
+
   /// The lines, indented by two, none wider than `width`: the widest left-aligned columns give way first.
   func lines(width: Int = ReportTable.width, style: TextStyle) -> [String] {
-    var widths = alignments.indices.map { column in
-      min(width, rows.map { $0.indices.contains(column) ? TerminalText.width($0[column].text) : 0 }.max() ?? 0)
-    }
-    let indent = 2
-    let gap = 2
-    let fixed = indent + gap * max(0, widths.count { $0 > 0 } - 1)
+    var widths = naturalWidths.map { min(width, $0) }
+    let fixed = spacing(widths)
     while widths.reduce(fixed, +) > width {
       let flexible = widths.indices.filter { alignments[$0] == .left && widths[$0] > 8 }
       let candidates = flexible.isEmpty ? Array(widths.indices) : flexible
       guard let widest = candidates.max(by: { widths[$0] < widths[$1] }), widths[widest] > 1 else { break }
       widths[widest] -= 1
     }
-    return rows.map { line(of: $0, widths: widths, indent: indent, gap: gap, style: style) }
+    return rows.map { line(of: $0, widths: widths, style: style) }
   }
 
-  private func line(of cells: [Cell], widths: [Int], indent: Int, gap: Int, style: TextStyle) -> String {
-    var line = String(repeating: " ", count: indent)
+  private func line(of cells: [Cell], widths: [Int], style: TextStyle) -> String {
+    var line = String(repeating: " ", count: Self.indent)
     var pending = 0
     for (column, width) in widths.enumerated() where width > 0 {
       let cell = cells.indices.contains(column) ? cells[column] : Cell("")
@@ -75,7 +100,7 @@ struct TextTable {
         line += String(repeating: " ", count: pending + before) + style.paint(text, cell.tone)
         pending = after
       }
-      pending += gap
+      pending += Self.gap
     }
     return line
   }
