@@ -26,4 +26,9 @@ import Testing
     #expect(NameSuggestion.nearest(to: "a", among: []) == nil)
     #expect(NameSuggestion.nearest(to: "a", among: ["A"]) == "A")
   }
+
+  @Test func remediesAskAndList() {
+    #expect(NameSuggestion.remedy(for: "bit", among: Self.names, known: "known is all") == "did you mean \"bits\"? known is all")
+    #expect(NameSuggestion.remedy(for: "quantize", among: Self.names, known: "known is all") == "known is all")
+  }
 }
