@@ -12,7 +12,7 @@ struct RecipeTable {
     if let measured = recipe.measured {
       figures = [
         String(format: "%.2f", measured.bitsPerWeight), String(format: "%.2f×", measured.ratio),
-        String(format: "%+.2f %%", (measured.perplexityRatio - 1) * 100), String(format: "%.2g", measured.klDivergence),
+        String(format: "%+.2f %%", (measured.perplexityRatio - 1) * 100), String(format: "%.3g", measured.klDivergence),
       ]
     }
     return [recipe.name] + figures + [recipe.isCalibrated ? "yes" : "", recipe.summary]
