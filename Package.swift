@@ -8,6 +8,7 @@ struct Module {
   var imports: [String] = []
   var external: [Target.Dependency] = []
   var resources: [Resource] = []
+  var plugins: [String] = []
 }
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -24,7 +25,8 @@ let modules: [Module] = [
   Module(
     name: "Training", imports: ["Formats", "Execution", "ModelGraph", "Tensors", "CKernels", "StructuredData", "Diagnostics"]),
   Module(
-    name: "Compression", imports: ["Training", "CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
+    name: "Compression", imports: ["Training", "CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
+    plugins: ["PassList"]),
   Module(name: "Evaluation", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Diagnostics"]),
   Module(name: "Calibration", imports: ["Evaluation", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
   Module(name: "Reporting", imports: ["StructuredData", "Diagnostics"]),
@@ -35,7 +37,7 @@ let modules: [Module] = [
       "Tensors", "StructuredData", "Diagnostics",
     ],
     external: [yams],
-    resources: [.copy("Demo"), .copy("Presets")]),
+    resources: [.copy("Demo"), .copy("Presets"), .copy("Catalogue")]),
   Module(
     name: "DeepSeekOptimize",
     imports: [
@@ -134,9 +136,13 @@ let package = Package(
   targets: [
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
+    // Finds the passes in the sources: a new method is one new file.
+    .plugin(name: "PassList", capability: .buildTool(), path: "Sources/Plugins/PassList"),
   ]
     + modules.map {
-      .target(name: $0.name, dependencies: dependencies(of: $0), resources: $0.resources, swiftSettings: settings)
+      .target(
+        name: $0.name, dependencies: dependencies(of: $0), resources: $0.resources, swiftSettings: settings,
+        plugins: $0.plugins.map { .plugin(name: $0) })
     }
     + executables.map {
       .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: settings)

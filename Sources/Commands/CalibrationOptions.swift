@@ -35,15 +35,11 @@ struct CalibrationOptions: ParsableArguments {
   }
 }
 
-/// A recipe from a file, its text wherever it lies now.
+/// A recipe from a file or the catalogue, its text wherever it lies now.
 extension Recipe {
   /// - Parameter text: `--calibration`, the text instead of the recipe's.
   init(file path: String, calibration text: String?) throws {
-    let file = URL(fileURLWithPath: path)
-    self = try Recipe(yaml: TextFile.read(file), file: file.lastPathComponent)
-    guard let text else { return }
-    calibration = calibration ?? CalibrationPlan(text: text)
-    calibration?.text = text
+    self = try NamedRecipe(opening: path).calibrated(on: text).recipe
   }
 }
 

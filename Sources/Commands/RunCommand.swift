@@ -1,5 +1,6 @@
 import ArgumentParser
 import DeepSeekOptimize
+import Foundation
 
 /// `deepseek-optimize run`.
 struct RunCommand: ParsableCommand {
@@ -8,11 +9,20 @@ struct RunCommand: ParsableCommand {
     abstract: "A recipe: several passes in order, one checkpoint and one report at the end.",
     discussion: """
       EXAMPLES
+        deepseek-optimize run --list
+        deepseek-optimize run w4-gptq --model M --calibration train.txt --output O
+        deepseek-optimize run w4-gptq --print-recipe > recipe.yaml
         deepseek-optimize run recipe.yaml --model M --output O
       """)
 
-  @Argument(help: "The recipe, YAML.")
-  var recipe: String
+  @Argument(help: "The recipe: a file of YAML, or the name of one that ships.")
+  var recipe: String?
+
+  @Flag(help: "List the recipes that ship, with what they reached on the demo model, and stop.")
+  var list = false
+
+  @Flag(help: "Print the recipe with every option written out, and stop.")
+  var printRecipe = false
 
   @Option(
     help: ArgumentHelp(
@@ -22,14 +32,33 @@ struct RunCommand: ParsableCommand {
   @OptionGroup var model: ModelOption
   @OptionGroup var runOptions: RunOptions
 
-  func validate() throws { try runOptions.checkDivergenceGate(isBudget: false) }
+  func validate() throws {
+    if list, printRecipe { throw ValidationError("--list and --print-recipe each print something else: give one of them") }
+    if list, recipe != nil { throw ValidationError("--list shows all recipes: leave the name out, or use --print-recipe") }
+    if !list, recipe == nil { throw ValidationError("a recipe is missing: give a file, or a name that --list shows") }
+    try runOptions.checkDivergenceGate(isBudget: false)
+  }
 
   func run() throws {
-    let recipe = try Recipe(file: recipe, calibration: calibration)
+    let resources = runOptions.resources
+    guard let name = recipe else {
+      let table = RecipeTable(recipes: try NamedRecipe.all())
+      Terminal.print(resources.json ? table.json.text().trimmingCharacters(in: .newlines) : table.text)
+      return
+    }
+    let named = try NamedRecipe(opening: name).calibrated(on: calibration)
+    if printRecipe {
+      Terminal.print(named.yaml().trimmingCharacters(in: .newlines))
+      return
+    }
     let bundle = try ModelBundle(opening: model.model)
     let run = RecipeRun(
-      model: bundle, recipe: recipe, settings: runOptions.settings(defaultOutput: "\(bundle.name)-optimized"),
-      progress: ProgressBar.handler(quiet: runOptions.resources.quiet))
-    try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
+      model: bundle, recipe: named.recipe, settings: runOptions.settings(defaultOutput: "\(bundle.name)-optimized"),
+      progress: ProgressBar.handler(quiet: resources.quiet))
+    if named.usesDemoText, calibration == nil, model.model != DemoModel.name, !resources.quiet {
+      Terminal.printError(
+        "calibrated on the text that ships with the demo model: --calibration FILE names one that suits this model better")
+    }
+    try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: resources.json)
   }
 }

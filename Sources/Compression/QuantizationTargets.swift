@@ -43,10 +43,10 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     public init(from decoder: any Decoder) throws {
       let known = ["pattern", "bits", "group-size", "type"]
       for key in try decoder.container(keyedBy: AnyKey.self).allKeys where !known.contains(key.stringValue) {
+        let remedy = NameSuggestion.remedy(for: key.stringValue, among: known, known: "use \(known.joined(separator: ", "))")
         throw DecodingError.dataCorrupted(
           .init(
-            codingPath: decoder.codingPath,
-            debugDescription: "\(key.stringValue) is not a setting of an override; use \(known.joined(separator: ", "))"))
+            codingPath: decoder.codingPath + [key], debugDescription: "is not a setting of an override; \(remedy)"))
       }
       let container = try decoder.container(keyedBy: CodingKeys.self)
       pattern = try container.decode(ModulePattern.self, forKey: .pattern)

@@ -53,12 +53,17 @@ public struct PassContract: Sendable, Hashable {
   public var establishes: Set<Property>
   /// Properties that an earlier pass or the input must not have.
   public var forbids: Set<Property>
+  /// Properties that an earlier pass must have brought about, or the input must have.
+  public var requires: Set<Property>
   /// Whether no pass may come before it, because it changes the model that all others are about.
   public var comesFirst: Bool
 
-  public init(establishes: Set<Property> = [], forbids: Set<Property> = [], comesFirst: Bool = false) {
+  public init(
+    establishes: Set<Property> = [], forbids: Set<Property> = [], requires: Set<Property> = [], comesFirst: Bool = false
+  ) {
     self.establishes = establishes
     self.forbids = forbids
+    self.requires = requires
     self.comesFirst = comesFirst
   }
 }

@@ -26,6 +26,7 @@ public struct CalibrationPlan: Sendable, Hashable {
   /// Windows of text when no number is given.
   public static let defaultSamples = 128
 
+  /// Whether it is the text that ships.
   var isDemo: Bool { text == DemoModel.name }
   var file: URL { isDemo ? DemoModel.calibrationText : URL(fileURLWithPath: text) }
 
@@ -67,16 +68,18 @@ public struct CalibrationPlan: Sendable, Hashable {
     ]
   }
 
-  init(json: JSONValue, file: String) throws {
-    func refuse(_ problem: String, remedy: String = "") -> RecipeError {
-      RecipeError("\(file): calibration", problem, remedy: remedy, kind: .badConfiguration)
+  init(json: JSONValue, of document: RecipeDocument) throws {
+    func refuse(_ key: String?, _ problem: String, remedy: String = "") -> RecipeError {
+      let path = ValuePath([.key("calibration")] + (key.map { [ValuePath.Step.key($0)] } ?? []))
+      return document.refusal(path, path.text, problem, remedy: remedy)
     }
-    guard let object = json.object else { throw refuse("is not a mapping", remedy: "write {text: FILE, samples: 128}") }
+    guard let object = json.object else { throw refuse(nil, "is not a mapping", remedy: "write {text: FILE, samples: 128}") }
     let known = ["text", "samples", "sequence-length", "sampling"]
     for key in object.keys where !known.contains(key) {
-      throw refuse("has the unknown key \"\(key)\"", remedy: "known are \(known.joined(separator: ", "))")
+      let list = "known are \(known.joined(separator: ", "))"
+      throw refuse(key, "is not a key of it", remedy: NameSuggestion.remedy(for: key, among: known, known: list))
     }
-    guard let text = object["text"]?.string, !text.isEmpty else { throw refuse("names no text", remedy: "write text: FILE") }
+    guard let text = object["text"]?.string, !text.isEmpty else { throw refuse(nil, "names no text", remedy: "write text: FILE") }
     self.init(text: text)
     for (key, path) in [("samples", \CalibrationPlan.samples), ("sequence-length", \CalibrationPlan.sequenceLength)] {
       guard let value = object[key] else { continue }
@@ -84,15 +87,16 @@ public struct CalibrationPlan: Sendable, Hashable {
       guard let number = value.integer, let count = Int(exactly: number), (isSamples ? 1 : 0)...(1 << 20) ~= count, isSamples || count != 1
       else {
         let least = isSamples ? "from 1" : "from 2 (or 0 for the default)"
-        throw refuse("\(key) is \(value.text(pretty: false))", remedy: "use a whole number \(least) to \(1 << 20)")
+        throw refuse(key, "is \(value.text(pretty: false))", remedy: "use a whole number \(least) to \(1 << 20)")
       }
       self[keyPath: path] = count
     }
     if let value = object["sampling"] {
       guard let strategy = value.string.flatMap(CalibrationStrategy.init(rawValue:)) else {
+        let names = CalibrationStrategy.allCases.map(\.rawValue)
         throw refuse(
-          "sampling is \(value.text(pretty: false))",
-          remedy: "use \(CalibrationStrategy.allCases.map(\.rawValue).joined(separator: " or "))")
+          "sampling", "is \(value.text(pretty: false))",
+          remedy: NameSuggestion.remedy(for: value.string ?? "", among: names, known: "use \(names.joined(separator: " or "))"))
       }
       self.strategy = strategy
     }

@@ -53,6 +53,7 @@ public struct Recipe: Sendable {
   /// - Returns: the model that passes begin on.
   func prepare(_ source: ModelGraph, using resources: PassResources) throws -> ModelGraph {
     var graph = source
+    try checkOrder(from: source)
     _ = try calibration?.resolved(for: source)
     if let pass = passes.first(where: { !$0.needs.isEmpty }), calibration == nil {
       throw RecipeError(
@@ -60,7 +61,6 @@ public struct Recipe: Sendable {
         remedy: "give --calibration FILE, or `calibration: {text: FILE}` in the recipe",
         kind: .usage)
     }
-    try checkOrder(from: source)
     for pass in passes {
       guard let pass = pass as? any CompressionPass else {
         throw RecipeError(
@@ -77,24 +77,8 @@ public struct Recipe: Sendable {
   /// Checks the order of the passes by their contracts.
   /// - Parameter graph: what they begin on.
   func checkOrder(from graph: ModelGraph) throws(RecipeError) {
-    var established = Set<PassContract.Property>()
-    if graph.parameters.contains(where: \.isQuantized) { established.insert(.quantizedWeights) }
-    for (index, pass) in passes.enumerated() {
-      let type = type(of: pass)
-      if type.contract.comesFirst, index > 0 {
-        throw RecipeError(
-          type.identifier,
-          "cannot come behind \(Swift.type(of: passes[index - 1]).identifier): it changes the model that all passes are about",
-          remedy: "list it first", kind: .badConfiguration)
-      }
-      if let clash = type.contract.forbids.intersection(established).first {
-        throw RecipeError(
-          type.identifier, "cannot work on a model that has \(clash.rawValue) already, from its checkpoint or an earlier pass",
-          remedy: "start from the unquantized checkpoint, leave one of the passes out, or list them in the other order",
-          kind: .badConfiguration)
-      }
-      established.formUnion(type.contract.establishes)
-    }
+    let given: Set<PassContract.Property> = graph.parameters.contains(where: \.isQuantized) ? [.quantizedWeights] : []
+    if let error = PassOrder(passes.map { type(of: $0) }, given: given).error { throw error }
   }
 }
 

@@ -443,6 +443,31 @@ import Testing
     #expect(contents.isEmpty)
   }
 
+  @Test func recipesHaveNames() throws {
+    let list = try run("deepseek-optimize", "run", "--list")
+    #expect(list.status == 0 && list.output.contains("w4-gptq") && list.output.contains("mean KL"), "\(list.error)")
+    let rows = try #require(try JSONValue(parsing: run("deepseek-optimize", "run", "--list", "--json").output).array)
+    #expect(rows.count >= 12 && rows.allSatisfy { $0["measured"]?["bitsPerWeight"]?.double != nil })
+    // What is printed is a recipe, and the same one.
+    let printed = try run("deepseek-optimize", "run", "w8a8-smoothquant", "--print-recipe", "--calibration", "t.txt")
+    let file = directory.appendingPathComponent("r.yaml")
+    try printed.output.write(to: file, atomically: true, encoding: .utf8)
+    #expect(try run("deepseek-optimize", "run", "r.yaml", "--print-recipe").output == printed.output)
+    #expect(try Recipe(yaml: printed.output).calibration?.text == "t.txt")
+    let flags = ["--eval-tokens", "512", "--sequence-length", "64", "--quiet", "--output", "out"]
+    let model = try copyDemo(to: "model")
+    let outcome = try runList(["deepseek-optimize", "run", "w8a8", "--model", model.path] + flags)
+    #expect(outcome.status == 0 && outcome.output.contains("checkpoint"), "\(outcome.error)")
+    let left = ["model", "out", "r.yaml"]
+    expectRefusal(try run("deepseek-optimize", "run", "w4-gtpq"), 64, leaving: left, "did you mean \"w4-gptq\"")
+    try "passes:\n- gptq\n- smooth\n".write(to: file, atomically: true, encoding: .utf8)
+    expectRefusal(
+      try run("deepseek-optimize", "run", "r.yaml", "--calibration", "demo"), 78, leaving: left, "the order that works is smooth, gptq")
+    for arguments in [["--list", "w8"], [], ["--list", "--print-recipe"]] {
+      #expect(try runList(["deepseek-optimize", "run"] + arguments).status == 64)
+    }
+  }
+
   @Test func aDryRunIsContentWithHeaders() throws {
     let model = try copyDemo(to: "model")
     let name = try #require(try FileManager.default.contentsOfDirectory(atPath: model.path).first { $0.hasSuffix(".safetensors") })

@@ -127,7 +127,7 @@ import Testing
     #expect(after < 2 * without, "\(after) \(without)")
     #expect(!FileManager.default.fileExists(atPath: directory.path("both/unmerge")))
     let error = #expect(throws: RecipeError.self) { try run(model, [quantize, merge], to: "wrong") }
-    #expect(error?.remedy == "list it first")
+    #expect(error?.remedy == "the order that works is merge, round-to-nearest")
   }
 
   @Test func whatWasChangedSinceIsNotGivenBack() throws {

@@ -1,4 +1,4 @@
-// Prunes the demo model, lets the unpruned one teach it, and quantizes the result to 8 bits: Examples/recipes/prune-distill-w8.yaml in Swift. Both
+// Prunes the demo model, lets the unpruned one teach it, and quantizes the result to 8 bits: the recipe prune-distill-w8 of the catalogue in Swift. Both
 // write the same bytes.
 //
 //     swift run -c release --package-path Examples prune-distill-quantize

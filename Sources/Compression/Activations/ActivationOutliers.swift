@@ -11,7 +11,7 @@ import Tensors
 /// layers. Layers that read the same value are decided on together, as runtimes fuse them.
 public struct ActivationOutliers: CompressionPass {
   public static let identifier = "activation-outliers"
-  public static let contract = PassContract()
+  public static let contract = PassContract(requires: [.quantizedWeights])
 
   /// Noise power over signal power, in units of the median layer's.
   public var threshold = 10.0

@@ -10,7 +10,7 @@ import Tensors
 /// saw, rounding and clipping together.
 public struct StaticActivationRanges: CompressionPass {
   public static let identifier = "static-activations"
-  public static let contract = PassContract()
+  public static let contract = PassContract(requires: [.quantizedWeights])
 
   /// Ways to choose a range.
   public enum Range: String, Codable, Sendable, Hashable, CaseIterable {
