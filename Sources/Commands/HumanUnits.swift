@@ -40,8 +40,9 @@ struct Count: ExpressibleByArgument {
     // Half a thing is none: 1.5k is 1500, 1.5 is a mistake.
     guard let number = Double(text.dropLast(unit.0.count)), number.isFinite else { return nil }
     let value = number * unit.1
-    guard abs(value) < 1e15, value == value.rounded() else { return nil }
-    self.value = Int(value)
+    // 2.3k is 2300, whatever binary fractions make of it.
+    guard abs(value) < 1e15, abs(value - value.rounded()) < 1e-6 * max(1, abs(value) * 1e-6) else { return nil }
+    self.value = Int(value.rounded())
   }
 
   var defaultValueDescription: String { "\(value)" }

@@ -10,14 +10,12 @@ enum UsageSuggestion {
   /// - Returns: nil where nothing is near, or the parser has a suggestion of its own.
   static func hint(for message: String, of command: any ParsableCommand.Type, _ arguments: [String]) -> String? {
     guard !message.contains("Did you mean"), !message.contains("did you mean") else { return nil }
-    let quoted = quotes(message)
-    guard let word = quoted.first else { return nil }
-    if message.hasPrefix("Unexpected argument") || message.hasPrefix("Unexpected arguments") || message.contains(" unexpected argument") {
-      // The first word of a command that has subcommands is the name of one.
-      guard let place = arguments.firstIndex(of: word), place > 0 else { return nil }
-      return NameSuggestion.nearest(to: word, among: subcommands(of: command, below: Array(arguments[1..<place])))
+    if ["Unexpected argument", "Missing expected argument", "unexpected argument"].contains(where: message.contains) {
+      // The first word of a command that has subcommands is the name of one; what it is taken for otherwise lacks something.
+      let (names, word) = subcommands(of: command, arguments.dropFirst())
+      return word.flatMap { NameSuggestion.nearest(to: $0, among: names) }
     }
-    guard message.contains("is invalid for") else { return nil }
+    guard message.contains("is invalid for"), let word = quotes(message).first else { return nil }
     // 'WORD' is invalid for '--flag <value>'. Please provide one of 'this', 'that' and 'those'.
     return NameSuggestion.nearest(to: word, among: Set(accepted(in: message)).subtracting([word]).sorted())
   }
@@ -36,13 +34,14 @@ enum UsageSuggestion {
     return list.split { ":, ".contains($0) }.map { $0.trimmingCharacters(in: .punctuationCharacters) }
   }
 
-  private static func subcommands(of command: any ParsableCommand.Type, below path: [String]) -> [String] {
-    var current = command
-    for name in path {
-      guard let next = current.configuration.subcommands.first(where: { $0._commandName == name }) else { break }
-      current = next
+  /// The subcommands where the words lead to, and the word in the place of one that is none.
+  private static func subcommands(of command: any ParsableCommand.Type, _ words: some Collection<String>) -> ([String], word: String?) {
+    var (current, rest) = (command, words.dropFirst(0))
+    while let name = rest.first, let next = current.configuration.subcommands.first(where: { $0._commandName == name }) {
+      (current, rest) = (next, rest.dropFirst())
     }
-    return current.configuration.subcommands.map { $0._commandName }
+    let word = rest.first.flatMap { $0.hasPrefix("-") ? nil : $0 }
+    return (current.configuration.subcommands.map { $0._commandName }, word)
   }
 }
 

@@ -36,8 +36,9 @@ public final class WorkMeter: @unchecked Sendable {
   package init(_ stage: String, costs: [Double], tokens: Int = 0, isInOperations: Bool = true, progress: ProgressHandler?) {
     self.stage = stage
     // What costs nothing by the estimate still takes a moment.
-    let least = costs.reduce(0, +) * 1e-4 / Double(max(1, costs.count))
-    self.costs = costs.map { $0.isFinite ? max($0, least, 1e-9) : 1e-9 }
+    let finite = costs.map { $0.isFinite ? max(0, $0) : 0 }
+    let least = max(1e-9, finite.reduce(0, +) * 1e-4 / Double(max(1, costs.count)))
+    self.costs = finite.map { max($0, least) }
     before = self.costs.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
     self.tokens = tokens
     self.isInOperations = isInOperations
@@ -47,7 +48,9 @@ public final class WorkMeter: @unchecked Sendable {
   /// Tells the meter at work, when there is one, of operations that are done: multiply-adds, or what takes as long.
   package static func add(_ operations: @autoclosure () -> Double) {
     guard let current else { return }
-    current.operations += operations()
+    let count = operations()
+    guard count.isFinite, count > 0 else { return }
+    current.operations += count
     current.report()
   }
 

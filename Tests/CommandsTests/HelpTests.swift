@@ -59,7 +59,8 @@ import Testing
     ("deepseek-quant", ["--algorithm", "g"], ["gptq"]), ("deepseek-quant", ["--bits", ""], ["2", "3", "4", "5", "6", "8"]),
     ("deepseek-quant", ["--metr"], ["--metrics-port"]), ("deepseek-optimize", ["ev"], ["eval"]),
     ("deepseek-optimize", ["quant", "--format", "gg"], ["gguf"]), ("deepseek-finetune", ["merge", "--form"], ["--format"]),
-    ("deepseek-finetune", ["--schedule", "co"], ["constant", "cosine"]), ("deepseek-quant", ["--model", "m"], ["m.gguf", "model"]),
+    ("deepseek-finetune", ["train", "--schedule", "co"], ["constant", "cosine"]),
+    ("deepseek-quant", ["--model", "m"], ["m.gguf", "model"]),
     ("deepseek-quant", ["--eval", ""], ["model", "t.txt"]),
   ])
   func bashCompletes(_ name: String, _ words: [String], _ expected: [String]) throws {

@@ -131,7 +131,7 @@ import Testing
   @Test(arguments: [
     (["deepseek-quant", "--algorithm", "gtpq"], 64, "'gptq'"), (["deepseek-optimize", "quant", "--format", "gguff"], 64, "'gguf'"),
     (["deepseek-quant", "--scheme", "W4A61"], 64, "'W4A16'"), (["deepseek-quant", "--algoritm", "gptq"], 64, "'--algorithm'"),
-    (["deepseek-optimize", "qaunt"], 64, "'quant'"), (["deepseek-optimize", "finetune", "merg"], 64, "'merge'"),
+    (["deepseek-optimize", "qaunt"], 64, "'quant'"), (["deepseek-finetune", "merg", "--model", "demo"], 64, "'merge'"),
     (["deepseek-quant", "--ignore", "q_prj"], 64, "'q_proj'"),
     (["deepseek-quant", "--override", "mlp.dwn_proj=bits:4"], 64, "'mlp.down_proj'"),
     (["deepseek-quant", "--model", "deom"], 66, "'demo'"),

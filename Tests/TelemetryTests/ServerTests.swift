@@ -85,7 +85,7 @@ import Testing
     let failure = #expect(throws: TelemetryError.self) { try MetricsServer(first.address) { "" } }
     #expect(failure?.kind.rawValue == 73)
     #expect(failure?.description.contains("127.0.0.1:\(first.address.port) is in use") == true)
-    #expect(throws: TelemetryError.self) { try MetricsServer(MetricsAddress(host: "no.such.host.invalid", port: 0)) { "" } }
+    #expect(throws: TelemetryError.self) { try MetricsServer(MetricsAddress(host: "203.0.113.1", port: 0)) { "" } }
   }
 
   @Test func aRunSaysWhatItDoes() throws {
