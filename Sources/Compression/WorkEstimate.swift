@@ -28,6 +28,9 @@ package enum WorkEstimate {
     Double(rows) * Double(columns) * (feedbackWeight + Double(columns) + (isTwoSided ? Double(rows) : 0))
   }
 
+  /// Trying factors on a sample of a layer's rows: their scales are searched, and what their outputs lose is measured.
+  static func factorTrial(rows: Int, columns: Int) -> Double { Double(rows) * Double(columns) * (searchedWeight + Double(columns)) }
+
   /// Gathering what the linear layers of a block read: a forward run, and their Gram matrices.
   static func statistics(of block: Block, in graph: ModelGraph, tokens: Int) -> Double {
     var widths: [ValueID: Int] = [:]
@@ -76,6 +79,14 @@ extension ActivationAwareWorker {
     let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
     guard !targeted.isEmpty else { return 0 }
     let weights = graph.linearWeights(of: block)
-    return WorkEstimate.statistics(of: block, in: graph, tokens: tokens) + weights * WorkEstimate.searchedWeight
+    var inputs: [ValueID: (rows: Int, columns: Int)] = [:]
+    for (node, weight) in targeted {
+      let shape = graph[weight].shape
+      inputs[node.inputs[0], default: (0, shape[shape.rank - 1])].rows += shape[0]
+    }
+    let trials = inputs.values.reduce(0) {
+      $0 + Double(pass.steps + 1) * WorkEstimate.factorTrial(rows: min($1.rows, pass.sampledOutputs), columns: $1.columns)
+    }
+    return WorkEstimate.statistics(of: block, in: graph, tokens: tokens) + weights * WorkEstimate.searchedWeight + trials
   }
 }
