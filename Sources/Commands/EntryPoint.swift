@@ -10,6 +10,11 @@ public enum EntryPoint {
     // So is a limit on file sizes: writing then fails, and what was begun is cleared away.
     signal(SIGXFSZ, SIG_IGN)
     for number in [SIGINT, SIGTERM] { installStop(number) }
+    // Who starts the command may have blocked them, and what is blocked is inherited.
+    var stops = sigset_t()
+    sigemptyset(&stops)
+    for number in [SIGINT, SIGTERM] { sigaddset(&stops, number) }
+    pthread_sigmask(SIG_UNBLOCK, &stops, nil)
     do {
       var parsed = try command.parseAsRoot()
       if let long = parsed as? any LongCommand { try long.longRun.begin(name(of: parsed, under: command)) }
