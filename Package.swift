@@ -12,6 +12,7 @@ struct Module {
 }
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let metrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let modules: [Module] = [
@@ -44,7 +45,8 @@ let modules: [Module] = [
       "Recipes", "Reporting", "Compression", "Training", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph",
       "Formats", "Tensors", "StructuredData", "Diagnostics",
     ]),
-  Module(name: "Commands", imports: ["DeepSeekOptimize"], external: [argumentParser]),
+  Module(name: "Telemetry", imports: ["Diagnostics"], external: [metrics]),
+  Module(name: "Commands", imports: ["DeepSeekOptimize", "Telemetry"], external: [argumentParser]),
 ]
 
 /// One row per test target: what it looks at beyond the module it is named for, its fixtures, and scripts that only people run.
@@ -96,6 +98,7 @@ let tests: [Tests] = [
   Tests(module: "Evaluation", imports: ["Diagnostics"]),
   Tests(module: "Reporting", imports: ["StructuredData", "Diagnostics"]),
   Tests(module: "Recipes", imports: ["DeepSeekOptimize"]),
+  Tests(module: "Telemetry", imports: ["Diagnostics"]),
   Tests(module: "Commands", imports: ["DeepSeekOptimize"]),
 ]
 
@@ -131,6 +134,7 @@ let package = Package(
     + executables.map { .executable(name: $0, targets: [$0]) },
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
@@ -151,7 +155,8 @@ let package = Package(
       .testTarget(
         name: "\(tests.module)Tests",
         dependencies: reached(by: [tests.module] + tests.imports).map { .target(name: $0) }
-          + (tests.module == "Commands" ? executables.map { .target(name: $0) } : []),
+          + (tests.module == "Commands" ? executables.map { .target(name: $0) } + [argumentParser] : [])
+          + (tests.module == "Telemetry" ? [metrics] : []),
         exclude: tests.scripts, resources: tests.fixtures.map { .copy($0) }, swiftSettings: settings)
     },
   swiftLanguageModes: [.v6],

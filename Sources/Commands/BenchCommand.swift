@@ -16,7 +16,7 @@ struct BenchCommand: ParsableCommand {
         deepseek-optimize bench --model model-int4 --model model-int8 --prompt-tokens 512 --generate-tokens 64 --threads 1,2
       """)
 
-  @Option(help: ArgumentHelp("A model; may be given several times. Default: demo.", valueName: "model"))
+  @Option(help: ArgumentHelp("A model; may be given several times. Default: demo.", valueName: "model"), completion: .model)
   var model: [String] = []
 
   @Option(help: "Tokens of the prompt. Default: 512, at most the model's positions allow.")
@@ -36,6 +36,11 @@ struct BenchCommand: ParsableCommand {
 
   @Flag(help: "Print the result as JSON alone on standard output.")
   var json = false
+
+  @Flag(name: .shortAndLong, help: "Show no progress.")
+  var quiet = false
+
+  @OptionGroup var longRun: LongRunOptions
 
   func validate() throws {
     if !(1...1_000_000).contains(promptTokens) { throw ValidationError("--prompt-tokens \(promptTokens) is not from 1 to 1000000") }
@@ -66,7 +71,7 @@ struct BenchCommand: ParsableCommand {
       let interpreter = Interpreter(pool: ThreadPool(threads: count)).computing(in: compute)
       let speeds = try Throughput.measure(
         bundles.map(\.graph), interpreter: interpreter, tokens: prompt, decodeTokens: generateTokens, rounds: rounds,
-        decodesAlone: true)
+        decodesAlone: true, progress: ProgressBar.handler(quiet: quiet))
       rows += zip(paths, speeds).map { (count, $0, $1) }
     }
     Terminal.print(json ? document(rows, prompt.count) : table(rows, prompt.count))

@@ -8,11 +8,13 @@ struct CalibrationOptions: ParsableArguments {
     name: .customLong("calibration"),
     help: ArgumentHelp(
       "The text that methods are calibrated on: .txt, or .jsonl with a \"text\" member a line; or demo, the text that ships.",
-      valueName: "file"))
+      valueName: "file"), completion: .text)
   var text: String?
 
-  @Option(name: .customLong("calibration-samples"), help: "Windows of calibration text, each of --sequence-length tokens. Default: 128.")
-  var samples: Int?
+  @Option(
+    name: .customLong("calibration-samples"),
+    help: ArgumentHelp("Windows of calibration text, each of --sequence-length tokens: 512, 1k. Default: 128.", valueName: "count"))
+  var samples: Count?
 
   @Option(
     name: .customLong("calibration-sampling"),
@@ -20,7 +22,9 @@ struct CalibrationOptions: ParsableArguments {
   var strategy: CalibrationStrategy?
 
   func validate() throws {
-    if let samples, !(1...1 << 20).contains(samples) { throw ValidationError("--calibration-samples \(samples) is not from 1 to 1048576") }
+    if let samples, !(1...1 << 20).contains(samples.value) {
+      throw ValidationError("--calibration-samples \(samples.value) is not from 1 to 1048576")
+    }
     if text == nil, samples != nil || strategy != nil {
       throw ValidationError("--calibration-samples and --calibration-sampling say how --calibration is sampled, which is not given")
     }
@@ -30,7 +34,8 @@ struct CalibrationOptions: ParsableArguments {
   func plan(sequenceLength: Int?) -> CalibrationPlan? {
     text.map {
       CalibrationPlan(
-        text: $0, samples: samples ?? CalibrationPlan.defaultSamples, sequenceLength: sequenceLength ?? 0, strategy: strategy ?? .random)
+        text: $0, samples: samples?.value ?? CalibrationPlan.defaultSamples, sequenceLength: sequenceLength ?? 0,
+        strategy: strategy ?? .random)
     }
   }
 }

@@ -12,20 +12,24 @@ struct DistillCommand: ParsableCommand {
       perturbations and on hard text. Each is measured before and after on text that is held out.
 
       EXAMPLES
+        deepseek-optimize distill --teacher demo --student demo-int4 --data demo --steps 40
         deepseek-optimize distill --teacher M --student M-pruned --data train.txt --output O
         deepseek-optimize distill --teacher M --student M-int4 --data train.txt --steps 1000
         deepseek-optimize distill --teacher M --student S --data train.txt --no-features --no-policy --no-robustness
       """)
 
-  @Option(help: ArgumentHelp("The model to learn from.", valueName: "model"))
+  @Option(help: ArgumentHelp("The model to learn from.", valueName: "model"), completion: .model)
   var teacher: String
 
   @Option(
     help: ArgumentHelp(
-      "The model that learns: pruned, quantized, shallower, or fresh. It needs the teacher's vocabulary.", valueName: "model"))
+      "The model that learns: pruned, quantized, shallower, or fresh. It needs the teacher's vocabulary.", valueName: "model"),
+    completion: .model)
   var student: String
 
-  @Option(help: ArgumentHelp("The text to learn from: .txt, or .jsonl with a \"text\" member a line; or demo.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("The text to learn from: .txt, or .jsonl with a \"text\" member a line; or demo.", valueName: "file"),
+    completion: .text)
   var data: String
 
   @OptionGroup(title: "Stages") var stages: DistillationOptions

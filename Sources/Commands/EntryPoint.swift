@@ -17,16 +17,25 @@ public enum EntryPoint {
     // So is a limit on file sizes: writing then fails, and what was begun is cleared away.
     signal(SIGXFSZ, SIG_IGN)
     for number in [SIGINT, SIGTERM] { installStop(number) }
+    // Who starts the command may have blocked them, and what is blocked is inherited.
+    var stops = sigset_t()
+    sigemptyset(&stops)
+    for number in [SIGINT, SIGTERM] { sigaddset(&stops, number) }
+    pthread_sigmask(SIG_UNBLOCK, &stops, nil)
     do {
       var parsed = try command.parseAsRoot()
+      if let long = parsed as? any LongCommand { try long.longRun.begin(name(of: parsed, under: command)) }
       try parsed.run()
       if Terminal.outputError != 0 {
         Terminal.printError("error: standard output: cannot be written: \(String(cString: strerror(Terminal.outputError)))")
         exit(FailureKind.inputOutput.rawValue)
       }
       exit(0)
+    } catch let stop as StoppedFailure {
+      Terminal.printError("error: \(text(of: stop))")
+      exit(stop.kind.rawValue)
     } catch let failure as any Failure {
-      Terminal.printError("error: \(failure)")
+      Terminal.printError("error: \(failure)\(PathSuggestion.hint(for: failure))")
       exit(failure.kind.rawValue)
     } catch let status as ExitCode {
       exit(status.rawValue)
@@ -35,12 +44,28 @@ public enum EntryPoint {
     }
   }
 
+  /// What metrics call it: `quant`, `train`.
+  private static func name(of parsed: any ParsableCommand, under root: any ParsableCommand.Type) -> String {
+    let name = type(of: parsed).configuration.commandName ?? "\(type(of: parsed))"
+    return name.hasPrefix("deepseek-") ? String(name.dropFirst("deepseek-".count)) : name
+  }
+
   /// The first signal asks for a clean stop; the second one ends the process as it always would.
   private static func installStop(_ number: Int32) {
     signal(number) { number in
       Interruption.request()
       signal(number, SIG_DFL)
     }
+  }
+
+  /// Where a run can go on, the command that does; a run that was to go on from an earlier one still can.
+  private static func text(of stop: StoppedFailure) -> String {
+    let arguments = CommandLine.arguments
+    let wasResuming = arguments.prefix { $0 != "--" }.contains(ResumeCommand.flag)
+    guard stop.isResumable || wasResuming else {
+      return "stopped before the end; nothing is kept that --resume could continue: run the same command again"
+    }
+    return "stopped before the end; what was done is kept. To continue: \(ResumeCommand.line(arguments))"
   }
 
   /// Help and version go to standard output as the parser wrote them; a mistake becomes one line.
@@ -56,7 +81,8 @@ public enum EntryPoint {
     line = line.replacingOccurrences(of: ": - ", with: ": ").replacingOccurrences(of: " - ", with: ", ")
     if line.isEmpty { line = "\(error)" }
     if line.hasPrefix("Error: ") { line = String(line.dropFirst(7)) }
-    Terminal.printError("error: \(line); see \(command._commandName) --help")
+    if let hint = UsageSuggestion.hint(for: line, of: command, CommandLine.arguments) { line += "; did you mean '\(hint)'?" }
+    Terminal.printError("error: \(line.printable); see \(command._commandName) --help")
     exit(FailureKind.usage.rawValue)
   }
 }

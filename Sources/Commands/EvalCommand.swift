@@ -18,20 +18,25 @@ struct EvalCommand: ParsableCommand {
   @OptionGroup var model: ModelOption
   @OptionGroup var adapter: AdapterOption
 
-  @Option(help: ArgumentHelp("The model to compare with.", valueName: "model"))
+  @Option(help: ArgumentHelp("The model to compare with.", valueName: "model"), completion: .model)
   var reference: String?
 
   @OptionGroup(title: "Evaluation") var evaluation: EvaluationOptions
   @OptionGroup(title: "Running") var resources: ResourceOptions
 
-  @Option(name: .customLong("report"), help: ArgumentHelp("Also write the report as HTML.", valueName: "file"))
+  @Option(
+    name: .customLong("report"), help: ArgumentHelp("Also write the report as HTML.", valueName: "file"),
+    completion: .file(extensions: ["html"]))
   var reportFile: String?
 
-  @Option(help: ArgumentHelp("Instead of measuring, write the logits of the text's first window: a .safetensors file.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Instead of measuring, write the logits of the text's first window: a .safetensors file.", valueName: "file"),
+    completion: .file(extensions: ["safetensors"]))
   var saveLogits: String?
 
   @Option(
-    help: ArgumentHelp("Instead of measuring, write an encoder's embeddings of the text's lines: a .safetensors file.", valueName: "file"))
+    help: ArgumentHelp("Instead of measuring, write an encoder's embeddings of the text's lines: a .safetensors file.", valueName: "file"),
+    completion: .file(extensions: ["safetensors"]))
   var saveEmbeddings: String?
 
   func validate() throws {

@@ -7,17 +7,18 @@ struct FinetuneDataOptions: ParsableArguments {
   @Option(
     name: .customLong("data"),
     help: ArgumentHelp(
-      "What to train on: .txt, or .jsonl with a \"text\", a \"prompt\" and \"completion\", or \"messages\" a line.", valueName: "file"))
+      "What to train on: .txt, or .jsonl with a \"text\", a \"prompt\" and \"completion\", or \"messages\" a line.", valueName: "file"),
+    completion: .text)
   var file: String?
 
-  @Option(name: .customLong("eval"), help: ArgumentHelp("What to evaluate on, in the same forms.", valueName: "file"))
+  @Option(name: .customLong("eval"), help: ArgumentHelp("What to evaluate on, in the same forms.", valueName: "file"), completion: .text)
   var evaluation: String?
 
   @Option(help: "The share of the examples that is held out when no --eval is given. Default: 5%.")
   var heldOut: Share?
 
-  @Option(help: "The most tokens that an evaluation runs on. Default: 32768.")
-  var evalTokens: Int?
+  @Option(help: ArgumentHelp("The most tokens that an evaluation runs on: 20000, 20k. Default: 32768.", valueName: "count"))
+  var evalTokens: Count?
 
   @Option(help: "Tokens a row: longer texts are cut, shorter examples share rows. Default: 512, at most the model's maximum.")
   var sequenceLength: Int?
@@ -38,7 +39,7 @@ struct FinetuneDataOptions: ParsableArguments {
   func validate() throws {
     if let heldOut, !(0..<1).contains(heldOut.value) { throw ValidationError("--held-out is not a share from 0 to below 1") }
     if let sequenceLength, sequenceLength < 2 { throw ValidationError("--sequence-length \(sequenceLength) is not at least 2") }
-    if let evalTokens, evalTokens < 2 { throw ValidationError("--eval-tokens \(evalTokens) is not at least 2") }
+    if let evalTokens, evalTokens.value < 2 { throw ValidationError("--eval-tokens \(evalTokens.value) is not at least 2") }
     if heldOut != nil, evaluation != nil {
       throw ValidationError("--held-out takes examples from the data when no --eval is given: give one of them")
     }
@@ -48,7 +49,7 @@ struct FinetuneDataOptions: ParsableArguments {
   func apply(to settings: inout FinetuneSettings) {
     if let heldOut { settings.heldOut = heldOut.value }
     if let sequenceLength { settings.sequenceLength = sequenceLength }
-    if let evalTokens { settings.evaluationTokens = evalTokens }
+    if let evalTokens { settings.evaluationTokens = evalTokens.value }
     if keepsOrder { (settings.shuffles, settings.curriculum) = (false, false) }
     if curriculum { settings.curriculum = true }
   }
@@ -87,7 +88,9 @@ struct AdapterOptions: ParsableArguments {
   @Option(help: "How many times faster than A the factor B learns (LoRA+). Default: 1.")
   var loraPlus: Float?
 
-  @Option(name: .customLong("bits"), help: "Quantize the model first, to 8, 6, 5, 4, 3 or 2 bits, and train beside that (QLoRA).")
+  @Option(
+    name: .customLong("bits"), help: "Quantize the model first, to 8, 6, 5, 4, 3 or 2 bits, and train beside that (QLoRA).",
+    completion: .bits)
   var bits: Int?
 
   @Flag(help: "Quantize the model first to NF4, as bitsandbytes does, in groups of 64.")
@@ -95,7 +98,8 @@ struct AdapterOptions: ParsableArguments {
 
   @Option(
     help:
-      "Weights that share a scale when the model is quantized first; 0 for one scale per output channel. Default: 0 at 8 bits, 64 below.")
+      "Weights that share a scale when the model is quantized first; 0 for one scale per output channel. Default: 0 at 8 bits, 64 below.",
+    completion: .groupSize)
   var groupSize: Int?
 
   @Option(name: .customLong("format"), help: "How the adapter is written: peft, or mlx. Default: peft.")

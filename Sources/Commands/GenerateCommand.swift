@@ -9,6 +9,7 @@ struct GenerateCommand: ParsableCommand {
     abstract: "Text from a prompt, to see that a model still talks.",
     discussion: """
       EXAMPLES
+        deepseek-optimize generate --prompt "The lighthouse"
         deepseek-optimize generate --model demo-int8 --prompt "The lighthouse" --max-tokens 40
       """)
 
@@ -39,6 +40,8 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "Worker threads. Default: one per processor.")
   var threads: Int?
 
+  @OptionGroup var longRun: LongRunOptions
+
   func validate() throws {
     if maxTokens < 1 { throw ValidationError("--max-tokens \(maxTokens) is not at least 1") }
     if temperature < 0 || !temperature.isFinite { throw ValidationError("--temperature \(temperature) is not 0 or more") }
@@ -51,9 +54,31 @@ struct GenerateCommand: ParsableCommand {
     var generator = try TextGenerator(
       model: bundle, threads: threads, sampling: Sampling(temperature: temperature, topP: topP, seed: seed), keyValues: keyValueCache,
       arithmetic: compute)
-    Terminal.write(prompt, to: STDOUT_FILENO)
-    let statistics = try generator.generate(from: prompt, maximumTokens: maxTokens) { Terminal.write($0, to: STDOUT_FILENO) }
-    Terminal.write("\n", to: STDOUT_FILENO)
+    // On a terminal the text itself shows how far it is; until it comes, a bar does.
+    var isBegun = false
+    let progress = ProgressBar.handler(quiet: false)
+    let telemetry = RunTelemetry.current
+    func say(_ text: String) {
+      if !isBegun { Terminal.write(prompt, to: STDOUT_FILENO) }
+      isBegun = true
+      Terminal.write(text, to: STDOUT_FILENO)
+    }
+    let statistics: TextGenerator.Statistics
+    do {
+      statistics = try generator.generate(
+        from: prompt, maximumTokens: maxTokens,
+        progress: { step in
+          if step.stage == TextGenerator.decodingStage, Terminal.outputIsTerminal {
+            telemetry?.update(step)
+          } else {
+            progress?(step)
+          }
+        }, onText: say)
+    } catch let stop as StoppedFailure {
+      if isBegun { Terminal.write("\n", to: STDOUT_FILENO) }
+      throw stop
+    }
+    say("\n")
     Terminal.printError(
       String(
         format: "%d tokens of prompt in %.2f s, %d generated in %.2f s (%.1f tokens/s)", statistics.promptTokens,

@@ -13,7 +13,7 @@ struct InspectCommand: ParsableCommand {
         deepseek-optimize inspect demo-int8 --graph
       """)
 
-  @Argument(help: "The model, when not given by --model.")
+  @Argument(help: "The model, when not given by --model.", completion: .model)
   var path: String?
 
   @OptionGroup var model: ModelOption

@@ -19,7 +19,9 @@ struct MergeCommand: ParsableCommand {
 
   @OptionGroup var model: ModelOption
 
-  @Option(help: ArgumentHelp("The adapter: a directory that PEFT, mlx-lm or deepseek-finetune wrote.", valueName: "directory"))
+  @Option(
+    help: ArgumentHelp("The adapter: a directory that PEFT, mlx-lm or deepseek-finetune wrote.", valueName: "directory"),
+    completion: .directory)
   var adapter: String
 
   @Option(help: "The container of the output: compressed-tensors (as the model is stored), hdf5, or safetensors (dequantized).")

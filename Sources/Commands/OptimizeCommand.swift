@@ -6,6 +6,13 @@ public struct OptimizeCommand: ParsableCommand {
   public static let configuration = CommandConfiguration(
     commandName: "deepseek-optimize",
     abstract: "Make language models smaller, and know what it cost.",
+    discussion: """
+      EXAMPLES
+        deepseek-optimize quant --bits 4 --output demo-int4
+        deepseek-optimize eval --model demo-int4 --reference demo
+        deepseek-optimize inspect demo-int4
+        deepseek-optimize quant --model M --bits 4 --calibration text.txt --metrics-port 9464
+      """,
     version: "\(Tool.name) \(Tool.version)",
     subcommands: [
       QuantSubcommand.self, FinetuneSubcommand.self, PruneCommand.self, ReplaceCommand.self, DistillCommand.self, EvalCommand.self,

@@ -6,7 +6,8 @@ import Foundation
 struct ModelOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The model: a Hugging Face directory, a .safetensors or an HDF5 file, or demo, the model that ships.", valueName: "model"))
+      "The model: a Hugging Face directory, a .safetensors or an HDF5 file, or demo, the model that ships.", valueName: "model"),
+    completion: .model)
   var model = DemoModel.name
 }
 
@@ -14,7 +15,8 @@ struct ModelOption: ParsableArguments {
 struct AdapterOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "An adapter to run the model with: a directory that PEFT, mlx-lm or deepseek-finetune wrote.", valueName: "directory"))
+      "An adapter to run the model with: a directory that PEFT, mlx-lm or deepseek-finetune wrote.", valueName: "directory"),
+    completion: .directory)
   var adapter: String?
 
   func apply(to model: ModelBundle, threads: Int?) throws -> ModelBundle {
@@ -25,7 +27,7 @@ struct AdapterOption: ParsableArguments {
 
 /// Where the output goes.
 struct OutputOptions: ParsableArguments {
-  @Option(help: "The directory to write; it must not exist.")
+  @Option(help: "The directory to write; it must not exist.", completion: .directory)
   var output: String?
 
   @Flag(help: "Replace an existing output.")
@@ -43,11 +45,15 @@ struct OutputOptions: ParsableArguments {
 
 /// What accuracy is measured on.
 struct EvaluationOptions: ParsableArguments {
-  @Option(name: .customLong("eval"), help: "The text to measure on: .txt, or .jsonl with a \"text\" member a line. Default: the demo text.")
+  @Option(
+    name: .customLong("eval"), help: "The text to measure on: .txt, or .jsonl with a \"text\" member a line. Default: the demo text.",
+    completion: .text)
   var text: String?
 
-  @Option(name: .customLong("eval-tokens"), help: "The most tokens of the text to use, at least one window. Default: all.")
-  var tokens: Int?
+  @Option(
+    name: .customLong("eval-tokens"),
+    help: ArgumentHelp("The most tokens of the text to use, at least one window: 20000, 20k. Default: all.", valueName: "count"))
+  var tokens: Count?
 
   @Option(help: "Tokens a window, of calibration text as well. Default: 512, at most the model's maximum.")
   var sequenceLength: Int?
@@ -68,13 +74,13 @@ struct EvaluationOptions: ParsableArguments {
 
   func validate() throws {
     if let batchSize, !(1...65536).contains(batchSize) { throw ValidationError("--batch-size \(batchSize) is not from 1 to 65536") }
-    if let tokens, tokens < 2 { throw ValidationError("--eval-tokens \(tokens) is not at least 2") }
+    if let tokens, tokens.value < 2 { throw ValidationError("--eval-tokens \(tokens.value) is not at least 2") }
     if let sequenceLength, sequenceLength < 2 { throw ValidationError("--sequence-length \(sequenceLength) is not at least 2") }
   }
 
   var settings: EvaluationSettings {
     var settings = EvaluationSettings(
-      text: text.map { URL(fileURLWithPath: $0) } ?? DemoModel.evaluationText, context: sequenceLength, tokens: tokens)
+      text: text.map { URL(fileURLWithPath: $0) } ?? DemoModel.evaluationText, context: sequenceLength, tokens: tokens?.value)
     settings.batchSize = batchSize
     settings.keyValueCache = keyValueCache
     settings.arithmetic = compute
@@ -87,8 +93,10 @@ struct ResourceOptions: ParsableArguments {
   @Option(help: "Worker threads. Default: one per processor. The output never depends on it.")
   var threads: Int?
 
-  @Option(help: ArgumentHelp("The most memory for activations and buffers: 8GB, 512MB.", valueName: "size"))
+  @Option(help: ArgumentHelp("The most memory for activations and buffers: 8GB, 512MiB.", valueName: "size"))
   var maxMemory: ByteSize?
+
+  @OptionGroup var longRun: LongRunOptions
 
   @Flag(name: .shortAndLong, help: "Show no progress.")
   var quiet = false

@@ -105,22 +105,25 @@ struct PlanTable {
   private var summary: [String] {
     let ratio = String(format: "%.3f", Double(plan.outputBytes) / Double(max(1, plan.sourceBytes)))
     let (memory, traffic, time) = (plan.memory, plan.traffic, plan.time)
+    // Every byte is in the JSON.
+    let size = HumanUnits.bytes
     var lines = [
-      "tensors        \(plan.sourceBytes) → \(plan.outputBytes) bytes (\(ratio)x), \(String(format: "%.4f", plan.bitsPerWeight)) bits per weight",
-      "largest block  \(plan.largestBlockBytes) bytes before and after together",
+      "tensors        \(size(plan.sourceBytes)) → \(size(plan.outputBytes)) (\(ratio)x), \(String(format: "%.4f", plan.bitsPerWeight)) bits per weight",
+      "largest block  \(size(plan.largestBlockBytes)) before and after together",
     ]
     let phase = memory.largest.map { " while \($0.name) \($0.place)" } ?? ""
-    lines.append("peak memory    \(memory.peak) bytes\(phase)\(memory.unknown.isEmpty ? "" : ", or more")")
+    lines.append("peak memory    \(size(memory.peak))\(phase)\(memory.unknown.isEmpty ? "" : ", or more")")
     for phase in memory.phases {
-      lines.append("  \(phase.name): \(phase.weights) of weights, \(phase.activations) of activations (\(phase.place))")
+      lines.append("  \(phase.name): \(size(phase.weights)) of weights, \(size(phase.activations)) of activations (\(phase.place))")
     }
-    lines.append("  \(memory.base) for both models' names and graphs, \(memory.allowance) allowed for what is not counted one by one")
+    lines.append(
+      "  \(size(memory.base)) for both models' names and graphs, \(size(memory.allowance)) allowed for what is not counted one by one")
     if !memory.unknown.isEmpty { lines.append("  what \(memory.unknown.joined(separator: ", ")) holds beside is not estimated") }
     if let limit = plan.maximumMemory, memory.peak > limit {
-      lines.append("  more than --max-memory \(limit): activations give way to it, weights do not")
+      lines.append("  more than --max-memory \(size(limit)): activations give way to it, weights do not")
     }
-    lines.append("bytes to move  \(traffic.read) read, \(traffic.written) written")
-    for step in traffic.steps { lines.append("  \(step.name): \(step.read) read, \(step.written) written") }
+    lines.append("bytes to move  \(size(traffic.read)) read, \(size(traffic.written)) written")
+    for step in traffic.steps { lines.append("  \(step.name): \(size(step.read)) read, \(size(step.written)) written") }
     lines.append("time           \(time.isComplete ? "about" : "at least") \(Self.duration(time.seconds))")
     for step in time.steps { lines.append("  \(step.name): \(Self.duration(step.seconds)) (\(step.basis))") }
     lines += time.assumptions.map { "  assumed: \($0)" }

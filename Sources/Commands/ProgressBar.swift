@@ -1,4 +1,5 @@
 import DeepSeekOptimize
+import Dispatch
 import Foundation
 
 /// Progress on standard error: a bar that is redrawn on a terminal, a plain line every few seconds otherwise.
@@ -6,57 +7,93 @@ final class ProgressBar: @unchecked Sendable {
   private let lock = NSLock()
   private let isTerminal = Terminal.errorIsTerminal
   private let clock = ContinuousClock()
-  private var stage = ""
-  private var start: ContinuousClock.Instant
+  private var stage: StageClock?
+  private var detail = ""
   private var lastDrawn: ContinuousClock.Instant?
+  private var ticker: (any DispatchSourceTimer)?
 
-  init() { start = clock.now }
-
-  /// Nil when nothing should be shown.
+  /// Receives the progress of a command: for the bar, unless it is to be quiet, and for the metrics, where they are served.
+  /// - Returns: nil when nobody listens.
   static func handler(quiet: Bool) -> ProgressHandler? {
-    guard !quiet else { return nil }
+    let telemetry = RunTelemetry.current
+    guard !quiet || telemetry != nil else { return nil }
+    guard !quiet else { return { progress in telemetry?.update(progress) } }
     let bar = ProgressBar()
-    return { bar.update($0) }
+    return { progress in
+      bar.update(progress)
+      telemetry?.update(progress)
+    }
   }
 
-  func update(_ progress: StageProgress) {
+  /// - Parameter detail: what stands behind the time: a loss, say.
+  func update(_ progress: StageProgress, detail: String? = nil) {
     lock.lock()
     defer { lock.unlock() }
     let now = clock.now
-    if progress.stage != stage {
-      stage = progress.stage
-      start = now
-      lastDrawn = nil
-    }
-    let isDone = progress.completed >= progress.total
-    let interval: Duration = isTerminal ? .milliseconds(80) : .seconds(5)
-    if let lastDrawn, !isDone, lastDrawn.duration(to: now) < interval { return }
-    // Off a terminal a stage that takes no time needs no line of its own.
-    if !isTerminal, lastDrawn == nil, !isDone {
-      lastDrawn = now
-      return
-    }
-    lastDrawn = now
-    let share = progress.total > 0 ? Double(progress.completed) / Double(progress.total) : 1
-    let seconds = start.duration(to: now).seconds
-    let time = isDone ? "\(Self.clockText(seconds))" : share > 0.02 ? "\(Self.clockText(seconds / share - seconds)) left" : ""
-    let name = progress.stage.padding(toLength: 21, withPad: " ", startingAt: 0)
-    let percent = String(Int(share * 100)).leftPadded(to: 3) + " %"
-    if isTerminal {
-      let filled = Int(share * 32)
-      let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 32 - filled)
-      Terminal.write("\r\u{1B}[K\(name) \(bar) \(percent)  \(time)" + (isDone ? "\n" : ""), to: STDERR_FILENO)
+    if stage?.continues(with: progress) == true {
+      stage?.update(progress, at: now)
     } else {
-      Terminal.printError("\(name) \(percent)  \(time)")
+      stage = StageClock(progress, at: now)
+      (lastDrawn, self.detail) = (nil, "")
     }
+    if let detail { self.detail = detail }
+    if isTerminal { tick(!progress.isDone) }
+    if isDue(at: now) { draw(at: now) }
   }
 
-  static func clockText(_ seconds: Double) -> String {
-    if seconds < 10 { return String(format: "%.1f s", max(0, seconds)) }
-    let whole = Int(seconds.rounded())
-    if whole < 60 { return "\(whole) s" }
-    if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
-    return "\(whole / 3600) h \(whole % 3600 / 60) min"
+  /// Whether it is time for a line: not too soon behind the last one, and not at all for a stage that takes but a moment.
+  private func isDue(at now: ContinuousClock.Instant) -> Bool {
+    guard let stage else { return false }
+    guard let lastDrawn else {
+      let wait = stage.progress.isDone ? Self.shortStage : isTerminal ? Self.shortStage : Self.lineInterval
+      return stage.seconds(at: now) >= wait
+    }
+    return stage.progress.isDone || lastDrawn.duration(to: now).seconds >= (isTerminal ? Self.drawInterval : Self.lineInterval)
+  }
+
+  /// Seconds below which a stage is not mentioned.
+  private static let shortStage = 0.5
+  private static let drawInterval = 0.08
+  private static let lineInterval = 5.0
+
+  private func draw(at now: ContinuousClock.Instant) {
+    guard let stage else { return }
+    lastDrawn = now
+    let (share, isDone) = (stage.progress.share, stage.progress.isDone)
+    let left = stage.secondsLeft(at: now).map { "\(HumanUnits.time($0)) left" }
+    var time = isDone ? HumanUnits.time(stage.seconds(at: now)) : left ?? ""
+    if !detail.isEmpty { time += time.isEmpty ? detail : "  \(detail)" }
+    let name = stage.progress.stage.padding(toLength: max(21, stage.progress.stage.count), withPad: " ", startingAt: 0)
+    // Rounded down: 100 % is the end.
+    let percent = String(Int(share * 100)).leftPadded(to: 3) + " %"
+    guard isTerminal else { return Terminal.printError("\(name) \(percent)  \(time)") }
+    let filled = Int(share * 32)
+    let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 32 - filled)
+    Terminal.draw("\(name) \(bar) \(percent)  \(time)", isLast: isDone)
+  }
+
+  /// Draws now and then although there is no news, so that the time left runs down.
+  private func tick(_ isRunning: Bool) {
+    guard isRunning else {
+      ticker?.cancel()
+      ticker = nil
+      return
+    }
+    guard ticker == nil else { return }
+    let timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
+    timer.schedule(deadline: .now() + 1, repeating: 1)
+    timer.setEventHandler { [weak self] in
+      guard let self else { return }
+      lock.lock()
+      defer { lock.unlock() }
+      let now = clock.now
+      guard let stage, !stage.progress.isDone, ticker != nil else { return }
+      // What was printed meanwhile stays; the bar comes back with the next news.
+      if let lastDrawn, lastDrawn.duration(to: now).seconds < 0.9 || !Terminal.hasOpenLine { return }
+      if isDue(at: now) { draw(at: now) }
+    }
+    timer.resume()
+    ticker = timer
   }
 }
 

@@ -9,6 +9,7 @@ struct PruneCommand: ParsableCommand {
     abstract: "Leave out the channels and heads that matter least: a smaller dense checkpoint that loads anywhere.",
     discussion: """
       EXAMPLES
+        deepseek-optimize prune --ratio 0.3 --calibration demo
         deepseek-optimize prune --model M --output O --ratio 0.3 --calibration train.txt
         deepseek-optimize prune --model M --mlp 0.4 --heads 0.25 --importance wanda --calibration train.txt
         deepseek-optimize prune --model M --hidden 0.2 --multiple 32 --dry-run
@@ -41,8 +42,11 @@ struct PruneCommand: ParsableCommand {
   @Option(help: "How many layers go: those that change least what passes through them. Needs --calibration.")
   var layers: Int?
 
-  @Option(help: "The most parameters that are left: the same share of MLP channels and of heads goes, the least that suffices.")
-  var targetParameters: Int?
+  @Option(
+    help: ArgumentHelp(
+      "The most parameters that are left, 3000000 or 3M: the same share of MLP channels and of heads goes, the least that suffices.",
+      valueName: "count"))
+  var targetParameters: Count?
 
   @Flag(help: "Measure also what each kind of dimension costs alone, share by share, for the report.")
   var scan = false
@@ -84,7 +88,7 @@ struct PruneCommand: ParsableCommand {
       importance: importance,
       multiple: multiple)
     let settings = runOptions.settings(defaultOutput: "\(bundle.name)-pruned")
-    pruning.targetParameters = targetParameters ?? 0
+    pruning.targetParameters = targetParameters?.value ?? 0
     (pruning.ranks, pruning.experts) = (ranks?.value ?? 0, experts?.value ?? 0)
     var run = PruningRun(
       model: bundle, pruning: pruning, calibration: calibration.plan(sequenceLength: runOptions.evaluation.sequenceLength),

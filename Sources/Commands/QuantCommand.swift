@@ -10,6 +10,7 @@ public struct QuantCommand: ParsableCommand {
     discussion: """
       EXAMPLES
         deepseek-quant --bits 8
+        deepseek-quant --bits 4 --algorithm gptq --calibration demo
         deepseek-quant --model deepseek-7b --output deepseek-7b-int8 --method symmetric --bits 8
         deepseek-quant --model M --output O --bits 4 --group-size 128 --eval text.txt
         deepseek-quant --model M --bits 4 --algorithm gptq --calibration text.txt
@@ -27,7 +28,9 @@ public struct QuantCommand: ParsableCommand {
   @Option(help: "Where every random choice derives from. Default: 0.")
   var seed: UInt64?
 
-  @Option(help: ArgumentHelp("Take passes, format and seed from a recipe instead of the flags above.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Take passes, format and seed from a recipe instead of the flags above.", valueName: "file"), completion: .recipeFile
+  )
   var recipe: String?
 
   @Flag(help: "Print the recipe that would run, and stop. Where algorithms are tried, it tries them first.")

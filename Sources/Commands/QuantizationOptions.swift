@@ -3,7 +3,7 @@ import DeepSeekOptimize
 
 /// The flags that choose what is quantized, and how.
 struct QuantizationOptions: ParsableArguments {
-  @Option(help: "Bits per weight: 8, 6, 5, 4, 3 or 2. Default: 8; 4 with --format awq and with --mixed-precision auto.")
+  @Option(help: "Bits per weight: 8, 6, 5, 4, 3 or 2. Default: 8; 4 with --format awq and with --mixed-precision auto.", completion: .bits)
   var bits: Int?
 
   @Option(
@@ -17,7 +17,7 @@ struct QuantizationOptions: ParsableArguments {
     help: """
       Weights that share a scale along the input axis; 0 for one scale per output channel. Default: 0 at 8 bits, 128 below; 64 with --format mlx; \
       of the type with --format gguf.
-      """)
+      """, completion: .groupSize)
   var groupSize: Int?
 
   @Option(
@@ -104,7 +104,7 @@ struct QuantizationOptions: ParsableArguments {
       """
       With --format gguf: q8_0, q6_k, q5_k, q5_0, q5_1, q4_k, q4_0, q4_1, iq4_nl, mxfp4, q3_k or q2_k for all that is quantized. Default: the one that \
       leads at --bits.
-      """, valueName: "type"))
+      """, valueName: "type"), completion: .ggufTypes)
   var ggufType: WeightType?
 
   var format: OutputFormat { chosenFormat ?? .compressedTensors }

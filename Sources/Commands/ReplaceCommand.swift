@@ -9,6 +9,7 @@ struct ReplaceCommand: ParsableCommand {
     abstract: "Put cheaper modules around the weights: windows or selected tokens in attention, activations, norms, merged experts.",
     discussion: """
       EXAMPLES
+        deepseek-optimize replace --attention sliding-window --window 64 --layers 0-2
         deepseek-optimize replace --model M --output O --attention sliding-window --window 1024 --layers 0-2,4-6
         deepseek-optimize replace --model M --output O --attention top-tokens --tokens 1024 --block 64
         deepseek-optimize replace --model M --output O --activation relu

@@ -13,8 +13,48 @@ enum Terminal {
     return outputIsTerminal && !refuses ? .ansi : .plain
   }
 
-  static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
-  static func printError(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+  /// A bar that is still being redrawn: what is printed next must not be written into it.
+  nonisolated(unsafe) private static var isLineOpen = false
+  private static let lineLock = NSRecursiveLock()
+
+  static var hasOpenLine: Bool { lineLock.withLock { isLineOpen } }
+
+  static func print(_ text: String) {
+    closeLine()
+    write(text + "\n", to: STDOUT_FILENO)
+  }
+
+  static func printError(_ text: String) {
+    lineLock.withLock {
+      closeLine()
+      write(text + "\n", to: STDERR_FILENO)
+    }
+  }
+
+  /// Draws a line in the place of the one that is drawn already.
+  /// - Parameter isLast: whether it stays.
+  static func draw(_ line: String, isLast: Bool) {
+    lineLock.withLock {
+      write("\r\u{1B}[K\(line)" + (isLast ? "\n" : ""), to: STDERR_FILENO)
+      isLineOpen = !isLast
+    }
+  }
+
+  /// Takes the bar away, for a message in its place; it is drawn again behind it.
+  static func clearLine() {
+    lineLock.withLock {
+      if isLineOpen { write("\r\u{1B}[K", to: STDERR_FILENO) }
+      isLineOpen = false
+    }
+  }
+
+  /// Leaves the bar where it is.
+  static func closeLine() {
+    lineLock.withLock {
+      if isLineOpen { write("\n", to: STDERR_FILENO) }
+      isLineOpen = false
+    }
+  }
 
   /// Why standard output could not be written to; 0 when it could.
   nonisolated(unsafe) private(set) static var outputError: Int32 = 0

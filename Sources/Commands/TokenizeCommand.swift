@@ -19,7 +19,7 @@ struct TokenizeCommand: ParsableCommand {
   @Argument(help: "The text, when it is given neither by --file nor on standard input.")
   var text: String?
 
-  @Option(help: "Read the text from a file.")
+  @Option(help: "Read the text from a file.", completion: .file())
   var file: String?
 
   @Flag(help: "Take the input as one text, line ends included.")
@@ -39,6 +39,8 @@ struct TokenizeCommand: ParsableCommand {
     } else if let file {
       input = try TextFile.read(URL(fileURLWithPath: file))
     } else {
+      // Waiting for input there is nothing to clear away: a signal ends the process.
+      for number in [SIGINT, SIGTERM] { signal(number, SIG_DFL) }
       guard let read = String(validating: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self) else {
         throw RecipeError("standard input", "is not UTF-8 text", remedy: "convert it to UTF-8", kind: .badData)
       }

@@ -21,7 +21,9 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Adapters") var adapters: AdapterOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
 
-  @Option(help: "Start from named settings (--list-recipes); flags change single ones, and what a recipe switches on stays on.")
+  @Option(
+    help: "Start from named settings (--list-recipes); flags change single ones, and what a recipe switches on stays on.",
+    completion: .finetunePresets)
   var recipe: String?
 
   @Flag(help: "List the named settings and what they reached on the demo model, and stop.")
@@ -32,6 +34,8 @@ struct TrainCommand: ParsableCommand {
 
   @Option(help: "Worker threads. Default: one per processor. The output never depends on it.")
   var threads: Int?
+
+  @OptionGroup(title: "Running") var longRun: LongRunOptions
 
   @Flag(name: .shortAndLong, help: "Show no progress.")
   var quiet = false

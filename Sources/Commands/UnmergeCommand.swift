@@ -11,7 +11,7 @@ struct UnmergeCommand: ParsableCommand {
         deepseek-finetune unmerge --model merged --output M-again
       """)
 
-  @Option(help: ArgumentHelp("A checkpoint that `merge` wrote, with its subdirectory unmerge.", valueName: "model"))
+  @Option(help: ArgumentHelp("A checkpoint that `merge` wrote, with its subdirectory unmerge.", valueName: "model"), completion: .directory)
   var model: String
 
   @OptionGroup var runOptions: RunOptions

@@ -151,9 +151,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
       }
     }
     for pattern in overrides.map(\.pattern) + ignore where !used.contains(pattern) {
-      throw CompressionError(
-        pattern.text, "matches no layer of the model", remedy: "`inspect` lists the layers; a regular expression starts with re:",
-        kind: .usage)
+      throw CompressionError(pattern.text, "matches no layer of the model", remedy: pattern.remedy(in: graph), kind: .usage)
     }
     guard !isLeft else {
       throw CompressionError("recipe", "leaves no layer to quantize", remedy: "ignore fewer layers", kind: .usage)

@@ -19,9 +19,12 @@ public struct StoppedFailure: Failure {
   public let subject = ""
   public let problem: String
   public let remedy: String
+  /// Whether what was done is kept, for `--resume` to go on from.
+  public let isResumable: Bool
 
   /// - Parameter isResumable: whether a journal was kept.
   public init(isResumable: Bool = false) {
+    self.isResumable = isResumable
     problem = isResumable ? "stopped before the end; what was done is kept" : "stopped before the end; nothing was written"
     remedy = isResumable ? "the same command with --resume continues" : "run the same command again"
   }

@@ -46,25 +46,25 @@ public struct Evaluator: Sendable {
     let modelStream = stream(keyValues: keyValues)
     // What generation rounds: latents, where it keeps those.
     let running = keyValues == .none ? model : model.absorbingLatentAttention()
-    let steps = model.blocks.count + (reference?.blocks.count ?? 0)
+    let work = Self.meter(model, reference, chunks: chunks.map { $0.reduce(0) { $0 + $1.count } }, progress)
     for (index, windows) in chunks.enumerated() {
-      func report(_ stage: String, _ done: Int) {
-        progress?(StageProgress(stage: stage, completed: index * steps + done, total: chunks.count * steps))
+      let first = index * work.parts
+      let rows = try work.meter.measure {
+        var referenceStates: [ForwardStream.Hidden]?
+        work.meter.begin(first)
+        if let reference {
+          let meter = index == 0 ? layerErrors : nil
+          referenceStates = try stream.hidden(
+            of: reference, windows: windows,
+            observer: meter.map { meter in
+              { batch, run in if batch == 0 { try meter.observe(run, interpreter: stream.interpreter) } }
+            },
+            progress: { work.meter.begin(first + $0) })
+        }
+        let done = first + (reference?.body.count ?? 0)
+        let states = try modelStream.hidden(of: running, windows: windows, progress: { work.meter.begin(done + $0) })
+        return try score(states, of: model, against: referenceStates, of: reference, windows: windows)
       }
-      var referenceStates: [ForwardStream.Hidden]?
-      if let reference {
-        let meter = index == 0 ? layerErrors : nil
-        referenceStates = try stream.hidden(
-          of: reference, windows: windows,
-          observer: meter.map { meter in
-            { batch, run in if batch == 0 { try meter.observe(run, interpreter: stream.interpreter) } }
-          },
-          progress: { report("Measuring", $0) })
-      }
-      let done = referenceStates == nil ? 0 : (reference?.blocks.count ?? 1) - 1
-      let states = try modelStream.hidden(of: running, windows: windows, progress: { report("Measuring", done + $0) })
-      let rows = try score(
-        states, of: model, against: referenceStates, of: reference, windows: windows)
       for row in rows {
         scores.model.losses.append(row.loss)
         scores.model.correct.append(row.correct)
@@ -75,13 +75,28 @@ public struct Evaluator: Sendable {
           agreements += row.agrees ? 1 : 0
         }
       }
-      report("Measuring", steps)
     }
+    work.meter.finish()
     try Self.requireFinite(scores.model.losses, "model")
     try Self.requireFinite((scores.reference?.losses ?? []) + divergences, "reference")
     return Accuracy(
       text: text.name, context: text.context, model: scores.model, reference: scores.reference, divergences: divergences,
       agreements: agreements)
+  }
+
+  /// The parts of a measurement, for every chunk: the blocks of both models, then both heads.
+  private static func meter(
+    _ model: ModelGraph, _ reference: ModelGraph?, chunks: [Int], _ progress: ProgressHandler?
+  ) -> (meter: WorkMeter, parts: Int) {
+    let models = [reference, model].compactMap { $0 }
+    func costs(_ tokens: Int) -> [Double] {
+      let bodies = models.flatMap { model in model.body.map { model.operations(of: $0, tokens: tokens) } }
+      return bodies + [models.reduce(0) { $0 + $1.operations(of: $1.blocks[$1.blocks.count - 1], tokens: tokens) }]
+    }
+    let parts = models.reduce(1) { $0 + $1.body.count }
+    return (
+      WorkMeter("Measuring", costs: chunks.flatMap(costs), tokens: chunks.reduce(0, +), progress: progress), parts
+    )
   }
 
   /// Tells the meter what quantization does to every layer's output on the first windows of the text.

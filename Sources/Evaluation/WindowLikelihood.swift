@@ -23,7 +23,11 @@ extension Evaluator {
       let part = windows[round * perRound..<min((round + 1) * perRound, windows.count)]
       let report: ProgressHandler = { [progress] step in
         let (done, all) = (round * step.total + step.completed, rounds * step.total)
-        progress?(StageProgress(stage: "Grading the calibration text", completed: done, total: all))
+        let tokens = part.count * length
+        let before = round * perRound * length
+        progress?(
+          StageProgress(
+            stage: "Grading the calibration text", completed: done, total: all, tokens: before + Int(step.share * Double(tokens))))
       }
       var grader = Evaluator(interpreter: stream.interpreter, progress: report)
       grader.batchRows = batchRows

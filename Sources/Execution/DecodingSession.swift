@@ -33,7 +33,8 @@ public final class DecodingSession {
   public var cacheBytes: Int { cache.byteCount }
 
   /// Appends tokens and returns the logits that follow the last of them, `[vocabularySize]`.
-  public func append(_ tokens: [Int32]) throws -> [Float] {
+  /// - Parameter progress: called before each block, with how many are done. A stop that was asked for is honoured there.
+  public func append(_ tokens: [Int32], progress: (_ blocksDone: Int) -> Void = { _ in }) throws -> [Float] {
     guard !tokens.isEmpty else { throw ExecutionError("prompt", "has no tokens", kind: .usage) }
     guard cache.length + tokens.count <= cache.capacity else {
       throw ExecutionError(
@@ -43,6 +44,9 @@ public final class DecodingSession {
     let layout = SequenceLayout(lengths: [tokens.count], positions: [cache.length])
     var state = Matrix(rows: 0, columns: 0)
     for (index, block) in running.blocks.enumerated() {
+      // Nothing is lost by ending in the middle: the cache's length is that of before.
+      if tokens.count > 1 { try Interruption.check() }
+      progress(index)
       if index == 0 {
         state = try interpreter.run(block, of: running, weights: blocks[index], tokens: tokens, sequences: layout)
         continue

@@ -141,6 +141,7 @@ public struct Interpreter: Sendable {
           : linear(
             inputs[0], parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
             quantization: graph.inputQuantization[node.parameters[0]] ?? .none)
+        WorkMeter.add(Double(inputs[0].rows) * Double(inputs[0].columns) * Double(output.columns))
         try observer?(
           LinearRun(
             node: node, input: inputs[0], output: output, routed: graph[node.output].route.flatMap { routes[$0.routing] },

@@ -102,14 +102,21 @@ public struct AlgorithmTrial: Sendable {
     let reference = try run.reference()
     var outcomes: [Outcome] = []
     var problem: (any Error)?
+    let costs = candidates.map { candidate in
+      trial.operations(
+        model.graph, by: candidate.passes, calibratedOn: used.tokenCount, measuredOn: held.tokenCount, blocks: plan.blocks)
+    }
+    let meter = WorkMeter("Trying algorithms", costs: costs, progress: run.progress)
     for (index, candidate) in candidates.enumerated() {
-      run.progress?(StageProgress(stage: "Trying \(candidate.name)", completed: index, total: candidates.count))
+      meter.begin(index)
       let start = ContinuousClock.now
       var (divergence, failure): (Double?, String?) = (nil, nil)
       do {
         let passes = candidate.passes.filter { !$0.needs.contains(.inputErrors) }
-        let graph = try trial.compress(model.graph, by: passes, calibratedOn: used, blocks: plan.blocks)
-        divergence = try trial.divergence(of: graph, from: reference, on: held)
+        divergence = try meter.measure {
+          let graph = try trial.compress(model.graph, by: passes, calibratedOn: used, blocks: plan.blocks)
+          return try trial.divergence(of: graph, from: reference, on: held)
+        }
         if divergence == nil { failure = "its divergence is not a number" }
       } catch let error as any Failure where error.kind == .badData {
         // One method that cannot work on these weights leaves the others.
@@ -119,7 +126,7 @@ public struct AlgorithmTrial: Sendable {
       outcomes.append(
         Outcome(name: candidate.name, divergence: divergence, seconds: (ContinuousClock.now - start).seconds, failure: failure))
     }
-    run.progress?(StageProgress(stage: "Trying algorithms", completed: candidates.count, total: candidates.count))
+    meter.finish()
     let measured = outcomes.indices.filter { outcomes[$0].divergence != nil }
     guard let best = measured.min(by: { (outcomes[$0].divergence ?? .infinity) < (outcomes[$1].divergence ?? .infinity) }) else {
       throw problem

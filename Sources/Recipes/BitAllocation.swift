@@ -176,19 +176,25 @@ public struct BitAllocation {
     var earlier: [any BlockPass] = []
     for pass in recipe.blockPasses[..<position] { earlier.append(try pass.begin(on: graph, in: context)) }
     var measured = try ChoiceCosts(ways: problem.ways.map { subject.pass.with($0) }, on: graph, in: context)
+    // Statistics, and the text sent on; rounding with feedback for every way that there is.
+    let meter = WorkMeter(
+      "Measuring choices", blocksOf: graph, tokens: calibration.selection.windows.tokenCount, runs: 2,
+      perWeight: Double(problem.ways.count) * WorkEstimate.choice, progress: run.progress)
     for (index, block) in graph.blocks.enumerated() {
       try Interruption.check()
-      run.progress?(StageProgress(stage: "Measuring choices", completed: index, total: graph.blocks.count))
+      meter.begin(index)
       let context = context.with(calibration.calibration(for: block, at: index))
-      for worker in earlier.indices { try earlier[worker].apply(to: block, of: &graph, in: context) }
-      try measured.measure(block, of: graph, in: context)
-      try calibration.advance(past: block, in: graph)
+      try meter.measure {
+        for worker in earlier.indices { try earlier[worker].apply(to: block, of: &graph, in: context) }
+        try measured.measure(block, of: graph, in: context)
+        try calibration.advance(past: block, in: graph)
+      }
       for id in graph.parameters(of: block) {
         graph[id].releasePages()
         graph.release(id)
       }
     }
-    run.progress?(StageProgress(stage: "Measuring choices", completed: graph.blocks.count, total: graph.blocks.count))
+    meter.finish()
     return zip(problem.groups, problem.options).map { group, options in
       // Of experts that share a tensor those decide that the text came to.
       let reached = group.layers.filter { !graph[$0.weight].role.isRoutedExpert || measured.costs[$0.weight] != nil }

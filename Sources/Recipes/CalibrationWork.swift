@@ -60,21 +60,23 @@ final class CalibrationWork {
       sensitivity = known
       return
     }
-    sensitivity = try OutputSensitivity.measure(stream, seed: run.recipe.seed, spillingTo: spill) { [run] done, total in
-      run.progress?(StageProgress(stage: "Measuring sensitivity", completed: done, total: total))
-    }
+    sensitivity = try OutputSensitivity.measure(stream, seed: run.recipe.seed, spillingTo: spill, progress: run.progress)
     if material?.sharesSensitivity == true { material?.sensitivity = sensitivity }
   }
 
   /// What int8 inputs do to every layer; nil when no pass asks.
   func inputErrors() throws -> InputErrors? {
     guard needs.contains(.inputErrors) else { return nil }
-    return try InputErrors.measure(
-      graph, under: run.recipe.blockPasses, windows: selection.windows,
-      in: PassContext(interpreter: run.interpreter, seed: run.recipe.seed),
-      spillingTo: spill
-    ) { [run] done, total in run.progress?(StageProgress(stage: "Measuring activations", completed: done, total: total)) }
+    let tokens = min(selection.windows.tokenCount, InputErrors.mostTokens)
+    return try WorkMeter("Measuring activations", blocksOf: graph, tokens: tokens, runs: 4, progress: run.progress).run { done in
+      try InputErrors.measure(
+        graph, under: run.recipe.blockPasses, windows: selection.windows,
+        in: PassContext(interpreter: run.interpreter, seed: run.recipe.seed), spillingTo: spill, progress: done)
+    }
   }
+
+  /// How many streams of activations go through each block: one, and the uncompressed model's where passes compare.
+  var streamCount: Int { needs.subtracting([.inputErrors, .training]).isEmpty ? 0 : needs.contains(.referenceActivations) ? 2 : 1 }
 
   /// What passes see in front of this block.
   func calibration(for block: Block, at index: Int) -> BlockCalibration? {

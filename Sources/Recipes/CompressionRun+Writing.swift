@@ -1,3 +1,4 @@
+import Calibration
 import Compression
 import Diagnostics
 import Execution
@@ -30,25 +31,28 @@ extension CompressionRun {
     try calibration?.begin(
       at: journal.blocks, restoring: journal.isResuming ? output.file(RunJournal.activationFile(blocks: journal.blocks)) : nil)
     var weights = WeightOutput(layout, to: writer, digests: journal.digests)
-    let stage = workers.isEmpty ? "Converting" : "Quantizing"
+    let work = meter(of: source, workers, calibration)
     let layersAlone = calibration == nil && trained == nil && workers.allSatisfy(\.treatsLayersAlone)
     do {
       for (index, block) in graph.blocks.enumerated() where index >= journal.blocks {
         try Interruption.check()
-        progress?(StageProgress(stage: stage, completed: index, total: graph.blocks.count))
+        work.begin(index)
         let context = context.with(calibration?.calibration(for: block, at: index))
         for part in layersAlone
           ? source.layers(of: block, parameters: layout.blocks[index]) : [(nodes: block, parameters: layout.blocks[index])]
         {
           // Activations would be left ahead of the weights that a resumed run goes on from; without any, a stop need not wait for the block.
           if layersAlone { try Interruption.check() }
-          for pass in workers.indices { try workers[pass].apply(to: part.nodes, of: &graph, in: context) }
-          try calibration?.advance(past: block, in: graph)
-          for id in part.parameters {
-            guard let entry = layout.parameters[id] else { continue }
-            try weights.write(try graph[id].load(), entry)
-            model.weights.release(entry.name)
-            graph.release(id)
+          try work.measure {
+            for pass in workers.indices { try workers[pass].apply(to: part.nodes, of: &graph, in: context) }
+            try calibration?.advance(past: block, in: graph)
+            for id in part.parameters {
+              guard let entry = layout.parameters[id] else { continue }
+              try weights.write(try graph[id].load(), entry)
+              WorkMeter.add(WorkEstimate.storedValue * Double(graph[id].shape.elementCount))
+              model.weights.release(entry.name)
+              graph.release(id)
+            }
           }
         }
         try journal.finish(
@@ -60,10 +64,22 @@ extension CompressionRun {
       throw stop
     }
     try graph.verify()
-    progress?(StageProgress(stage: stage, completed: graph.blocks.count, total: graph.blocks.count))
+    work.finish()
     try weights.finish(passingOn: model.weights)
     journal.finishWriting(digests: weights.digests, records: workers.map(\.record))
     return weights.digests
+  }
+
+  /// What every block will cost: what its passes say, its calibration text sent on, and its values written.
+  private func meter(of graph: ModelGraph, _ workers: [any BlockPass], _ calibration: CalibrationWork?) -> WorkMeter {
+    let tokens = calibration?.selection.windows.reduce(0) { $0 + $1.count } ?? 0
+    let costs = graph.blocks.map { block in
+      let sent = block.kind == .head ? 0 : graph.operations(of: block, tokens: tokens) * Double(calibration?.streamCount ?? 0)
+      return workers.reduce(sent + WorkEstimate.storedValue * graph.storedValues(of: block)) {
+        $0 + $1.operations(on: block, of: graph, calibratedOn: tokens)
+      }
+    }
+    return WorkMeter(workers.isEmpty ? "Converting" : "Quantizing", costs: costs, tokens: tokens, progress: progress)
   }
 
   private func makeWriter(

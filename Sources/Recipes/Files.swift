@@ -93,6 +93,24 @@ enum FileDigest {
       }
       guard let piece, !piece.isEmpty else { return digest.hexadecimal() }
       piece.withUnsafeBytes { digest.update($0) }
+      WorkMeter.add(Double(piece.count))
+      try Interruption.check()
     }
+  }
+
+  /// Files below this many bytes together are read in a moment, and need no stage of their own.
+  private static let mentioned = 200_000_000
+
+  /// Digests files with a stage of its own where there is much to read.
+  static func reporting<Result>(_ files: [URL], _ stage: String, _ progress: ProgressHandler?, _ work: () throws -> Result) rethrows
+    -> Result
+  {
+    let bytes = files.reduce(0) { $0 + ((try? FileManager.default.attributesOfItem(atPath: $1.path)[.size] as? Int) ?? 0) }
+    guard bytes >= mentioned else { return try work() }
+    let meter = WorkMeter(stage, costs: [Double(bytes)], progress: progress)
+    meter.begin(0)
+    let result = try meter.measure(work)
+    meter.finish()
+    return result
   }
 }

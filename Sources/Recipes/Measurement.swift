@@ -40,7 +40,7 @@ public struct Measurement {
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
-    report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: plan.digest)
+    report.inputs = .init(modelSHA256: try model.contentDigest(progress: progress), evalSHA256: plan.digest)
     report.accuracy = .init(accuracy, computedIn: plan.arithmetic)
     report.keyValueCache = try .init(of: model.graph, plan, evaluator: evaluator)
     report.warnings += model.tokenizerNotes
@@ -59,7 +59,7 @@ public struct Measurement {
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
-    report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: plan.digest)
+    report.inputs = .init(modelSHA256: try model.contentDigest(progress: progress), evalSHA256: plan.digest)
     report.embeddings = try plan.section(of: model.graph, reference: reference.graph, interpreter: interpreter, progress: progress)
     report.warnings += model.tokenizerNotes
     report.resources = ResourceMeter.resources(

@@ -214,13 +214,15 @@ public struct ModelBundle: Sendable {
   var weightFiles: [URL] { checkpoint.files.filter { $0.pathExtension != "json" } }
 
   /// Identity of the weights: the SHA-256 of the file, or, of several, of the lines `<digest>  <name>` in the order of the names.
-  public func contentDigest() throws -> String { try contentDigest(known: [:]) }
+  public func contentDigest() throws -> String { try contentDigest(progress: nil) }
 
   /// - Parameter known: digests of files that were found out before.
-  func contentDigest(known: [URL: String]) throws -> String {
+  func contentDigest(known: [URL: String] = [:], progress: ProgressHandler?) throws -> String {
     let files = weightFiles
-    if files.count == 1 { return try known[files[0]] ?? FileDigest.hexadecimal(of: files[0]) }
-    return try FileDigest.hexadecimal(ofFiles: files, known: known)
+    return try FileDigest.reporting(files.filter { known[$0] == nil }, "Reading the model again", progress) {
+      if files.count == 1 { return try known[files[0]] ?? FileDigest.hexadecimal(of: files[0]) }
+      return try FileDigest.hexadecimal(ofFiles: files, known: known)
+    }
   }
 }
 

@@ -56,10 +56,17 @@ struct QuantizationTraining {
     let trial = TrialRun(
       interpreter: interpreter, resources: run.resources, seed: run.recipe.seed, spill: output.partial,
       memoryLimit: run.settings.maximumMemory)
-    run.progress?(StageProgress(stage: "Finding a start", completed: 0, total: 1))
-    let start = try trial.compress(
-      graph, by: [pass.start], calibratedOn: Array(text.training.prefix(pass.startWindows)), blocks: graph.blocks.count)
-    run.progress?(StageProgress(stage: "Finding a start", completed: 1, total: 1))
+    let startText = Array(text.training.prefix(pass.startWindows))
+    let finding = WorkMeter(
+      "Finding a start",
+      costs: [
+        trial.operations(graph, by: [pass.start], calibratedOn: startText.tokenCount, measuredOn: 0, blocks: graph.blocks.count)
+      ], progress: run.progress)
+    finding.begin(0)
+    let start = try finding.measure {
+      try trial.compress(graph, by: [pass.start], calibratedOn: startText, blocks: graph.blocks.count)
+    }
+    finding.finish()
     let parameters = try pass.parameters(of: start, from: graph, pool: interpreter.pool)
     let schedule = LearningRateSchedule(.cosine, peak: pass.rate, warmup: max(1, pass.steps / 20))
     let settings = TrainerSettings(
@@ -82,16 +89,21 @@ struct QuantizationTraining {
     let teacher = try LoadedModel(graph)
     let order = try BatchOrder(count: text.training.count, seed: run.recipe.seed)
     let interval = max(1, pass.steps / Self.checks)
+    // A step runs the teacher, and the student forward and back; a check runs both forward over the text that is held out.
+    let meter = StepMeter(
+      "Training", steps: pass.steps, interval: interval, stepCost: 4 * Double(pass.batchWindows),
+      checkCost: 2 * Double(text.held.count), tokensPerStep: pass.batchWindows * plan.sequenceLength, progress: run.progress)
     do {
       while true {
         if trainer.steps % interval == 0 || trainer.steps == pass.steps, history.evaluations.last?.step != trainer.steps {
-          if history.add(evaluation: try measured(), step: trainer.steps) {
+          meter.beginCheck(after: trainer.steps)
+          if history.add(evaluation: try meter.measure(measured), step: trainer.steps) {
             try trainer.saveVariables(to: best(trainer.steps))
           }
         }
         guard trainer.steps < pass.steps else { break }
         try Interruption.check()
-        run.progress?(StageProgress(stage: "Training", completed: trainer.steps, total: pass.steps))
+        meter.begin(step: trainer.steps)
         let batch = TrainingBatch(
           windows(of: trainer.steps, order, text.training).map { ($0, Array(repeating: true, count: $0.count)) })
         let begin = ContinuousClock.now
@@ -109,7 +121,7 @@ struct QuantizationTraining {
       try save(trainer, history, identity)
       throw stop
     }
-    run.progress?(StageProgress(stage: "Training", completed: pass.steps, total: pass.steps))
+    meter.finish()
     if let step = history.best?.step, step != trainer.steps { try trainer.loadVariables(from: best(step)) }
     return Result(
       trained: try history.best?.step == 0 ? started(start, parameters) : parameters.trained(for: graph, pool: interpreter.pool),

@@ -53,7 +53,8 @@ struct ReportBuilder {
     // Last, since the measurement takes long, and files are digested beside it.
     let known = digests?.finish() ?? [:]
     report.inputs = .init(
-      modelSHA256: try run.model.contentDigest(known: known), calibrationSHA256: calibration?.digest, evalSHA256: evaluation?.digest,
+      modelSHA256: try run.model.contentDigest(known: known, progress: run.progress), calibrationSHA256: calibration?.digest,
+      evalSHA256: evaluation?.digest,
       adapterSHA256: run.recipe.adapterFiles.isEmpty ? nil : try FileDigest.hexadecimal(ofFiles: run.recipe.adapterFiles))
     report.outputs = try CompressionReport.OutputFile.files(of: written, known: known)
     return report
@@ -166,12 +167,11 @@ struct ReportBuilder {
   }
 
   private func speed(_ evaluation: MeasurementPlan) throws -> CompressionReport.Speed {
-    run.progress?(.init(stage: "Timing", completed: 0, total: 1))
     // As `generate` computes.
     let arithmetic = Arithmetic.sixteenBit
     let results = try Throughput.measure(
-      [run.reference(), written.graph], interpreter: run.interpreter.computing(in: arithmetic), tokens: evaluation.text.windows[0])
-    run.progress?(.init(stage: "Timing", completed: 1, total: 1))
+      [run.reference(), written.graph], interpreter: run.interpreter.computing(in: arithmetic), tokens: evaluation.text.windows[0],
+      progress: run.progress)
     return .init(
       prefillTokensPerSecond: .init(reference: results[0].prefill, compressed: results[1].prefill),
       decodeTokensPerSecond: .init(reference: results[0].decode, compressed: results[1].decode), compute: arithmetic.rawValue)

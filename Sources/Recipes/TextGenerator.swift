@@ -19,6 +19,9 @@ public struct TextGenerator {
     public var floatCacheBytesPerToken = 0
   }
 
+  /// What progress calls the tokens that come.
+  public static let decodingStage = "Generating"
+
   private let model: ModelBundle
   private let tokenizer: Tokenizer
   private let interpreter: Interpreter
@@ -52,8 +55,9 @@ public struct TextGenerator {
   }
 
   /// Hands out text as it comes, until an end-of-text token, `maximumTokens`, or the model's last position.
+  /// - Parameter progress: told of the prompt, then of the tokens that come.
   public mutating func generate(
-    from prompt: String, maximumTokens: Int, onText: (String) -> Void
+    from prompt: String, maximumTokens: Int, progress: ProgressHandler? = nil, onText: (String) -> Void
   ) throws -> Statistics {
     let tokens = tokenizer.encode(prompt)
     let room = model.graph.maximumPositions - tokens.count
@@ -71,13 +75,19 @@ public struct TextGenerator {
     statistics.cacheBytesPerToken = keyValues.bytesPerToken(of: model.graph)
     statistics.floatCacheBytesPerToken = KeyValueQuantization.none.bytesPerToken(of: model.graph)
     var logits: [Float] = []
-    statistics.prefillSeconds = try clock.measure { logits = try session.append(tokens) }.seconds
+    let reading = WorkMeter(
+      "Reading the prompt", costs: model.graph.blocks.map { model.graph.operations(of: $0, tokens: tokens.count) }, tokens: tokens.count,
+      progress: progress)
+    reading.begin(0)
+    statistics.prefillSeconds = try clock.measure { logits = try session.append(tokens) { reading.begin($0) } }.seconds
+    reading.finish()
     var decoder = tokenizer.makeStreamDecoder()
     let start = clock.now
     for step in 0..<limit {
       let next = sampling.next(logits)
       if stops.contains(next) { break }
       statistics.generatedTokens += 1
+      progress?(StageProgress(stage: Self.decodingStage, completed: step + 1, total: limit, tokens: step + 1))
       let text = decoder.append(next)
       if !text.isEmpty { onText(text) }
       if step + 1 < limit { logits = try session.append([next]) }

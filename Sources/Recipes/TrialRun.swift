@@ -35,7 +35,7 @@ struct TrialRun {
         spillingTo: spill)
     let sensitivity =
       try needs.contains(.gradients)
-      ? stream.map { try OutputSensitivity.measure($0, seed: seed, spillingTo: spill) { _, _ in } } : nil
+      ? stream.map { try OutputSensitivity.measure($0, seed: seed, spillingTo: spill) } : nil
     var graph = prepared
     for (index, block) in graph.blocks.prefix(blocks).enumerated() {
       try Interruption.check()
@@ -44,6 +44,26 @@ struct TrialRun {
       try stream?.advance(past: block, in: graph)
     }
     return graph
+  }
+
+  /// What compressing will cost, for progress.
+  func operations(
+    _ source: ModelGraph, by passes: [any CompressionPass], calibratedOn tokens: Int, measuredOn held: Int, blocks: Int
+  ) -> Double {
+    // What cannot begin fails in a moment.
+    guard let workers = try? passes.begin(on: source, in: PassContext(interpreter: interpreter, seed: seed)).workers else { return 1 }
+    let needs = passes.reduce(into: Set<PassNeed>()) { $0.formUnion($1.needs) }
+    let streams = needs.isEmpty ? 0.0 : needs.contains(.referenceActivations) ? 2 : 1
+    var sum = source.blocks.reduce(0) { $0 + 2 * source.operations(of: $1, tokens: held) }
+    for block in source.blocks {
+      let run = source.operations(of: block, tokens: tokens)
+      if needs.contains(.gradients) { sum += run * (block.kind == .head ? 3 : 4) }
+    }
+    for block in source.blocks.prefix(blocks) {
+      sum += block.kind == .head ? 0 : source.operations(of: block, tokens: tokens) * streams
+      sum += workers.reduce(0) { $0 + $1.operations(on: block, of: source, calibratedOn: tokens) }
+    }
+    return sum
   }
 
   /// The mean KL divergence of a model from its source on windows that it was not calibrated on, in nats per token.

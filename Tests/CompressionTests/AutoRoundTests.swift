@@ -28,7 +28,7 @@ import Testing
     let stream = try CalibrationStream(
       windows: windows, of: source, interpreter: interpreter, needs: pass.needs, spillingTo: directory, batchRows: 96)
     let sensitivity =
-      pass.needs.contains(.gradients) ? try OutputSensitivity.measure(stream, seed: 1, spillingTo: directory) { _, _ in } : nil
+      pass.needs.contains(.gradients) ? try OutputSensitivity.measure(stream, seed: 1, spillingTo: directory) : nil
     let context = PassContext(interpreter: interpreter, seed: 3)
     var worker = try pass.begin(on: graph, in: context)
     for (index, block) in graph.blocks.enumerated() {

@@ -114,7 +114,7 @@ extension DecoderFixture {
       windows: windows, of: graph, interpreter: interpreter, needs: needs, spillingTo: directory, batchRows: batchRows)
     let sensitivity =
       needs.contains(.gradients)
-      ? try OutputSensitivity.measure(stream, seed: 1, spillingTo: directory, progress: { _, _ in }) : nil
+      ? try OutputSensitivity.measure(stream, seed: 1, spillingTo: directory) : nil
     for (index, block) in graph.blocks.enumerated() {
       let context = context.with(stream.calibration(for: block, at: index, sensitivity: sensitivity))
       for worker in workers.indices { try workers[worker].apply(to: block, of: &graph, in: context) }

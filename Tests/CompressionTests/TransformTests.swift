@@ -210,7 +210,7 @@ import Testing
       windows: fixture.windows, of: source, interpreter: interpreter, needs: [.calibration, .gradients],
       spillingTo: FileManager.default.temporaryDirectory, batchRows: 64)
     let directory = FileManager.default.temporaryDirectory
-    let sensitivity = try OutputSensitivity.measure(stream, seed: 1, spillingTo: directory) { _, _ in }
+    let sensitivity = try OutputSensitivity.measure(stream, seed: 1, spillingTo: directory)
     try stream.advance(past: source.blocks[0], in: source)
     let block = source.blocks[1]
     let calibration = try #require(stream.calibration(for: block, at: 1, sensitivity: sensitivity))
@@ -223,7 +223,7 @@ import Testing
     let other = try CalibrationStream(
       windows: fixture.windows, of: graph, interpreter: interpreter, needs: [.calibration, .gradients], spillingTo: directory, batchRows: 64
     )
-    let measured = try OutputSensitivity.measure(other, seed: 1, spillingTo: directory) { _, _ in }
+    let measured = try OutputSensitivity.measure(other, seed: 1, spillingTo: directory)
     try other.advance(past: graph.blocks[0], in: graph)
     let fresh = try #require(other.calibration(for: block, at: 1, sensitivity: measured)).statistics([.gram, .columns], in: graph)
     for (value, statistics) in gathered {

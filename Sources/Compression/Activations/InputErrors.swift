@@ -10,6 +10,9 @@ public struct InputErrors: Sendable {
   /// Noise over signal of each layer's output, as powers, by its weight; without layers whose output was 0 or not finite.
   public let ratios: [ParameterID: Double]
 
+  /// Tokens of calibration text that are measured on at most.
+  package static let mostTokens = 8192
+
   public init(ratios: [ParameterID: Double]) { self.ratios = ratios }
 
   /// Sends the first windows through the model, block by block.
@@ -19,7 +22,7 @@ public struct InputErrors: Sendable {
   ///     make activations easier.
   ///   - windows: calibration text; what is beyond `limit` tokens is left out.
   package static func measure(
-    _ graph: ModelGraph, under passes: [any CompressionPass], windows: [[Int32]], tokens limit: Int = 8192, in context: PassContext,
+    _ graph: ModelGraph, under passes: [any CompressionPass], windows: [[Int32]], tokens limit: Int = mostTokens, in context: PassContext,
     spillingTo directory: URL, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> InputErrors {
     let (workers, plan) = try passes.begin(on: graph, in: context)

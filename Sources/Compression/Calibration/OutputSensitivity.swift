@@ -69,17 +69,37 @@ public final class OutputSensitivity {
   /// Sends the text forward and its gradients back, a block at a time. Activations between blocks and all results wait in files.
   /// - Parameter seed: of the tokens that are drawn.
   public static func measure(
-    _ stream: CalibrationStream, seed: UInt64, spillingTo directory: URL, progress: (_ done: Int, _ total: Int) -> Void
+    _ stream: CalibrationStream, seed: UInt64, spillingTo directory: URL, progress: ProgressHandler? = nil
   ) throws -> OutputSensitivity {
-    let (graph, interpreter, batches) = (stream.source, stream.interpreter, stream.batches)
-    let result = try OutputSensitivity(tokens: batches.reduce(0) { $0 + $1.layout.rows }, directory: directory)
+    let graph = stream.source
+    let result = try OutputSensitivity(tokens: stream.batches.reduce(0) { $0 + $1.layout.rows }, directory: directory)
     try result.checkDisk(graph, directory)
     let layers = graph.body
     guard let head = graph.blocks.last, head.kind == .head else { return result }
     let widest = layers.compactMap { graph[graph.boundary(of: $0).output].width }.max() ?? 0
+    // Forward; the head forward and back; then every layer but the first again, and back, with a Gram matrix of what its outputs feel.
+    let tokens = result.tokens
+    let forward = layers.map { graph.operations(of: $0, tokens: tokens) }
+    let backward = layers.dropFirst().reversed().map { block in
+      graph.linears(of: block).reduce(2 * graph.operations(of: block, tokens: tokens)) {
+        $0 + WorkEstimate.gram(graph[$1.weight].shape[0], tokens: tokens)
+      }
+    }
+    let meter = WorkMeter(
+      "Measuring sensitivity", costs: forward + [3 * graph.operations(of: head, tokens: tokens)] + backward, tokens: tokens,
+      progress: progress)
+    return try meter.measure { try result.fill(stream, seed: seed, widest: widest, spillingTo: directory, meter) }
+  }
+
+  private func fill(_ stream: CalibrationStream, seed: UInt64, widest: Int, spillingTo directory: URL, _ meter: WorkMeter) throws
+    -> OutputSensitivity
+  {
+    let (graph, interpreter, batches) = (stream.source, stream.interpreter, stream.batches)
+    let layers = graph.body
+    guard let head = graph.blocks.last else { return self }
     var states: [ActivationStore] = []
-    let total = 3 * layers.count
-    for block in layers {
+    for (place, block) in layers.enumerated() {
+      meter.begin(place)
       let store = try ActivationStore(rows: batches.map(\.layout.rows), widest: widest, spillingTo: directory)
       let weights = try LoadedBlock(block, of: graph)
       for (index, batch) in batches.enumerated() {
@@ -94,17 +114,17 @@ public final class OutputSensitivity {
         try store.store(output, for: index)
       }
       states.append(store)
-      progress(states.count, total)
     }
-    guard let gradients = states.popLast() else { return result }
-    try result.differentiateHead(head, gradients, stream, seed: seed)
+    guard let gradients = states.popLast() else { return self }
+    meter.begin(layers.count)
+    try differentiateHead(head, gradients, stream, seed: seed)
     for (index, block) in layers.enumerated().reversed() where index > 0 {
       guard let inputs = states.popLast() else { break }
-      try result.differentiate(block, inputs, gradients, stream)
-      progress(total - 2 * index, total)
+      meter.begin(2 * layers.count - index)
+      try differentiate(block, inputs, gradients, stream)
     }
-    progress(total, total)
-    return result
+    meter.finish()
+    return self
   }
 
   /// Every layer leaves a square of its outputs on the disk: models with many wide experts would fill any.

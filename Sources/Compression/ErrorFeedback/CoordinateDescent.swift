@@ -1,4 +1,5 @@
 import CKernels
+import Diagnostics
 import Execution
 import Tensors
 
@@ -34,7 +35,11 @@ struct CoordinateDescent {
     for _ in 0..<sweeps {
       var moved = 0
       for begin in stride(from: 0, to: weight.columns, by: Self.tile) {
-        moved += work.descend(columns: begin..<min(weight.columns, begin + Self.tile))
+        let end = min(weight.columns, begin + Self.tile)
+        moved += work.descend(columns: begin..<end)
+        WorkMeter.add(
+          WorkEstimate.sweep(rows: weight.rows, columns: weight.columns, isTwoSided: outputs != nil) * Double(end - begin)
+            / Double(weight.columns))
       }
       if moved == 0 { break }
     }

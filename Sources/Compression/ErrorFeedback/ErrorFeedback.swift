@@ -49,6 +49,7 @@ package struct ErrorFeedback {
     try grids.check(named: name)
     let bands = FeedbackBands(weight: weight, grids: grids, factor: factor, blockSize: blockSize)
     let outcome = bands.run(pool: pool)
+    WorkMeter.add(WorkEstimate.feedback(rows: weight.rows, columns: weight.columns, isTwoSided: false))
     let total = outcome.losses.reduce(0, +)
     if !total.isFinite { try Self.refuse(weight, named: name) }
     return Result(

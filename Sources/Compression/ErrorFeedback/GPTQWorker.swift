@@ -36,6 +36,7 @@ struct GPTQWorker: BlockPass {
       let factor = try FeedbackFactor(
         of: gram, named: readers[0].node.scope, options: .init(actOrder: pass.actOrder, damping: pass.damping), pool: context.pool)
       dead.append((readers[0].node.scope, factor.deadInputs, factor.inputs))
+      WorkMeter.add(WorkEstimate.factor(factor.inputs))
       let retargeting = cross?[input].map { Retargeting(factor: factor, statistics: $0, pool: context.pool) }
       for (node, id) in readers {
         try quantize(node, id, of: &graph, factor: factor, statistics: statistics, retargeting: retargeting, in: context)
@@ -79,6 +80,7 @@ struct GPTQWorker: BlockPass {
       guard let codes = codes.baseAddress else { throw CompressionError(name, "has no weights", kind: .badData) }
       return try assemble(codes)
     }
+    WorkMeter.add(WorkEstimate.searchedWeight * Double(tensor.shape.elementCount))
     let notes = [statistics.shortage, best.fallback, moved.flatMap { $0.isNeeded && $0.share == 0 ? Self.staysPut : nil }].compactMap { $0 }
     record.layers.append(
       PassRecord.Layer(
@@ -114,6 +116,7 @@ struct GPTQWorker: BlockPass {
       if let sensitivity = try context.calibration?.sensitivity?.factor(of: id) {
         let outputs = try FeedbackFactor(
           of: sensitivity, side: .outputs, named: name, options: .init(actOrder: true, damping: pass.outputDamping), pool: pool)
+        WorkMeter.add(WorkEstimate.factor(outputs.inputs))
         if outputs.hasFactor {
           let result = try TwoSidedFeedback().quantize(weight, named: name, grids: grids, inputs: factor, outputs: outputs, pool: pool)
           return descent.improve(result, of: weight, grids: grids, inputs: factor, outputs: outputs, pool: pool)

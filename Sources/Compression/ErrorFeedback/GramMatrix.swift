@@ -51,6 +51,7 @@ package final class GramMatrix {
     }
     if let weights { weights.withUnsafeBufferPointer { add($0.baseAddress) } } else { add(nil) }
     isMirrored = false
+    WorkMeter.add(WorkEstimate.gram(inputs, tokens: activations.rows))
     tokens += activations.rows
     totalWeight += weights?.reduce(0) { $0 + Double($1) } ?? Double(activations.rows)
   }

@@ -33,6 +33,7 @@ struct TwoSidedFeedback {
         work.round(columns: begin..<begin + count, rows: first..<min(rows, first + Self.tile), spread: spread)
       }
       work.scatter(columns: begin..<begin + count)
+      WorkMeter.add(WorkEstimate.feedback(rows: rows, columns: columns, isTwoSided: true) * Double(count) / Double(columns))
     }
     let total = work.losses.reduce(0, +)
     guard total.isFinite else {

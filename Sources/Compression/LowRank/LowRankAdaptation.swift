@@ -76,7 +76,7 @@ public struct LowRankAdaptation: Codable, Sendable, Hashable {
       }
     }
     if let pattern = targets.first(where: { !used.contains($0) }) {
-      throw usage(pattern.text, "matches no layer of the model", "`inspect` lists the layers; a regular expression starts with re:")
+      throw usage(pattern.text, "matches no layer of the model", pattern.remedy(in: graph))
     }
     guard !layers.isEmpty else { throw usage("--target", "leaves no layer to adapt", "name layers with --target") }
     return layers

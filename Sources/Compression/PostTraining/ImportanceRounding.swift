@@ -1,3 +1,4 @@
+import Diagnostics
 import Execution
 import ModelGraph
 import Tensors
@@ -22,6 +23,7 @@ enum ImportanceRounding {
     let result = try SearchedScales.quantize(
       weight, named: name, as: scheme, importance: importance, elements: elements, scaleType: graph[id].scaleType ?? weight.scaleType,
       pool: pool)
+    WorkMeter.add(WorkEstimate.searchedWeight * Double(tensor.shape.elementCount))
     try graph.replace(id, with: .quantized(result.tensor))
     return PassRecord.Layer(
       module: node.scope, scheme: scheme, weights: tensor.shape.elementCount, clipped: result.clipped,

@@ -75,6 +75,7 @@ private struct LayerwiseWorker<Pass: LayerwiseQuantization>: BlockPass {
       guard let scheme = schemes[id] else { continue }
       let weight = try graph.denseWeight(id, of: node.scope)
       let result = try pass.quantize(weight, named: graph[id].name, as: scheme, scaleType: graph[id].scaleType ?? .float32, in: context)
+      WorkMeter.add(WorkEstimate.searchedWeight * Double(weight.shape.elementCount))
       record.layers.append(
         PassRecord.Layer(
           module: node.scope, scheme: scheme, weights: weight.shape.elementCount, clipped: result.clipped, fallback: result.fallback))

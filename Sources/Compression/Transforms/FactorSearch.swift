@@ -114,6 +114,7 @@ struct FactorSearch {
           dso_scaled_difference(values + row * width, inverse, sample.weight.row(row), difference.row(row), Int64(width))
         }
       }
+      WorkMeter.add(WorkEstimate.factorTrial(rows: rows, columns: width))
       let product = Matrix(rows: rows, columns: width)
       OuterProducts.accumulate(
         dso_outer_product(

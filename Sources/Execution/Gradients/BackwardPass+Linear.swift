@@ -1,4 +1,5 @@
 import CKernels
+import Diagnostics
 import ModelGraph
 import Tensors
 
@@ -10,6 +11,7 @@ extension BackwardPass {
     let (outputs, inputs) = (Int(weight.view.n), Int(weight.view.k))
     if let target = target(for: node.inputs[0], rows: gradient.rows, columns: inputs) {
       multiply(gradient, weight, into: target.matrix, accumulate: target.accumulate)
+      WorkMeter.add(Double(gradient.rows) * Double(outputs) * Double(inputs))
     }
     if gradient.rows == 0 {
       // An expert that nothing was sent to.
@@ -20,6 +22,7 @@ extension BackwardPass {
         input = interpreter.fakeQuantized(input, as: kind, for: weight, scale: kind == .int8Static ? weight.inputScale : nil)
       }
       multiplyTransposed(gradient, input, into: target.matrix, accumulate: target.accumulate)
+      WorkMeter.add(Double(gradient.rows) * Double(outputs) * Double(inputs))
     }
     if node.parameters.count > 1, let sum = try sum(for: node.parameters[1], rows: 1, columns: outputs) {
       addRows(of: gradient, to: sum)

@@ -81,9 +81,10 @@ final class DistillationLoop {
   }
 
   private func measured(_ name: String) throws -> DistillationMeter.Result {
-    progress?(StageProgress(stage: name, completed: 0, total: 1))
-    defer { progress?(StageProgress(stage: name, completed: 1, total: 1)) }
-    return try meter.measure(student.current())
+    let work = WorkMeter(name, costs: meter.costs(student.source), progress: progress)
+    let result = try work.measure { try meter.measure(student.current()) { work.begin($0) } }
+    work.finish()
+    return result
   }
 
   /// - Parameter next: where the learning rate of the stage behind it begins; nil for the last.
@@ -109,10 +110,13 @@ final class DistillationLoop {
     try phase.begin { [student] in
       try LoadedModel(student.source).overriding(trainer.steps == 0 ? student.parameters.values : self.startValues())
     }
+    let meter = StepMeter(
+      phase.progressName, steps: phase.steps, interval: phase.steps, stepCost: 1, checkCost: 0,
+      tokensPerStep: options.batchWindows * options.sequenceLength, progress: progress)
     do {
       while trainer.steps < phase.steps {
         try stopCheck(phase.name, trainer.steps)
-        progress?(StageProgress(stage: phase.progressName, completed: trainer.steps, total: phase.steps))
+        meter.begin(step: trainer.steps)
         let start = ContinuousClock.now
         let step = try phase.step(trainer)
         history.add(loss: step.loss, tokens: step.tokens, seconds: start.duration(to: .now).seconds, isSkipped: step.isSkipped)
@@ -122,7 +126,7 @@ final class DistillationLoop {
       if phase.canResume(at: trainer.steps), trainer.steps > 0 { try journal?.save(trainer, notes: history.notes) }
       throw stop
     }
-    progress?(StageProgress(stage: phase.progressName, completed: phase.steps, total: phase.steps))
+    meter.finish()
     return history
   }
 

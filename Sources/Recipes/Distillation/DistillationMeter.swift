@@ -35,8 +35,22 @@ struct DistillationMeter {
 
   private var interpreter: Interpreter { material.interpreter }
 
-  /// - Parameter student: the model as it would be written.
-  func measure(_ student: ModelGraph) throws -> Result {
+  /// What the parts of a measurement cost, roughly: in forward runs of a window by student and teacher together.
+  func costs(_ student: ModelGraph) -> [Double] {
+    let held = Double(material.heldOut.count)
+    let attacked = min(held, Double(Self.attackedWindows))
+    // Each perturbation is looked for by gradients, and measured by one more.
+    let perturbed = attacked * Double(Self.epsilons.count) * (2 + 2 * Double(Self.attackSteps + 1))
+    let aligned = min(held, Double(Self.alignedWindows))
+    return [held, held, perturbed, 2 * aligned, aligned, min(held, Double(Self.prompts)) * 4]
+      .map { $0 * student.blocks.reduce(0) { $0 + student.operations(of: $1, tokens: material.options.sequenceLength) } }
+  }
+
+  /// - Parameters:
+  ///   - student: the model as it would be written.
+  ///   - part: told which of the parts begins.
+  func measure(_ student: ModelGraph, part: (Int) -> Void = { _ in }) throws -> Result {
+    part(0)
     // Of its own: what a projector has learned is not the student's doing.
     let alignment = try material.alignment(of: student)
     let model = try LoadedModel(student)
@@ -46,6 +60,7 @@ struct DistillationMeter {
     result.figures.topTokenAgreement = clean.topTokenAgreement
     result.figures.perplexity = clean.modelPerplexity.value
     result.samples[.divergence] = clean.windowDivergences
+    part(1)
     let noisy = material.noisyHeldOut.enumerated().compactMap { index, window in window.map { (index, $0) } }
     var noise: [Int: Double] = [:]
     if noisy.count > 1 {
@@ -53,6 +68,7 @@ struct DistillationMeter {
       result.figures.noisyKLDivergence = spoiled.klDivergence?.mean
       for (place, value) in zip(noisy.map(\.0), spoiled.windowDivergences) { noise[place] = value }
     }
+    part(2)
     let attacked = try self.attacked(model)
     result.figures.adversarial = zip(Self.epsilons, attacked).compactMap { epsilon, losses in
       let mean = losses.reduce(0, +) / Double(max(1, losses.count))
@@ -62,10 +78,13 @@ struct DistillationMeter {
       let moved = attacked.reduce(0) { $0 + $1[index] } / Double(attacked.count)
       return noise.isEmpty ? moved : noise[index].map { (moved + $0) / 2 }
     }
+    part(3)
     let distances = try self.distances(model, alignment)
     result.samples[.features] = distances
     result.figures.featureDistance = distances.reduce(0, +) / Double(max(1, distances.count))
+    part(4)
     result.figures.centeredKernelAlignment = try kernelAlignment(model)
+    part(5)
     let own = try ownText(model)
     result.samples[.ownText] = own
     result.figures.ownTextKLDivergence = own.isEmpty ? nil : own.reduce(0, +) / Double(own.count)

@@ -47,13 +47,17 @@ struct EmbeddingPlan: Sendable {
     of model: ModelGraph, reference: ModelGraph, interpreter: Interpreter, progress: ProgressHandler?
   ) throws -> CompressionReport.Embeddings {
     let stream = ForwardStream(interpreter: interpreter)
-    let steps = reference.blocks.count + model.blocks.count
-    let before = try stream.embeddings(of: reference, text) {
-      progress?(StageProgress(stage: "Embedding", completed: $0, total: steps))
+    let tokens = text.sentences.tokenCount
+    let costs = (reference.blocks.map { (reference, $0) } + model.blocks.map { (model, $0) }).map { $0.operations(of: $1, tokens: tokens) }
+    let meter = WorkMeter("Embedding", costs: costs, tokens: tokens, progress: progress)
+    let (before, after) = try meter.measure {
+      meter.begin(0)
+      return (
+        try stream.embeddings(of: reference, text) { meter.begin($0) },
+        try stream.embeddings(of: model, text) { meter.begin(reference.blocks.count + $0) }
+      )
     }
-    let after = try stream.embeddings(of: model, text) {
-      progress?(StageProgress(stage: "Embedding", completed: reference.blocks.count + $0, total: steps))
-    }
+    meter.finish()
     let agreement = try EmbeddingAgreement(reference: before, embeddings: after, pool: interpreter.pool)
     let cosines = agreement.cosines.sorted()
     return .init(

@@ -53,14 +53,26 @@ final class FinetuneLoop {
       .started(
         parameters: trainer.parametrization.variables.reduce(0) { $0 + $1.values.rows * $1.values.columns }, examples: data.rows.count,
         heldOut: data.heldOut.count, steps: steps, resumedAt: trainer.steps))
+    let tell = run.progress
+    // What the listener throws ends the run with the event that follows.
+    let progress: ProgressHandler = { step in try? tell?(.working(step)) }
+    let batch = run.settings.batchSize * run.settings.accumulation
+    // A step goes forward and back, a check forward only.
+    let meter = StepMeter(
+      "Training", steps: steps, interval: interval, stepCost: 3 * Double(batch), checkCost: Double(data.heldOut.count),
+      tokensPerStep: batch * run.settings.sequenceLength, progress: tell == nil ? nil : progress)
     do {
       while true {
         // First of all: a run that was stopped on its way to an evaluation makes up for it.
-        if isEvaluationDue { try evaluate() }
+        if isEvaluationDue {
+          meter.beginCheck(after: trainer.steps)
+          try meter.measure(evaluate)
+        }
         guard trainer.steps < steps, !stoppedEarly else { break }
         try Interruption.check()
+        meter.begin(step: trainer.steps)
         let start = ContinuousClock.now
-        let step = try trainer.step(data.batches(step: trainer.steps))
+        let step = try meter.measure { try trainer.step(data.batches(step: trainer.steps)) }
         history.add(loss: step.loss, tokens: step.tokens, seconds: start.duration(to: .now).seconds, isSkipped: step.isSkipped)
         try report(step)
         if trainer.steps % max(1, run.saveInterval) == 0, trainer.steps < steps { try save() }
@@ -70,6 +82,7 @@ final class FinetuneLoop {
       try save()
       throw stop
     }
+    meter.finish()
     // What fails from here on, a full disk say, costs no training.
     try save()
     if let step = history.best?.step, step != trainer.steps { try trainer.loadVariables(from: best(step)) }

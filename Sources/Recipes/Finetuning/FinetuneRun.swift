@@ -145,4 +145,6 @@ public enum FinetuneEvent: Sendable {
   case started(parameters: Int, examples: Int, heldOut: Int, steps: Int, resumedAt: Int)
   case step(TrainingStep, steps: Int, tokensPerSecond: Double, secondsLeft: Double)
   case evaluated(loss: Double, step: Int, isBest: Bool)
+  /// How far the training is, evaluations included.
+  case working(StageProgress)
 }

@@ -35,9 +35,11 @@ struct WeightOutput {
   /// Reads every weight again and compares it with what was handed to the writer.
   static func compare(_ written: ModelBundle, with digests: [TensorName: String], progress: ProgressHandler?) throws {
     let names = written.weights.names
+    let meter = WorkMeter(
+      "Checking", costs: names.map { Double(written.weights.describe($0)?.shape.elementCount ?? 0) }, progress: progress)
     for (index, name) in names.enumerated() {
       try Interruption.check()
-      if index % 16 == 0 { progress?(StageProgress(stage: "Checking", completed: index, total: names.count)) }
+      meter.begin(index)
       guard let expected = digests[TensorName(name)] else {
         throw RecipeError(name, "stands in the output and was never written", kind: .inputOutput)
       }
@@ -48,7 +50,7 @@ struct WeightOutput {
       written.weights.release(name)
     }
     guard let missing = digests.keys.map(\.text).sorted().first(where: { written.weights.describe($0) == nil }) else {
-      progress?(StageProgress(stage: "Checking", completed: names.count, total: names.count))
+      meter.finish()
       return
     }
     throw RecipeError(missing, "was written and cannot be found in the output", kind: .inputOutput)

@@ -49,17 +49,23 @@ struct PruningWork {
     let influences =
       run.pruning.layers == 0
       ? [:]
-      : try LayerInfluence.measure(
-        run.model.graph, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory
-      ) { done, total in run.progress?(StageProgress(stage: "Judging layers", completed: done, total: total)) }
+      : try WorkMeter(
+        "Judging layers", blocksOf: run.model.graph, tokens: found.windows.tokenCount, runs: 2, progress: run.progress
+      ).run { done in
+        try LayerInfluence.measure(
+          run.model.graph, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory, progress: done)
+      }
     let shallower = try run.pruning.withoutLayers(run.model.graph, influences: influences)
     removed = shallower.removed
     let scores =
       pruning.experts == 0
       ? nil
-      : try ExpertScores.measure(
-        shallower.graph, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory
-      ) { done, total in run.progress?(StageProgress(stage: "Judging experts", completed: done, total: total)) }
+      : try WorkMeter(
+        "Judging experts", blocksOf: shallower.graph, tokens: found.windows.tokenCount, runs: 2, progress: run.progress
+      ).run { done in
+        try ExpertScores.measure(
+          shallower.graph, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory, progress: done)
+      }
     let fewer = try pruning.withoutExperts(shallower.graph, scores: scores)
     experts = Self.experts(of: shallower.graph, fewer.kept)
     sizes = try pruning.shrunk(fewer.graph)
@@ -122,14 +128,19 @@ struct PruningWork {
       model: model, graph: sizes, plan: [:], format: .compressedTensors, leavingOut: { dropped.contains($0) })
     let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
     var weights = WeightOutput(layout, to: writer)
+    // A repair gathers what layers read, then sends the text on.
+    let meter = WorkMeter(
+      "Pruning", blocksOf: graph, tokens: selection?.windows.tokenCount ?? 0, runs: 3, isWritten: true, progress: run.progress)
     for (index, block) in graph.blocks.enumerated() {
       try Interruption.check()
-      run.progress?(StageProgress(stage: "Pruning", completed: index, total: graph.blocks.count))
+      meter.begin(index)
       let (stream, whole) = (stream, graph.blocks[index])
-      outcomes += try run.pruning.prune(
-        index, of: &graph, given: given, calibration: { stream?.calibration(for: whole, at: index, sensitivity: nil) },
-        pool: interpreter.pool)
-      try stream?.advance(past: block, in: graph)
+      try meter.measure {
+        outcomes += try run.pruning.prune(
+          index, of: &graph, given: given, calibration: { stream?.calibration(for: whole, at: index, sensitivity: nil) },
+          pool: interpreter.pool)
+        try stream?.advance(past: block, in: graph)
+      }
       for id in graph.parameters(of: block) {
         guard let entry = layout.parameters[id] else { continue }
         guard graph[id].shape == entry.shape else {
@@ -140,7 +151,7 @@ struct PruningWork {
         graph.release(id)
       }
     }
-    run.progress?(StageProgress(stage: "Pruning", completed: graph.blocks.count, total: graph.blocks.count))
+    meter.finish()
     try weights.finish(passingOn: model.weights)
     let kept = model.graph.layerBlocks.enumerated().filter { !removed.contains($0.element) }.map(\.offset)
     var configuration =

@@ -26,21 +26,20 @@ struct SensitivityScan {
     let part = try EvaluationText(name: text.name, tokens: Array(text.windows.prefix(windows).joined()), context: text.context)
     let kinds = ChannelDimension.Kind.allCases
     var points: [CompressionReport.Pruning.ScanPoint] = []
+    let meter = WorkMeter("Scanning", costs: Array(repeating: 1, count: kinds.count * Self.ratios.count), progress: progress)
     for (place, kind) in kinds.enumerated() {
       for (step, ratio) in Self.ratios.enumerated() {
         try Interruption.check()
-        progress?(
-          StageProgress(
-            stage: "Scanning", completed: place * Self.ratios.count + step, total: kinds.count * Self.ratios.count))
+        meter.begin(place * Self.ratios.count + step)
         guard let graph = try pruned(kind, ratio) else { continue }
         // Heads are whole: several shares may come to the same.
         if points.last?.kind == kind.rawValue, points.last?.parameters == graph.parameterCount { continue }
-        let accuracy = try evaluator.accuracy(of: graph, reference: model.graph, on: part)
+        let accuracy = try meter.measure { try evaluator.accuracy(of: graph, reference: model.graph, on: part) }
         points.append(
           .init(kind: kind.rawValue, ratio: ratio, parameters: graph.parameterCount, klDivergence: accuracy.klDivergence?.mean))
       }
     }
-    progress?(StageProgress(stage: "Scanning", completed: 1, total: 1))
+    meter.finish()
     return points
   }
 

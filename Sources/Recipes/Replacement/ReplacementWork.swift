@@ -30,16 +30,21 @@ struct ReplacementWork {
     if replacement.mergeExperts > 0 {
       traits =
         try selection.map { found in
-          try ExpertTraits.measure(
-            source, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory
-          ) { done, total in run.progress?(StageProgress(stage: "Comparing experts", completed: done, total: total)) }
+          let meter = WorkMeter(
+            "Comparing experts", blocksOf: source, tokens: found.windows.tokenCount, runs: 2, progress: run.progress)
+          return try meter.run { done in
+            try ExpertTraits.measure(
+              source, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory, progress: done)
+          }
         } ?? ExpertTraits.ofRouters(source)
     }
     var graph = try replacement.mergingExperts(replacement.replacingOperations(source), traits: traits, pool: interpreter.pool).graph
     if let found = selection, replacement.normalization == .dynamicTanh {
-      graph = try DynamicTanhFit.fitted(
-        graph, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory
-      ) { done, total in run.progress?(StageProgress(stage: "Fitting norms", completed: done, total: total)) }
+      let meter = WorkMeter("Fitting norms", blocksOf: graph, tokens: found.windows.tokenCount, runs: 2, progress: run.progress)
+      graph = try meter.run { done in
+        try DynamicTanhFit.fitted(
+          graph, windows: found.windows, interpreter: interpreter, memoryLimit: limit, spillingTo: directory, progress: done)
+      }
     } else {
       try replacement.replaceNorms(of: &graph)
     }
@@ -67,16 +72,17 @@ struct ReplacementWork {
       model: model, graph: graph, plan: [:], format: .compressedTensors, leavingOut: { dropped.contains($0) })
     let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
     var weights = WeightOutput(layout, to: writer)
+    let meter = WorkMeter("Replacing", blocksOf: graph, isWritten: true, progress: run.progress)
     for (index, block) in graph.blocks.enumerated() {
       try Interruption.check()
-      run.progress?(StageProgress(stage: "Replacing", completed: index, total: graph.blocks.count))
+      meter.begin(index)
       for id in graph.parameters(of: block) {
         guard let entry = layout.parameters[id] else { continue }
         try weights.write(try graph[id].load(), entry)
         graph[id].releasePages()
       }
     }
-    run.progress?(StageProgress(stage: "Replacing", completed: graph.blocks.count, total: graph.blocks.count))
+    meter.finish()
     try weights.finish(passingOn: model.weights)
     try output.write(configuration.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }

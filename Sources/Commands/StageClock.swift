@@ -1,0 +1,42 @@
+import DeepSeekOptimize
+
+/// The stage at work, as the bar and the metrics show it: how far it is, for how long it has run, and how long it still takes.
+struct StageClock {
+  private(set) var progress: StageProgress
+  private let start: ContinuousClock.Instant
+  private var estimate = TimeEstimate()
+  /// Tokens that were worked through before this run took the stage up.
+  private let firstTokens: Int
+  private var end: ContinuousClock.Instant?
+
+  init(_ progress: StageProgress, at now: ContinuousClock.Instant) {
+    (self.progress, start, firstTokens) = (progress, now, progress.tokens)
+    estimate.add(share: progress.share, at: 0)
+    if progress.isDone { end = now }
+  }
+
+  /// Whether a piece of news is of this stage; one of the same name that begins again is another.
+  func continues(with next: StageProgress) -> Bool {
+    next.stage == progress.stage && !progress.isDone && next.share >= progress.share - 0.05
+  }
+
+  mutating func update(_ next: StageProgress, at now: ContinuousClock.Instant) {
+    progress = next
+    estimate.add(share: next.share, at: seconds(at: now))
+    if next.isDone { end = now }
+  }
+
+  func seconds(at now: ContinuousClock.Instant) -> Double { start.duration(to: end ?? now).seconds }
+
+  func secondsLeft(at now: ContinuousClock.Instant) -> Double? {
+    progress.isDone ? 0 : estimate.secondsLeft(at: seconds(at: now))
+  }
+
+  /// Tokens that this run has worked through in the stage.
+  var tokens: Int { max(0, progress.tokens - firstTokens) }
+
+  func tokensPerSecond(at now: ContinuousClock.Instant) -> Double? {
+    let seconds = seconds(at: now)
+    return tokens > 0 && seconds > 0.05 ? Double(tokens) / seconds : nil
+  }
+}

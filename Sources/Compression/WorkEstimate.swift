@@ -1,0 +1,92 @@
+import ModelGraph
+import Tensors
+
+/// What passes cost, in multiply-adds of a forward run or what takes as long. Progress bars are drawn by it; no result depends on it.
+///
+/// The figures for searching and rounding are what a weight was seen to cost beside a product on the machines this was written on.
+package enum WorkEstimate {
+  /// A weight that is read, encoded, written and digested.
+  package static let storedValue = 60.0
+  /// A weight that is rounded one way of several, to find what that costs.
+  package static let choice = 1500.0
+  /// A weight whose scale is searched and whose code is found.
+  static let searchedWeight = 300.0
+  /// Rounding with feedback, beside the products.
+  static let feedbackWeight = 200.0
+
+  /// Adding the outer products of as many tokens to the Gram matrix of that many inputs.
+  static func gram(_ inputs: Int, tokens: Int) -> Double { Double(inputs) * Double(inputs) * Double(tokens) / 2 }
+  /// Factoring it; a third of a cube, slower than products by as much.
+  static func factor(_ inputs: Int) -> Double { Double(inputs) * Double(inputs) * Double(inputs) }
+  /// Rounding a weight with feedback between inputs and, where they have sensitivities, outputs.
+  static func feedback(rows: Int, columns: Int, isTwoSided: Bool) -> Double {
+    let weights = Double(rows) * Double(columns)
+    return weights * (feedbackWeight + Double(columns) / 2 + (isTwoSided ? Double(rows) / 2 : 0))
+  }
+  /// One sweep of coordinate descent.
+  static func sweep(rows: Int, columns: Int, isTwoSided: Bool) -> Double {
+    Double(rows) * Double(columns) * (feedbackWeight + Double(columns) + (isTwoSided ? Double(rows) : 0))
+  }
+
+  /// Trying factors on a sample of a layer's rows: their scales are searched, and what their outputs lose is measured.
+  static func factorTrial(rows: Int, columns: Int) -> Double { Double(rows) * Double(columns) * (searchedWeight + Double(columns)) }
+
+  /// Gathering what the linear layers of a block read: a forward run, and their Gram matrices.
+  static func statistics(of block: Block, in graph: ModelGraph, tokens: Int) -> Double {
+    var widths: [ValueID: Int] = [:]
+    for (node, weight) in graph.linears(of: block) { widths[node.inputs[0]] = graph[weight].shape[graph[weight].shape.rank - 1] }
+    return graph.operations(of: block, tokens: tokens) + widths.values.reduce(0) { $0 + gram($1, tokens: tokens) }
+  }
+}
+
+extension GPTQWorker {
+  func operations(on block: Block, of graph: ModelGraph, calibratedOn tokens: Int) -> Double {
+    let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
+    guard !targeted.isEmpty else { return 0 }
+    var sum = WorkEstimate.statistics(of: block, in: graph, tokens: tokens)
+    for (_, weight) in targeted {
+      let (rows, columns) = (graph[weight].shape[0], graph[weight].shape[graph[weight].shape.rank - 1])
+      let bits = schemes[weight]?.bits ?? 8
+      let isTwoSided = pass.outputSensitivity
+      sum += WorkEstimate.searchedWeight * Double(rows) * Double(columns) + WorkEstimate.factor(columns)
+      if isTwoSided { sum += WorkEstimate.factor(rows) }
+      sum += WorkEstimate.feedback(rows: rows, columns: columns, isTwoSided: isTwoSided)
+      // Wider ranges are tried at few bits.
+      if bits <= 3 { sum += 5 * WorkEstimate.feedback(rows: rows, columns: columns, isTwoSided: false) }
+      if bits <= 3 || isTwoSided { sum += 3 * WorkEstimate.sweep(rows: rows, columns: columns, isTwoSided: isTwoSided) }
+    }
+    return sum
+  }
+}
+
+extension AutoRoundWorker {
+  func operations(on block: Block, of graph: ModelGraph, calibratedOn tokens: Int) -> Double {
+    let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
+    guard !targeted.isEmpty else { return 0 }
+    let sum =
+      WorkEstimate.statistics(of: block, in: graph, tokens: tokens) + graph.linearWeights(of: block) * 2 * WorkEstimate.searchedWeight
+    guard block.kind != .head else { return sum }
+    // A step goes forward, back to the weights, and to their inputs.
+    return sum + 3 * graph.operations(of: block, tokens: pass.iterations * pass.batchWindows * windowLength)
+  }
+
+  /// What windows are where nobody says otherwise.
+  private var windowLength: Int { 512 }
+}
+
+extension ActivationAwareWorker {
+  func operations(on block: Block, of graph: ModelGraph, calibratedOn tokens: Int) -> Double {
+    let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
+    guard !targeted.isEmpty else { return 0 }
+    let weights = graph.linearWeights(of: block)
+    var inputs: [ValueID: (rows: Int, columns: Int)] = [:]
+    for (node, weight) in targeted {
+      let shape = graph[weight].shape
+      inputs[node.inputs[0], default: (0, shape[shape.rank - 1])].rows += shape[0]
+    }
+    let trials = inputs.values.reduce(0) {
+      $0 + Double(pass.steps + 1) * WorkEstimate.factorTrial(rows: min($1.rows, pass.sampledOutputs), columns: $1.columns)
+    }
+    return WorkEstimate.statistics(of: block, in: graph, tokens: tokens) + weights * WorkEstimate.searchedWeight + trials
+  }
+}
