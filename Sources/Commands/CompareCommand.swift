@@ -17,10 +17,12 @@ struct CompareCommand: ParsableCommand {
         deepseek-optimize compare demo-int4 --layers --output layers.csv
       """)
 
-  @Argument(help: "Outputs of runs, or their report.json files.")
+  @Argument(help: "Outputs of runs, or their report.json files.", completion: .directory)
   var reports: [String]
 
-  @Option(help: ArgumentHelp("Write the comparison to a file as its ending says: .html, .md, .csv or .json.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Write the comparison to a file as its ending says: .html, .md, .csv or .json.", valueName: "file"),
+    completion: .file(extensions: ["html", "md", "csv", "json"]))
   var output: String?
 
   @Flag(help: "Print the reports as a JSON array.")

@@ -8,6 +8,8 @@ extension CompletionKind {
   /// A text to measure, calibrate or train on.
   static var text: CompletionKind { .file(extensions: ["txt", "jsonl"]) }
   static var recipeFile: CompletionKind { .file(extensions: ["yaml", "yml"]) }
+  /// The recipes that ship.
+  static var recipeNames: CompletionKind { .custom { _, _, _ in (try? NamedRecipe.all().map(\.name)) ?? [] } }
   /// Widths of a weight.
   static var bits: CompletionKind { .list(["8", "6", "5", "4", "3", "2"]) }
   static var groupSize: CompletionKind { .list(["0", "32", "64", "128"]) }

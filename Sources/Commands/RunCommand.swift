@@ -15,7 +15,7 @@ struct RunCommand: ParsableCommand {
         deepseek-optimize run recipe.yaml --model M --output O
       """)
 
-  @Argument(help: "The recipe: a file of YAML, or the name of one that ships.")
+  @Argument(help: "The recipe: a file of YAML, or the name of one that ships.", completion: .recipeNames)
   var recipe: String?
 
   @Flag(help: "List the recipes that ship, with what they reached on the demo model, and stop.")
@@ -26,7 +26,8 @@ struct RunCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The text that the recipe's passes are calibrated on, instead of the one it names; or demo, the text that ships.", valueName: "file"))
+      "The text that the recipe's passes are calibrated on, instead of the one it names; or demo, the text that ships.", valueName: "file"),
+    completion: .text)
   var calibration: String?
 
   @OptionGroup var model: ModelOption

@@ -3,7 +3,7 @@ import Tensors
 
 /// What passes cost, in multiply-adds of a forward run or what takes as long. Progress bars are drawn by it; no result depends on it.
 ///
-/// The figures for searching and rounding are what a weight was seen to cost beside a product on the machines this was written on.
+/// The figures for searching and rounding are rough: within a stage they are corrected by what its earlier parts came to.
 package enum WorkEstimate {
   /// A weight that is read, encoded, written and digested.
   package static let storedValue = 60.0
