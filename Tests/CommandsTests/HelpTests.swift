@@ -33,8 +33,8 @@ import Testing
   }
 
   private func parse(_ example: String) throws {
-    // What stands behind a pipe; words in quotes are one.
-    let line = example.split(separator: "|").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? ""
+    // What stands behind a pipe and before a file that is written; words in quotes are one.
+    let line = example.split(separator: "|").last?.split(separator: ">").first.map { $0.trimmingCharacters(in: .whitespaces) } ?? ""
     let words = line.split(separator: "\"", omittingEmptySubsequences: false).enumerated().flatMap { place, part in
       place % 2 == 1 ? [String(part)] : part.split(separator: " ").map { $0.trimmingCharacters(in: ["'"]) }
     }
