@@ -40,11 +40,12 @@ struct CalibrationOptions: ParsableArguments {
   }
 }
 
-/// A recipe from a file or the catalogue, its text wherever it lies now.
-extension Recipe {
-  /// - Parameter text: `--calibration`, the text instead of the recipe's.
-  init(file path: String, calibration text: String?) throws {
-    self = try NamedRecipe(opening: path).calibrated(on: text).recipe
+extension NamedRecipe {
+  /// Says before the work that the text of the demo model stands in for one of the model's own kind.
+  func remindOfText(_ calibration: String?, for model: String, isQuiet: Bool) {
+    guard usesDemoText, calibration == nil, model != DemoModel.name, !isQuiet else { return }
+    Terminal.printError(
+      "calibrating on the text that ships with the demo model: --calibration FILE names one that suits this model better")
   }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DeepSeekOptimize
+import Foundation
 
 /// What shells offer behind an option.
 extension CompletionKind {
@@ -7,9 +8,14 @@ extension CompletionKind {
   static var model: CompletionKind { .file(extensions: ["safetensors", "gguf", "h5", "hdf5", "keras"]) }
   /// A text to measure, calibrate or train on.
   static var text: CompletionKind { .file(extensions: ["txt", "jsonl"]) }
-  static var recipeFile: CompletionKind { .file(extensions: ["yaml", "yml"]) }
-  /// The recipes that ship.
-  static var recipeNames: CompletionKind { .custom { _, _, _ in (try? NamedRecipe.all().map(\.name)) ?? [] } }
+  /// The recipes that ship, and files of YAML that lie here.
+  static var recipeNames: CompletionKind {
+    .custom { _, _, _ in
+      let files = (try? FileManager.default.contentsOfDirectory(atPath: ".")) ?? []
+      let own = files.filter { $0.hasSuffix(".yaml") || $0.hasSuffix(".yml") }
+      return ((try? NamedRecipe.all().map(\.name)) ?? []) + own.sorted()
+    }
+  }
   /// Widths of a weight.
   static var bits: CompletionKind { .list(["8", "6", "5", "4", "3", "2"]) }
   static var groupSize: CompletionKind { .list(["0", "32", "64", "128"]) }

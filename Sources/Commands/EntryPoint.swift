@@ -24,7 +24,7 @@ public enum EntryPoint {
     pthread_sigmask(SIG_UNBLOCK, &stops, nil)
     do {
       var parsed = try command.parseAsRoot()
-      if let long = parsed as? any LongCommand { try long.longRun.begin(name(of: parsed, under: command)) }
+      if let long = parsed as? any LongCommand { try long.longRun.begin(name(of: parsed)) }
       try parsed.run()
       if Terminal.outputError != 0 {
         Terminal.printError("error: standard output: cannot be written: \(String(cString: strerror(Terminal.outputError)))")
@@ -45,7 +45,7 @@ public enum EntryPoint {
   }
 
   /// What metrics call it: `quant`, `train`.
-  private static func name(of parsed: any ParsableCommand, under root: any ParsableCommand.Type) -> String {
+  private static func name(of parsed: any ParsableCommand) -> String {
     let name = type(of: parsed).configuration.commandName ?? "\(type(of: parsed))"
     return name.hasPrefix("deepseek-") ? String(name.dropFirst("deepseek-".count)) : name
   }

@@ -67,9 +67,15 @@ final class ProgressBar: @unchecked Sendable {
     // Rounded down: 100 % is the end.
     let percent = String(Int(share * 100)).leftPadded(to: 3) + " %"
     guard isTerminal else { return Terminal.printError("\(name) \(percent)  \(time)") }
-    let filled = Int(share * 32)
-    let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 32 - filled)
-    Terminal.draw("\(name) \(bar) \(percent)  \(time)", isLast: isDone)
+    Terminal.draw(Self.line(name, share, "\(percent)  \(time)", width: Terminal.errorWidth), isLast: isDone)
+  }
+
+  /// A line that fits the terminal, for one that wraps cannot be drawn over: the bar gives way first, then the end of the text.
+  static func line(_ name: String, _ share: Double, _ text: String, width: Int) -> String {
+    let length = max(8, min(32, width - name.count - text.count - 3))
+    let filled = Int(share * Double(length))
+    let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: length - filled)
+    return String("\(name) \(bar) \(text)".prefix(max(1, width - 1)))
   }
 
   /// Draws now and then although there is no news, so that the time left runs down.

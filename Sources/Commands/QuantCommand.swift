@@ -29,7 +29,9 @@ public struct QuantCommand: ParsableCommand {
   var seed: UInt64?
 
   @Option(
-    help: ArgumentHelp("Take passes, format and seed from a recipe instead of the flags above.", valueName: "file"), completion: .recipeFile
+    help: ArgumentHelp(
+      "Take passes, format and seed from a recipe, a file or the name of one that ships, instead of the flags above.", valueName: "recipe"),
+    completion: .recipeNames
   )
   var recipe: String?
 
@@ -126,7 +128,9 @@ public struct QuantCommand: ParsableCommand {
     guard calibration.samples == nil, calibration.strategy == nil else {
       throw CompressionError("--recipe", "says itself how --calibration is sampled", remedy: "change the recipe instead", kind: .usage)
     }
-    return try Recipe(file: recipe, calibration: calibration.text)
+    let named = try NamedRecipe(opening: recipe).calibrated(on: calibration.text)
+    named.remindOfText(calibration.text, for: model.model, isQuiet: runOptions.resources.quiet || printRecipe)
+    return named.recipe
   }
 
   private func defaultOutput(_ bundle: ModelBundle, _ recipe: Recipe) -> String {

@@ -56,10 +56,7 @@ struct RunCommand: ParsableCommand {
     let run = RecipeRun(
       model: bundle, recipe: named.recipe, settings: runOptions.settings(defaultOutput: "\(bundle.name)-optimized"),
       progress: ProgressBar.handler(quiet: resources.quiet))
-    if named.usesDemoText, calibration == nil, model.model != DemoModel.name, !resources.quiet {
-      Terminal.printError(
-        "calibrated on the text that ships with the demo model: --calibration FILE names one that suits this model better")
-    }
+    named.remindOfText(calibration, for: model.model, isQuiet: resources.quiet)
     try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: resources.json)
   }
 }

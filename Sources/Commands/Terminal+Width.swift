@@ -3,9 +3,14 @@ import Foundation
 
 extension Terminal {
   /// Columns that tables on standard output may take: the terminal's, or what suits a file.
-  static var outputWidth: Int {
+  static var outputWidth: Int { width(of: STDOUT_FILENO) ?? ReportTable.width }
+
+  /// Columns of the terminal that progress is drawn on.
+  static var errorWidth: Int { width(of: STDERR_FILENO) ?? ReportTable.width }
+
+  private static func width(of handle: Int32) -> Int? {
     var size = winsize()
-    guard outputIsTerminal, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return ReportTable.width }
+    guard isatty(handle) != 0, ioctl(handle, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
     return Int(size.ws_col)
   }
 }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Where the files that ship with the program are: the demo model, its texts, the presets.
+/// Where the files that ship with the program are: the demo model, its texts, the recipes, the presets.
 ///
 /// `Bundle.module` knows the executable's folder and the path of the build, and ends the process where neither has them. A program that was
 /// installed has them elsewhere, and one that was installed badly has to say so.

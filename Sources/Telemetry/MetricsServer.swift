@@ -3,7 +3,7 @@ import Foundation
 
 /// Why metrics cannot be served.
 package struct TelemetryError: Failure {
-  package let kind = FailureKind.cannotCreate
+  package var kind = FailureKind.cannotCreate
   package let subject: String
   package let problem: String
   package let remedy: String
@@ -53,7 +53,7 @@ package final class MetricsServer: Sendable {
     var found: UnsafeMutablePointer<addrinfo>?
     guard getaddrinfo(wanted.host, "\(wanted.port)", &hints, &found) == 0, let first = found else {
       throw TelemetryError(
-        subject: "--metrics-port", problem: "\(wanted.host) is no address of this machine",
+        kind: .usage, subject: "--metrics-port", problem: "\(wanted.host) is no address of this machine",
         remedy: "leave the host out for \(MetricsAddress.loopback)")
     }
     defer { freeaddrinfo(first) }
@@ -114,12 +114,13 @@ package final class MetricsServer: Sendable {
     var rest = response.bytes[...]
     while !rest.isEmpty, isReady(connection, POLLOUT, deadline) {
       #if canImport(Darwin)
-        let flags: Int32 = 0
+        let flags = Int32(MSG_DONTWAIT)
       #else
-        let flags = Int32(MSG_NOSIGNAL)
+        let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
       #endif
       let count = rest.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, flags) }
-      if count < 0, errno == EINTR { continue }
+      // Whoever does not read is waited for above, up to the deadline.
+      if count < 0, errno == EINTR || errno == EAGAIN { continue }
       guard count > 0 else { return }
       rest = rest.dropFirst(count)
     }

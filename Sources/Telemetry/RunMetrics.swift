@@ -42,7 +42,7 @@ package final class RunMetrics: Sendable {
   ]
 
   /// - Parameters:
-  ///   - command: `quant`, `finetune train`.
+  ///   - command: `quant`, `train`.
   ///   - version: of the program.
   package init(command: String, version: String) {
     var help = Self.processHelp

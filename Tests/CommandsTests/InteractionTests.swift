@@ -22,7 +22,7 @@ import Testing
   private func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: directory.appendingPathComponent(name).path) }
 
   private let training = [
-    "deepseek-finetune", "--data", "my data.jsonl", "--steps", "150", "--sequence-length", "32", "--batch-size", "2", "--held-out", "0",
+    "deepseek-finetune", "--data", "my data.jsonl", "--steps", "300", "--sequence-length", "32", "--batch-size", "2", "--held-out", "0",
     "--output", "it's",
   ]
 
@@ -84,7 +84,8 @@ import Testing
   }
 
   @Test func aRunIsWatchedWhileItWorks() throws {
-    let run = try start(training + ["--metrics-port", "0"])
+    // So long that it does not end before it was looked at.
+    let run = try start(training.map { $0 == "300" ? "100000" : $0 } + ["--metrics-port", "0"])
     try run.waitForError("/metrics\n")
     let words = run.errorText.split(separator: "\n")[0]
     #expect(words.hasPrefix("metrics: http://127.0.0.1:"))

@@ -49,7 +49,7 @@ static double *allowances_of(product_kind kind, const product *p) {
 }
 
 static void shapes(product_kind kind) {
-  static const int64_t others[][3] = {{1, 1, 1}, {3, 33, 129}, {15, 40, 1031}, {8, 65, 257}, {2, 17, 7}};
+  static const int64_t others[][3] = {{1, 1, 1}, {3, 33, 129}, {15, 40, 1031}, {8, 65, 257}, {2, 17, 7}, {1, 13, 5003}};
   for (int64_t s = 0; s < BOUNDARIES + COUNT(others); s++) {
     int64_t m = s < BOUNDARIES ? boundaries[s] : others[s - BOUNDARIES][0];
     int64_t n = s < BOUNDARIES ? boundaries[BOUNDARIES - 1 - s] : others[s - BOUNDARIES][1];
@@ -67,7 +67,7 @@ static void shapes(product_kind kind) {
 
 /// Cutting rows and columns anywhere changes no bit and touches nothing else.
 static void cuts(product_kind kind) {
-  static const int64_t sizes[][3] = {{33, 70, 600}, {16, 129, 65}, {5, 31, 1031}};
+  static const int64_t sizes[][3] = {{33, 70, 600}, {16, 129, 65}, {5, 31, 1031}, {2, 9, 5003}};
   static const int chosen[] = {0, 1, 2, 7, 8, 28, 23};
   for (int64_t s = 0; s < COUNT(sizes); s++) {
     for (int64_t i = 0; i < COUNT(chosen); i++) {

@@ -51,6 +51,16 @@ static void products(int matvec) {
   }
   for (int64_t i = 0; i < BOUNDARIES; i++) product(matvec, i % 8 + 1, boundaries[i], boundaries[BOUNDARIES - 1 - i], 4, 128, i % 2 == 0);
   product(matvec, matvec ? 8 : 29, 70, 2500, 8, 600, 1);
+  // One row by itself, and two that are cut into such, go through whole pieces of one step and through long ones.
+  for (int64_t m = 1; matvec && m <= 2; m++) {
+    for (int zeros = 0; zeros <= 1; zeros++) {
+      product(matvec, m, 21, 2176, 4, 128, zeros);
+      product(matvec, m, 9, 1800, 4, 256, zeros);
+      product(matvec, m, 11, 3001, 4, 3001, zeros);
+      product(matvec, m, 13, 4800, 8, 4800, zeros);
+      product(matvec, m, 10, 1000, 8, 128, zeros);
+    }
+  }
 }
 
 static void matmul(void) { products(0); }

@@ -57,4 +57,5 @@ try #"{"model_type": "lantern", "tokens": 1024, "positions": 512, "width": 128, 
 let report = try await Quantizer.load(model.path, families: [Lantern.self]).quantize(method: .int8)
   .save(to: .temporaryDirectory.appending(path: "lantern-int8"), overwrite: true)
 let demo = try await Quantizer.load("demo").quantize(method: .int8).save(to: model.path + "-as-demo", overwrite: true)
-print(ReportTable(report).text(), "\nThe same bytes as from the demo model as it is: \(demo.outputs == report.outputs)")
+print(ReportTable(report).text())
+precondition(demo.outputs.map(\.sha256) == report.outputs.map(\.sha256), "the demo model as it is gives other bytes")

@@ -36,4 +36,5 @@ let again = RunSettings(output: directory.appending(path: "demo-again"), overwri
 _ = try CompressionRun(model: ModelBundle(opening: merged.path).unmerged(), recipe: Recipe(passes: []), settings: again).execute()
 let restored = try ModelBundle(opening: again.output.path)
 let changed = try demo.graph.parameters.filter { try demo.weights.load($0.name).digest() != restored.weights.load($0.name).digest() }
+precondition(changed.isEmpty, "unmerging changed \(changed.map(\.name))")
 print("Unmerged: \(changed.count) of \(demo.graph.parameters.count) tensors differ from the original")

@@ -30,7 +30,7 @@ for (report, label) in zip(reports, labels) {
   let (bits, divergence) = figures(report)
   let isBeaten = reports.map(figures).contains { $0.bits <= bits && $0.divergence < divergence }
   // A bar for the logarithm: four signs for a factor of 2, from 0.0001 nats.
-  let bar = String(repeating: "=", count: max(1, Int(4 * log2(divergence / 1e-4))))
+  let bar = String(repeating: "=", count: max(1, Int(max(0, min(60, 4 * log2(max(divergence, 1e-4) / 1e-4))))))
   let name = label.padding(toLength: 24, withPad: " ", startingAt: 0)
   print((isBeaten ? " " : "*") + String(format: "%12.2f %9.5f  ", bits, divergence) + name + bar)
 }

@@ -36,7 +36,7 @@ struct DifferenceRow {
   static func explanation(_ tests: PairedTests) -> String {
     let pairs = tests.pairs.count
     var words = "Paired over \(NumberText.grouped(tests.windows)) windows of the same text, by Student's t"
-    words += pairs > 1 ? "; p is corrected for \(NumberText.grouped(pairs)) pairs (Holm), intervals are not." : "."
+    words += pairs > 1 ? "; p is corrected for \(NumberText.grouped(pairs)) pairs (Holm, each measure by itself), intervals are not." : "."
     if tests.windows < 10 { words += " So few windows say little: give a longer text." }
     return words + " Unclear is not the same as equal."
   }

@@ -6,7 +6,7 @@ struct PairedDifference: Equatable {
   let mean: Double
   let interval: CompressionReport.Interval
   let windows: Int
-  /// How likely a mean at least so far from zero is when there is no difference; 1 where every window says the same.
+  /// How likely a mean at least so far from zero is when there is no difference; 0 where all windows differ by the same.
   let probability: Double
 
   /// Nil unless both series have the same length of at least two and everything is finite.

@@ -10,8 +10,8 @@ struct PairedTests {
 
   struct Outcome {
     let difference: PairedDifference
-    /// The probability after Holm's correction over all pairs (Holm 1979): below 0.05, no more than one set of tests in twenty has any
-    /// such figure by chance.
+    /// The probability after Holm's correction over all pairs (Holm 1979), of perplexity and of divergence each by itself: below 0.05, no more
+    /// than one set of tests of either in twenty has any such figure by chance.
     var adjusted: Double
 
     var verdict: Verdict {
