@@ -50,8 +50,8 @@ public protocol BlockPass {
   /// Replaces parameters of one block in the graph.
   mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws
   /// What a block costs, in multiply-adds of a forward run or what takes as long, for progress bars; `apply` tells a ``WorkMeter`` as much.
-  /// - Parameter tokens: of calibration text; 0 without any.
-  func operations(on block: Block, of graph: ModelGraph, calibratedOn tokens: Int) -> Double
+  /// - Parameter text: what the pass is calibrated on.
+  func operations(on block: Block, of graph: ModelGraph, calibratedOn text: CalibrationExtent) -> Double
   /// What was done, for the report. A run that resumes sets it to what the earlier run had recorded, before the first block that is left.
   var record: PassRecord { get set }
 }
@@ -60,11 +60,11 @@ extension BlockPass {
   public var treatsLayersAlone: Bool { false }
 
   /// A search for every weight that is planned, and a forward run of the calibration text.
-  public func operations(on block: Block, of graph: ModelGraph, calibratedOn tokens: Int) -> Double {
+  public func operations(on block: Block, of graph: ModelGraph, calibratedOn text: CalibrationExtent) -> Double {
     let planned = graph.linears(of: block).filter { plan[$0.weight] != nil }
     guard !planned.isEmpty else { return 0 }
     return planned.reduce(0) { $0 + Double(graph[$1.weight].shape.elementCount) } * WorkEstimate.searchedWeight
-      + graph.operations(of: block, tokens: tokens)
+      + graph.operations(of: block, tokens: text.tokens)
   }
 }
 

@@ -39,54 +39,16 @@ package enum WorkEstimate {
   }
 }
 
-extension GPTQWorker {
-  func operations(on block: Block, of graph: ModelGraph, calibratedOn tokens: Int) -> Double {
-    let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
-    guard !targeted.isEmpty else { return 0 }
-    var sum = WorkEstimate.statistics(of: block, in: graph, tokens: tokens)
-    for (_, weight) in targeted {
-      let (rows, columns) = (graph[weight].shape[0], graph[weight].shape[graph[weight].shape.rank - 1])
-      let bits = schemes[weight]?.bits ?? 8
-      let isTwoSided = pass.outputSensitivity
-      sum += WorkEstimate.searchedWeight * Double(rows) * Double(columns) + WorkEstimate.factor(columns)
-      if isTwoSided { sum += WorkEstimate.factor(rows) }
-      sum += WorkEstimate.feedback(rows: rows, columns: columns, isTwoSided: isTwoSided)
-      // Wider ranges are tried at few bits.
-      if bits <= 3 { sum += 5 * WorkEstimate.feedback(rows: rows, columns: columns, isTwoSided: false) }
-      if bits <= 3 || isTwoSided { sum += 3 * WorkEstimate.sweep(rows: rows, columns: columns, isTwoSided: isTwoSided) }
-    }
-    return sum
-  }
-}
+/// How much calibration text a run has.
+public struct CalibrationExtent: Sendable, Hashable {
+  public let windows: Int
+  /// Of all windows together.
+  public let tokens: Int
 
-extension AutoRoundWorker {
-  func operations(on block: Block, of graph: ModelGraph, calibratedOn tokens: Int) -> Double {
-    let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
-    guard !targeted.isEmpty else { return 0 }
-    let sum =
-      WorkEstimate.statistics(of: block, in: graph, tokens: tokens) + graph.linearWeights(of: block) * 2 * WorkEstimate.searchedWeight
-    guard block.kind != .head else { return sum }
-    // A step goes forward, back to the weights, and to their inputs.
-    return sum + 3 * graph.operations(of: block, tokens: pass.iterations * pass.batchWindows * windowLength)
-  }
+  public init(windows: Int, tokens: Int) { (self.windows, self.tokens) = (windows, tokens) }
 
-  /// What windows are where nobody says otherwise.
-  private var windowLength: Int { 512 }
-}
+  package init(_ windows: [[Int32]]) { self.init(windows: windows.count, tokens: windows.reduce(0) { $0 + $1.count }) }
 
-extension ActivationAwareWorker {
-  func operations(on block: Block, of graph: ModelGraph, calibratedOn tokens: Int) -> Double {
-    let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
-    guard !targeted.isEmpty else { return 0 }
-    let weights = graph.linearWeights(of: block)
-    var inputs: [ValueID: (rows: Int, columns: Int)] = [:]
-    for (node, weight) in targeted {
-      let shape = graph[weight].shape
-      inputs[node.inputs[0], default: (0, shape[shape.rank - 1])].rows += shape[0]
-    }
-    let trials = inputs.values.reduce(0) {
-      $0 + Double(pass.steps + 1) * WorkEstimate.factorTrial(rows: min($1.rows, pass.sampledOutputs), columns: $1.columns)
-    }
-    return WorkEstimate.statistics(of: block, in: graph, tokens: tokens) + weights * WorkEstimate.searchedWeight + trials
-  }
+  /// Tokens of a window, about.
+  var windowLength: Int { tokens / max(1, windows) }
 }

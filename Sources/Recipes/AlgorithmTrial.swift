@@ -104,7 +104,7 @@ public struct AlgorithmTrial: Sendable {
     var problem: (any Error)?
     let costs = candidates.map { candidate in
       trial.operations(
-        model.graph, by: candidate.passes, calibratedOn: used.tokenCount, measuredOn: held.tokenCount, blocks: plan.blocks)
+        model.graph, by: candidate.passes, calibratedOn: used, measuredOn: held.tokenCount, blocks: plan.blocks)
     }
     let meter = WorkMeter("Trying algorithms", costs: costs, progress: run.progress)
     for (index, candidate) in candidates.enumerated() {

@@ -72,14 +72,14 @@ extension CompressionRun {
 
   /// What every block will cost: what its passes say, its calibration text sent on, and its values written.
   private func meter(of graph: ModelGraph, _ workers: [any BlockPass], _ calibration: CalibrationWork?) -> WorkMeter {
-    let tokens = calibration?.selection.windows.reduce(0) { $0 + $1.count } ?? 0
+    let text = CalibrationExtent(calibration?.selection.windows ?? [])
     let costs = graph.blocks.map { block in
-      let sent = block.kind == .head ? 0 : graph.operations(of: block, tokens: tokens) * Double(calibration?.streamCount ?? 0)
+      let sent = block.kind == .head ? 0 : graph.operations(of: block, tokens: text.tokens) * Double(calibration?.streamCount ?? 0)
       return workers.reduce(sent + WorkEstimate.storedValue * graph.storedValues(of: block)) {
-        $0 + $1.operations(on: block, of: graph, calibratedOn: tokens)
+        $0 + $1.operations(on: block, of: graph, calibratedOn: text)
       }
     }
-    return WorkMeter(workers.isEmpty ? "Converting" : "Quantizing", costs: costs, tokens: tokens, progress: progress)
+    return WorkMeter(workers.isEmpty ? "Converting" : "Quantizing", costs: costs, tokens: text.tokens, progress: progress)
   }
 
   private func makeWriter(

@@ -60,7 +60,7 @@ struct QuantizationTraining {
     let finding = WorkMeter(
       "Finding a start",
       costs: [
-        trial.operations(graph, by: [pass.start], calibratedOn: startText.tokenCount, measuredOn: 0, blocks: graph.blocks.count)
+        trial.operations(graph, by: [pass.start], calibratedOn: startText, measuredOn: 0, blocks: graph.blocks.count)
       ], progress: run.progress)
     finding.begin(0)
     let start = try finding.measure {

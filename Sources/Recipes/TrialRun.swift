@@ -48,20 +48,21 @@ struct TrialRun {
 
   /// What compressing will cost, for progress.
   func operations(
-    _ source: ModelGraph, by passes: [any CompressionPass], calibratedOn tokens: Int, measuredOn held: Int, blocks: Int
+    _ source: ModelGraph, by passes: [any CompressionPass], calibratedOn windows: [[Int32]], measuredOn held: Int, blocks: Int
   ) -> Double {
     // What cannot begin fails in a moment.
     guard let workers = try? passes.begin(on: source, in: PassContext(interpreter: interpreter, seed: seed)).workers else { return 1 }
     let needs = passes.reduce(into: Set<PassNeed>()) { $0.formUnion($1.needs) }
     let streams = needs.isEmpty ? 0.0 : needs.contains(.referenceActivations) ? 2 : 1
+    let text = CalibrationExtent(windows)
     var sum = source.blocks.reduce(0) { $0 + 2 * source.operations(of: $1, tokens: held) }
     for block in source.blocks {
-      let run = source.operations(of: block, tokens: tokens)
+      let run = source.operations(of: block, tokens: text.tokens)
       if needs.contains(.gradients) { sum += run * (block.kind == .head ? 3 : 4) }
     }
     for block in source.blocks.prefix(blocks) {
-      sum += block.kind == .head ? 0 : source.operations(of: block, tokens: tokens) * streams
-      sum += workers.reduce(0) { $0 + $1.operations(on: block, of: source, calibratedOn: tokens) }
+      sum += block.kind == .head ? 0 : source.operations(of: block, tokens: text.tokens) * streams
+      sum += workers.reduce(0) { $0 + $1.operations(on: block, of: source, calibratedOn: text) }
     }
     return sum
   }

@@ -177,6 +177,24 @@ struct GPTQWorker: BlockPass {
     }
     return chosen
   }
+
+  func operations(on block: Block, of graph: ModelGraph, calibratedOn text: CalibrationExtent) -> Double {
+    let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
+    guard !targeted.isEmpty else { return 0 }
+    var sum = WorkEstimate.statistics(of: block, in: graph, tokens: text.tokens)
+    for (_, weight) in targeted {
+      let (rows, columns) = (graph[weight].shape[0], graph[weight].shape[graph[weight].shape.rank - 1])
+      let bits = schemes[weight]?.bits ?? 8
+      let isTwoSided = pass.outputSensitivity
+      sum += WorkEstimate.searchedWeight * Double(rows) * Double(columns) + WorkEstimate.factor(columns)
+      if isTwoSided { sum += WorkEstimate.factor(rows) }
+      sum += WorkEstimate.feedback(rows: rows, columns: columns, isTwoSided: isTwoSided)
+      // Wider ranges are tried at few bits.
+      if bits <= 3 { sum += 5 * WorkEstimate.feedback(rows: rows, columns: columns, isTwoSided: false) }
+      if bits <= 3 || isTwoSided { sum += 3 * WorkEstimate.sweep(rows: rows, columns: columns, isTwoSided: isTwoSided) }
+    }
+    return sum
+  }
 }
 
 extension GridTable {

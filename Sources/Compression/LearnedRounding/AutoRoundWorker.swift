@@ -103,4 +103,14 @@ struct AutoRoundWorker: BlockPass {
         calibrationTokens: start?.calibrationTokens, isScarce: start?.isScarce ?? false))
     try graph.replace(id, with: .quantized(tensor))
   }
+
+  func operations(on block: Block, of graph: ModelGraph, calibratedOn text: CalibrationExtent) -> Double {
+    let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
+    guard !targeted.isEmpty else { return 0 }
+    let sum =
+      WorkEstimate.statistics(of: block, in: graph, tokens: text.tokens) + graph.linearWeights(of: block) * 2 * WorkEstimate.searchedWeight
+    guard block.kind != .head else { return sum }
+    // A step goes forward, back to the weights, and to their inputs.
+    return sum + 3 * graph.operations(of: block, tokens: pass.iterations * pass.batchWindows * text.windowLength)
+  }
 }

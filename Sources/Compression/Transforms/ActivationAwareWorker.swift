@@ -40,4 +40,19 @@ struct ActivationAwareWorker: BlockPass {
           node, id, as: scheme, statistics: statistics[node.inputs[0]], in: &graph, pool: context.pool))
     }
   }
+
+  func operations(on block: Block, of graph: ModelGraph, calibratedOn text: CalibrationExtent) -> Double {
+    let targeted = graph.linears(of: block).filter { schemes[$0.weight] != nil }
+    guard !targeted.isEmpty else { return 0 }
+    let weights = graph.linearWeights(of: block)
+    var inputs: [ValueID: (rows: Int, columns: Int)] = [:]
+    for (node, weight) in targeted {
+      let shape = graph[weight].shape
+      inputs[node.inputs[0], default: (0, shape[shape.rank - 1])].rows += shape[0]
+    }
+    let trials = inputs.values.reduce(0) {
+      $0 + Double(pass.steps + 1) * WorkEstimate.factorTrial(rows: min($1.rows, pass.sampledOutputs), columns: $1.columns)
+    }
+    return WorkEstimate.statistics(of: block, in: graph, tokens: text.tokens) + weights * WorkEstimate.searchedWeight + trials
+  }
 }
