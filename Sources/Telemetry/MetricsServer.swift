@@ -15,8 +15,6 @@ package struct TelemetryError: Failure {
 package final class MetricsServer: Sendable {
   /// Where it listens: the port is known, also when any free one was asked for.
   package let address: MetricsAddress
-  private let socket: Int32
-  private let text: @Sendable () -> String
 
   private static let longestRequest = 8192
   /// Seconds that a request and its answer may take.
@@ -25,10 +23,9 @@ package final class MetricsServer: Sendable {
   /// Listens, and answers until the process ends.
   /// - Parameter text: asked for with every scrape, from the server's thread.
   package init(_ wanted: MetricsAddress, text: @escaping @Sendable () -> String) throws(TelemetryError) {
-    socket = try Self.listen(wanted)
+    let socket = try Self.listen(wanted)
     address = MetricsAddress(host: wanted.host, port: Self.port(of: socket) ?? wanted.port)
-    self.text = text
-    let thread = Thread { [socket, text] in Self.serve(socket, text) }
+    let thread = Thread { Self.serve(socket, text) }
     thread.name = "metrics"
     thread.stackSize = 1 << 20
     thread.start()

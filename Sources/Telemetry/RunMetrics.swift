@@ -1,4 +1,5 @@
 import CoreMetrics
+import Diagnostics
 import Foundation
 import Synchronization
 
@@ -94,7 +95,7 @@ package final class RunMetrics: Sendable {
     if let seconds { stageSeconds.set(seconds) }
     secondsLeft.set(left ?? .nan)
     tokensPerSecond.set(rate ?? .nan)
-    peak.set(ProcessFigures.peakBytes)
+    peak.set(Double(ProcessFigures.peakBytes))
     processorSeconds.withLock { known in
       let now = ProcessFigures.processorSeconds
       processor.increment(by: max(0, now - known))

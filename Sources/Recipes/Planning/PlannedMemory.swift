@@ -1,4 +1,5 @@
 import Compression
+import Diagnostics
 import Evaluation
 import Execution
 import ModelGraph
@@ -38,7 +39,7 @@ public struct PlannedMemory: Sendable {
   private static let share = 0.05
 
   init(_ work: PlannedWork) {
-    base = 2 * (ResourceMeter.peakMemory() ?? 0)
+    base = 2 * ProcessFigures.peakBytes
     unknown = work.unknownPasses
     var phases = [Self.quantizing(work)]
     if work.run.recipe.isCalibrated { phases.append(Self.calibrating(work)) }

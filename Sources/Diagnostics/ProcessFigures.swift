@@ -5,9 +5,9 @@ import Foundation
 #endif
 
 /// What the system knows of this process.
-enum ProcessFigures {
+package enum ProcessFigures {
   /// Bytes of memory that are in use now; nil where the system does not say.
-  static var residentBytes: Double? {
+  package static var residentBytes: Double? {
     #if canImport(Darwin)
       var info = mach_task_basic_info()
       var count = mach_msg_type_number_t(MemoryLayout<mach_task_basic_info>.size / MemoryLayout<natural_t>.size)
@@ -26,17 +26,18 @@ enum ProcessFigures {
     #endif
   }
 
-  /// Bytes of memory that were in use at most.
-  static var peakBytes: Double {
+  /// Bytes of memory that were in use at most (resident set, mapped files included).
+  package static var peakBytes: Int {
     #if canImport(Darwin)
-      Double(usage.ru_maxrss)
+      Int(usage.ru_maxrss)
     #else
-      Double(usage.ru_maxrss) * 1024
+      // Linux counts in kibibytes.
+      Int(usage.ru_maxrss) * 1024
     #endif
   }
 
   /// Seconds of processor time, of all threads.
-  static var processorSeconds: Double {
+  package static var processorSeconds: Double {
     func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) * 1e-6 }
     return seconds(usage.ru_utime) + seconds(usage.ru_stime)
   }
