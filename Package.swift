@@ -17,6 +17,7 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let modules: [Module] = [
   Module(name: "Diagnostics"),
+  Module(name: "Statistics"),
   Module(name: "StructuredData", imports: ["Diagnostics"]),
   Module(name: "Tensors", imports: ["CKernels", "Diagnostics"]),
   Module(name: "Formats", imports: ["Tensors", "CHDF5", "StructuredData", "Diagnostics"]),
@@ -28,14 +29,14 @@ let modules: [Module] = [
   Module(
     name: "Compression", imports: ["Training", "CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
     plugins: ["PassList"]),
-  Module(name: "Evaluation", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Diagnostics"]),
+  Module(name: "Evaluation", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Statistics", "Diagnostics"]),
   Module(name: "Calibration", imports: ["Evaluation", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
-  Module(name: "Reporting", imports: ["StructuredData", "Diagnostics"]),
+  Module(name: "Reporting", imports: ["StructuredData", "Statistics", "Diagnostics"]),
   Module(
     name: "Recipes",
     imports: [
       "Reporting", "Compression", "Training", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph", "Formats",
-      "Tensors", "StructuredData", "Diagnostics",
+      "Tensors", "StructuredData", "Statistics", "Diagnostics",
     ],
     external: [yams],
     resources: [.copy("Demo"), .copy("Presets"), .copy("Catalogue")]),
@@ -43,7 +44,7 @@ let modules: [Module] = [
     name: "DeepSeekOptimize",
     imports: [
       "Recipes", "Reporting", "Compression", "Training", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph",
-      "Formats", "Tensors", "StructuredData", "Diagnostics",
+      "Formats", "Tensors", "StructuredData", "Statistics", "Diagnostics",
     ]),
   Module(name: "Telemetry", imports: ["Diagnostics"], external: [metrics]),
   Module(name: "Commands", imports: ["DeepSeekOptimize", "Telemetry"], external: [argumentParser]),
@@ -58,6 +59,8 @@ struct Tests {
 }
 
 let tests: [Tests] = [
+  Tests(module: "Diagnostics"),
+  Tests(module: "Statistics"),
   Tests(
     module: "StructuredData", imports: ["Diagnostics"], fixtures: ["Templates/TemplateFixtures"],
     scripts: ["Templates/make-template-fixtures.py"]),

@@ -9,6 +9,7 @@
 @_exported import ModelGraph
 @_exported import Recipes
 @_exported import Reporting
+@_exported import Statistics
 @_exported import StructuredData
 @_exported import Tensors
 @_exported import Training

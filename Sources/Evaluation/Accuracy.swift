@@ -1,4 +1,5 @@
 import Foundation
+import Statistics
 
 /// What one model predicts of every scored token.
 public struct ModelScores: Sendable {

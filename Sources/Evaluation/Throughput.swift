@@ -2,6 +2,7 @@ import Diagnostics
 import Execution
 import Foundation
 import ModelGraph
+import Statistics
 
 /// Tokens per second of a model.
 public struct Throughput: Sendable, Hashable {

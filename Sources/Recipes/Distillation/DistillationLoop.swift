@@ -5,6 +5,7 @@ import Execution
 import Foundation
 import ModelGraph
 import Reporting
+import Statistics
 import StructuredData
 import Tensors
 import Training

@@ -1,3 +1,5 @@
+import Statistics
+
 /// The mean difference of two series measured on the same windows, with its 95 % interval.
 ///
 /// Windows are the independent units: tokens within one share their context. The interval is Student's, from the standard
@@ -12,21 +14,13 @@ struct PairedDifference: Equatable {
   /// Nil unless both series have the same length of at least two and everything is finite.
   init?(_ values: [Double]?, minus baseline: [Double]?) {
     guard let values, let baseline, values.count == baseline.count, values.count >= 2 else { return nil }
-    let differences = zip(values, baseline).map { $0 - $1 }
-    let count = Double(differences.count)
-    let mean = differences.reduce(0, +) / count
-    let variance = differences.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / (count - 1)
-    let error = (variance / count).squareRoot()
-    let half = StudentDistribution.quantile(degrees: differences.count - 1) * error
-    guard mean.isFinite, half.isFinite else { return nil }
-    self.mean = mean
-    interval = .init(lower: mean - half, upper: mean + half)
-    windows = differences.count
-    probability = mean == 0 ? 1 : error == 0 ? 0 : StudentDistribution.tails(mean / error, degrees: differences.count - 1)
+    let difference = ClusteredMean(clusters: zip(values, baseline).map { $0 - $1 })
+    guard let error = difference.standardError, let interval = difference.interval else { return nil }
+    mean = difference.mean
+    self.interval = .init(lower: interval.lowerBound, upper: interval.upperBound)
+    windows = difference.count
+    probability = mean == 0 ? 1 : error == 0 ? 0 : StudentDistribution.tails(mean / error, degrees: windows - 1)
   }
-
-  /// Whether the interval leaves out zero.
-  var differs: Bool { interval.lower > 0 || interval.upper < 0 }
 
   /// Whether no window tells the two apart at all.
   var isIdentical: Bool { mean == 0 && interval.lower == 0 && interval.upper == 0 }

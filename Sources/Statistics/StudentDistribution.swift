@@ -1,9 +1,9 @@
 import Foundation
 
 /// Student's t with a whole number of degrees of freedom.
-enum StudentDistribution {
+package enum StudentDistribution {
   /// The probability of a value further from zero than `t`, on either side (Abramowitz and Stegun 26.7.3 and 26.7.4).
-  static func tails(_ t: Double, degrees: Int) -> Double {
+  package static func tails(_ t: Double, degrees: Int) -> Double {
     guard t.isFinite else { return t.isNaN ? 1 : 0 }
     let degrees = max(1, degrees)
     let angle = atan(abs(t) / Double(degrees).squareRoot())
@@ -26,10 +26,10 @@ enum StudentDistribution {
 
   /// The 97.5 % quantile: tabled where the expansion around the normal quantile is too coarse (Abramowitz and Stegun 26.7.5), below
   /// 10^-4 off elsewhere.
-  static func quantile(degrees: Int) -> Double {
-    let tabled = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646]
+  package static func quantile(degrees: Int) -> Double {
+    let tabled = [12.706204736, 4.302652730, 3.182446305, 2.776445105, 2.570581836, 2.446911851, 2.364624252]
     if degrees <= tabled.count { return tabled[max(1, degrees) - 1] }
-    let z = 1.959964
+    let z = 1.959963984540054
     let n = Double(degrees)
     let first = (pow(z, 3) + z) / 4
     let second = (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / 96

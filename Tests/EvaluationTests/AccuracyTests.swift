@@ -3,30 +3,7 @@ import Testing
 
 @testable import Evaluation
 
-@Suite struct StatisticsTests {
-  @Test func quantilesInterpolate() {
-    let values = [1.0, 2, 3, 4]
-    #expect(quantile(0, ofSorted: values) == 1)
-    #expect(quantile(0.5, ofSorted: values) == 2.5)
-    #expect(quantile(1, ofSorted: values) == 4)
-    #expect(abs(quantile(0.9, ofSorted: values) - 3.7) < 1e-12)
-    #expect(quantile(0.5, ofSorted: []) == 0)
-  }
-
-  /// Against tables of Student's t, two-sided 95 %.
-  @Test(arguments: [(1, 12.706), (2, 4.303), (3, 3.182), (5, 2.571), (10, 2.228), (22, 2.074), (100, 1.984), (100_000, 1.960)])
-  func studentQuantiles(_ degrees: Int, _ expected: Double) {
-    #expect(abs(ClusteredMean.studentQuantile975(degrees: degrees) - expected) < 0.02)
-  }
-
-  @Test func standardErrorOfClusters() throws {
-    let mean = ClusteredMean(clusters: [1, 2, 3, 4])
-    #expect(mean.mean == 2.5)
-    #expect(abs(try #require(mean.standardError) - 0.645_497_224_367_902_8) < 1e-12)
-    #expect(ClusteredMean(clusters: [1]).standardError == nil)
-    #expect(ClusteredMean(clusters: [1]).interval == nil)
-  }
-
+@Suite struct AccuracyTests {
   private func accuracy(_ model: [Double], _ reference: [Double], correct: [Bool], before: [Bool]) -> Accuracy {
     var (own, other) = (ModelScores(), ModelScores())
     (own.losses, own.correct) = (model, correct)
