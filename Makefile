@@ -65,6 +65,8 @@ test: setup lint examples test-kernels ## lint, then every test
 	$(SWIFT) test $(RELEASE) $(TEST) --filter CKernelsTests
 	@Scripts/check-docs .build-test/release
 	@Scripts/build-docs
+	@Scripts/man-pages .build-test/man .build-test .build-test/release
+	@$(MAKE) check-install FROM=.build-test
 
 # Every variant of every kernel against the portable one, in C alone: here, on AArch64, and under the sanitizers.
 test-kernels: ## every variant of every kernel against the portable one
