@@ -29,7 +29,7 @@ struct LongRunOptions: ParsableArguments {
     guard let timeLimit else { return }
     let thread = Thread {
       Thread.sleep(forTimeInterval: timeLimit.seconds)
-      Terminal.printError("--time-limit: \(HumanUnits.time(timeLimit.seconds)) are over; stopping")
+      Terminal.printError("--time-limit: \(NumberText.estimate(timeLimit.seconds)) are over; stopping")
       Interruption.request()
     }
     thread.start()

@@ -106,7 +106,7 @@ struct PlanTable {
     let ratio = String(format: "%.3f", Double(plan.outputBytes) / Double(max(1, plan.sourceBytes)))
     let (memory, traffic, time) = (plan.memory, plan.traffic, plan.time)
     // Every byte is in the JSON.
-    let size = HumanUnits.bytes
+    let size = NumberText.bytes
     var lines = [
       "tensors        \(size(plan.sourceBytes)) → \(size(plan.outputBytes)) (\(ratio)x), \(String(format: "%.4f", plan.bitsPerWeight)) bits per weight",
       "largest block  \(size(plan.largestBlockBytes)) before and after together",
@@ -124,18 +124,12 @@ struct PlanTable {
     }
     lines.append("bytes to move  \(size(traffic.read)) read, \(size(traffic.written)) written")
     for step in traffic.steps { lines.append("  \(step.name): \(size(step.read)) read, \(size(step.written)) written") }
-    lines.append("time           \(time.isComplete ? "about" : "at least") \(Self.duration(time.seconds))")
-    for step in time.steps { lines.append("  \(step.name): \(Self.duration(step.seconds)) (\(step.basis))") }
+    lines.append("time           \(time.isComplete ? "about" : "at least") \(NumberText.estimate(time.seconds))")
+    for step in time.steps { lines.append("  \(step.name): \(NumberText.estimate(step.seconds)) (\(step.basis))") }
     lines += time.assumptions.map { "  assumed: \($0)" }
     if !plan.canRun { lines.append("the source's files hold headers only: this can be planned, and not be run") }
     lines.append("output         \(output.path) (nothing was written)")
     return lines
-  }
-
-  private static func duration(_ seconds: Double) -> String {
-    if seconds < 100 { return String(format: "%.2g s", seconds) }
-    if seconds < 6000 { return String(format: "%.0f min", seconds / 60) }
-    return String(format: "%.1f h", seconds / 3600)
   }
 
   var json: JSONValue {

@@ -7,33 +7,26 @@ struct PresetTable {
   /// Of the model that they were measured on.
   let parameters: Int
 
-  private static let heads = ["recipe", "rate", "steps", "trained", "perplexity", "", "tokens/s", "memory"]
-
-  private func cells(_ preset: FinetunePreset) -> [String] {
-    guard let measured = preset.measured else { return [preset.name, "", "", "", "not measured", "", "", ""] }
+  private func figures(_ preset: FinetunePreset) -> [String] {
+    guard let measured = preset.measured else { return ["", "", "", "not measured", "", "", ""] }
     return [
-      preset.name, String(format: "%.0e", measured.learningRate), "\(measured.steps)",
+      String(format: "%.0e", measured.learningRate), "\(measured.steps)",
       String(format: "%.3g %%", 100 * Double(measured.trainableParameters) / Double(max(1, parameters))),
       String(format: "%.1f", measured.perplexityBefore), String(format: "%.1f", measured.perplexityAfter),
       String(format: "%.0f", measured.tokensPerSecond), String(format: "%.0f MB", Double(measured.peakMemoryBytes) / 1e6),
     ]
   }
 
-  var text: String {
-    let rows = [Self.heads] + presets.map(cells)
-    let widths = Self.heads.indices.map { column in rows.map(\.[column].count).max() ?? 0 }
-    func line(_ row: [String]) -> String {
-      row.indices.map { $0 == 0 ? row[$0].padding(toLength: widths[0], withPad: " ", startingAt: 0) : row[$0].leftPadded(to: widths[$0]) }
-        .joined(separator: "  ").trimmingTrailingSpaces
-    }
-    let nameWidth = widths[0]
-    var lines = rows.map(line)
-    lines.append("")
-    lines += presets.map { $0.name.padding(toLength: nameWidth, withPad: " ", startingAt: 0) + "  " + $0.summary }
-    lines.append("")
-    lines.append(
-      "Measured on the demo model: perplexity of its evaluation text before and after; what is trained as a share of its parameters.")
-    return lines.joined(separator: "\n")
+  private static let note = """
+    Measured on the demo model: perplexity of its evaluation text before and after training; what is trained as a share of its parameters.
+    """
+
+  /// - Parameter width: of the terminal; nil for a file.
+  func text(width: Int?, style: TextStyle) -> String {
+    var table = CatalogueTable(
+      heads: ["recipe", "rate", "steps", "trained", "before", "after", "tokens/s", "memory"], note: Self.note)
+    table.rows = presets.map { ($0.name, figures($0), $0.summary) }
+    return table.text(width: width, style: style)
   }
 
   var json: JSONValue {
@@ -44,13 +37,5 @@ struct PresetTable {
         object["measured"] = preset.measured?.json
         return .object(object)
       })
-  }
-}
-
-extension String {
-  fileprivate var trimmingTrailingSpaces: String {
-    var text = self[...]
-    while text.last == " " { text.removeLast() }
-    return String(text)
   }
 }

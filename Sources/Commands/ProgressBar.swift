@@ -30,12 +30,7 @@ final class ProgressBar: @unchecked Sendable {
     lock.lock()
     defer { lock.unlock() }
     let now = clock.now
-    if stage?.continues(with: progress) == true {
-      stage?.update(progress, at: now)
-    } else {
-      stage = StageClock(progress, at: now)
-      (lastDrawn, self.detail) = (nil, "")
-    }
+    if StageClock.follow(&stage, progress, at: now) { (lastDrawn, self.detail) = (nil, "") }
     if let detail { self.detail = detail }
     if isTerminal { tick(!progress.isDone) }
     if isDue(at: now) { draw(at: now) }
@@ -60,8 +55,8 @@ final class ProgressBar: @unchecked Sendable {
     guard let stage else { return }
     lastDrawn = now
     let (share, isDone) = (stage.progress.share, stage.progress.isDone)
-    let left = stage.secondsLeft(at: now).map { "\(HumanUnits.time($0)) left" }
-    var time = isDone ? HumanUnits.time(stage.seconds(at: now)) : left ?? ""
+    let left = stage.secondsLeft(at: now).map { "\(NumberText.estimate($0)) left" }
+    var time = isDone ? NumberText.estimate(stage.seconds(at: now)) : left ?? ""
     if !detail.isEmpty { time += time.isEmpty ? detail : "  \(detail)" }
     let name = stage.progress.stage.padding(toLength: max(21, stage.progress.stage.count), withPad: " ", startingAt: 0)
     // Rounded down: 100 % is the end.

@@ -5,32 +5,19 @@ import Foundation
 struct RecipeTable {
   let recipes: [NamedRecipe]
 
-  private static let heads = ["recipe", "bits", "size", "perplexity", "mean KL", "text", "what it does"]
-
-  private func cells(_ recipe: NamedRecipe) -> [String] {
-    var figures = ["", "", "not measured", ""]
-    if let measured = recipe.measured {
-      figures = [
-        String(format: "%.2f", measured.bitsPerWeight), String(format: "%.2f×", measured.ratio),
-        String(format: "%+.2f %%", (measured.perplexityRatio - 1) * 100), String(format: "%.3g", measured.klDivergence),
-      ]
-    }
-    return [recipe.name] + figures + [recipe.isCalibrated ? "yes" : "", recipe.summary]
+  private func figures(_ recipe: NamedRecipe) -> [String] {
+    guard let measured = recipe.measured else { return ["", "", "not measured", ""] }
+    return [
+      String(format: "%.2f", measured.bitsPerWeight), String(format: "%.2f×", measured.ratio),
+      String(format: "%+.2f %%", (measured.perplexityRatio - 1) * 100), String(format: "%.3g", measured.klDivergence),
+    ]
   }
 
-  var text: String {
-    let rows = [Self.heads] + recipes.map(cells)
-    let widths = Self.heads.indices.map { column in rows.map(\.[column].count).max() ?? 0 }
-    let lines = rows.map { row in
-      row.indices.map { column in
-        switch column {
-        case 0: row[column].padding(toLength: widths[column], withPad: " ", startingAt: 0)
-        case row.indices.last: row[column]
-        default: row[column].leftPadded(to: widths[column])
-        }
-      }.joined(separator: "  ")
-    }
-    return (lines + ["", Self.note]).joined(separator: "\n")
+  /// - Parameter width: of the terminal; nil for a file.
+  func text(width: Int?, style: TextStyle) -> String {
+    var table = CatalogueTable(heads: ["recipe", "bits", "size", "perplexity", "mean KL", "text"], note: Self.note)
+    table.rows = recipes.map { ($0.name, figures($0) + [$0.isCalibrated ? "yes" : ""], $0.summary) }
+    return table.text(width: width, style: style)
   }
 
   private static let note = """

@@ -44,7 +44,8 @@ struct RunCommand: ParsableCommand {
     let resources = runOptions.resources
     guard let name = recipe else {
       let table = RecipeTable(recipes: try NamedRecipe.all())
-      Terminal.print(resources.json ? table.json.text().trimmingCharacters(in: .newlines) : table.text)
+      let text = table.text(width: Terminal.terminalWidth, style: Terminal.outputStyle)
+      Terminal.print(resources.json ? table.json.text().trimmingCharacters(in: .newlines) : text)
       return
     }
     let named = try NamedRecipe(opening: name).calibrated(on: calibration)

@@ -30,13 +30,10 @@ final class RunTelemetry: @unchecked Sendable {
   func update(_ progress: StageProgress) {
     lock.lock()
     defer { lock.unlock() }
-    let now = clock.now
-    if stage?.continues(with: progress) == true {
-      stage?.update(progress, at: now)
-    } else {
+    if StageClock.follow(&stage, progress, at: clock.now) {
       name?.end()
       name = metrics.begin(stage: progress.stage)
-      (stage, countedTokens, trainingRate) = (StageClock(progress, at: now), 0, nil)
+      (countedTokens, trainingRate) = (0, nil)
     }
     guard let tokens = stage?.tokens, tokens > countedTokens else { return }
     metrics.add(tokens: tokens - countedTokens)

@@ -16,14 +16,25 @@ struct StageClock {
   }
 
   /// Whether a piece of news is of this stage; one of the same name that begins again is another.
-  func continues(with next: StageProgress) -> Bool {
+  private func continues(with next: StageProgress) -> Bool {
     next.stage == progress.stage && !progress.isDone && next.share >= progress.share - 0.05
   }
 
-  mutating func update(_ next: StageProgress, at now: ContinuousClock.Instant) {
+  private mutating func update(_ next: StageProgress, at now: ContinuousClock.Instant) {
     progress = next
     estimate.add(share: next.share, at: seconds(at: now))
     if next.isDone { end = now }
+  }
+
+  /// The clock of the stage that news is of: this one carried on, or another begun.
+  /// - Returns: whether it is another.
+  static func follow(_ clock: inout StageClock?, _ next: StageProgress, at now: ContinuousClock.Instant) -> Bool {
+    if clock?.continues(with: next) == true {
+      clock?.update(next, at: now)
+      return false
+    }
+    clock = StageClock(next, at: now)
+    return true
   }
 
   func seconds(at now: ContinuousClock.Instant) -> Double { start.duration(to: end ?? now).seconds }

@@ -3,7 +3,10 @@ import Foundation
 
 extension Terminal {
   /// Columns that tables on standard output may take: the terminal's, or what suits a file.
-  static var outputWidth: Int { width(of: STDOUT_FILENO) ?? ReportTable.width }
+  static var outputWidth: Int { terminalWidth ?? ReportTable.width }
+
+  /// Columns of the terminal that standard output is; nil for a file, or for another program.
+  static var terminalWidth: Int? { width(of: STDOUT_FILENO) }
 
   /// Columns of the terminal that progress is drawn on.
   static var errorWidth: Int { width(of: STDERR_FILENO) ?? ReportTable.width }

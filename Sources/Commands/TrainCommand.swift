@@ -54,7 +54,8 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     if listRecipes {
       let table = PresetTable(presets: try FinetunePreset.all(), parameters: try ModelBundle(opening: DemoModel.name).graph.parameterCount)
-      Terminal.print(json ? table.json.text().trimmingCharacters(in: .newlines) : table.text)
+      let text = table.text(width: Terminal.terminalWidth, style: Terminal.outputStyle)
+      Terminal.print(json ? table.json.text().trimmingCharacters(in: .newlines) : text)
       return
     }
     let bundle = try ModelBundle(opening: model.model)

@@ -21,10 +21,8 @@ import Testing
   private func run(_ arguments: String..., input: String = "") throws -> Outcome { try runList(arguments, input: input) }
 
   private func runList(_ arguments: [String], input: String = "") throws -> Outcome {
-    let products =
-      Bundle.main.bundleURL.pathExtension == "xctest" ? Bundle.main.bundleURL.deletingLastPathComponent() : Bundle.main.bundleURL
     let process = Process()
-    process.executableURL = products.appendingPathComponent(arguments[0])
+    process.executableURL = CommandProcess.products.appendingPathComponent(arguments[0])
     process.arguments = Array(arguments.dropFirst())
     process.currentDirectoryURL = directory
     let names = ["out", "err", "in"].map { directory.appendingPathComponent("std\($0)-\(UUID().uuidString)") }
@@ -491,10 +489,8 @@ import Testing
 
   @Test func aFullStandardOutputIsAnError() throws {
     guard let full = FileHandle(forWritingAtPath: "/dev/full") else { return }
-    let products =
-      Bundle.main.bundleURL.pathExtension == "xctest" ? Bundle.main.bundleURL.deletingLastPathComponent() : Bundle.main.bundleURL
     let process = Process()
-    process.executableURL = products.appendingPathComponent("deepseek-optimize")
+    process.executableURL = CommandProcess.products.appendingPathComponent("deepseek-optimize")
     process.arguments = ["inspect"]
     process.standardOutput = full
     process.standardError = FileHandle.nullDevice

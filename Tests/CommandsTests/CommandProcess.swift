@@ -11,6 +11,7 @@ final class CommandProcess {
   private let error: URL
   private let output: URL
 
+  /// Where the executables of this build are.
   static var products: URL {
     Bundle.main.bundleURL.pathExtension == "xctest" ? Bundle.main.bundleURL.deletingLastPathComponent() : Bundle.main.bundleURL
   }

@@ -17,10 +17,9 @@ import Testing
     let directory = FileManager.default.temporaryDirectory.appendingPathComponent("deepseek-optimize-names-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: directory) }
-    let main = Bundle.main.bundleURL
-    let products = main.pathExtension == "xctest" ? main.deletingLastPathComponent() : main
     let link = directory.appendingPathComponent(name)
-    try FileManager.default.createSymbolicLink(at: link, withDestinationURL: products.appendingPathComponent("deepseek-optimize"))
+    let executable = CommandProcess.products.appendingPathComponent("deepseek-optimize")
+    try FileManager.default.createSymbolicLink(at: link, withDestinationURL: executable)
     let process = Process()
     process.executableURL = link
     process.arguments = ["--help"]

@@ -46,12 +46,4 @@ import Testing
 
   @Test(arguments: ["", "h", "30m1h", "1h2h", "-5", "5y", "1:30", "inf", "nan", "1h30"])
   func whatIsNoTimeIsRefused(_ text: String) { #expect(TimeSpan(argument: text) == nil) }
-
-  @Test func figuresAreInHumanUnits() {
-    #expect(
-      [0.04, 9.94, 59.4, 61, 3700, 90_000, .infinity].map(HumanUnits.time) == [
-        "0.0 s", "9.9 s", "59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h", "?",
-      ])
-    #expect([340, 1200, 12_000_000, 1_340_000_000].map(HumanUnits.bytes) == ["340 bytes", "1.20 kB", "12.0 MB", "1.34 GB"])
-  }
 }

@@ -31,6 +31,8 @@ import Testing
     #expect(NumberText.duration(125) == "2 min 5 s")
     #expect(NumberText.duration(3840) == "1 h 4 min")
     #expect(NumberText.duration(-1) == "–")
+    let estimates = [-1, 0.04, 9.94, 9.96, 59.4, 59.6, 61, 3700, 90_000, 200_000, .infinity].map(NumberText.estimate)
+    #expect(estimates == ["0.0 s", "0.0 s", "9.9 s", "10 s", "59 s", "1 min 0 s", "1 min 1 s", "1 h 1 min", "25 h 0 min", "2 d 7 h", "–"])
     #expect(NumberText.grouped(Int.min) == "-9,223,372,036,854,775,808")
   }
 

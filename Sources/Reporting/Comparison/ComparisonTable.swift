@@ -33,12 +33,9 @@ public struct ComparisonTable: Sendable {
           .init(cells.perplexity), .init(cells.change), .init(cells.meanKL), .init(cells.tailKL), .init(cells.agreement),
         ])
     }
-    let fitted = table.fitted(to: width, least: Self.leastName, spare: [3, 8, 5, 9, 4, 6])
-    var lines = fitted.table.lines(width: width, style: style)
-    if !fitted.dropped.isEmpty {
-      let words = "No room for \(fitted.dropped.joined(separator: ", ")): a wider terminal, --csv and --markdown have them."
-      lines += TerminalText.wrapped(words, to: width - 2).map { "  " + style.paint($0, .faint) }
-    }
+    var lines = table.lines(
+      width: width, style: style, least: Self.leastName, spare: [3, 8, 5, 9, 4, 6],
+      elsewhere: "a wider terminal, --csv and --markdown have them")
     if comparison.reports.count > 2, let front = comparison.front {
       lines += TerminalText.wrapped(front, to: width - 2).map { "  " + style.paint($0, .faint) }
     }
@@ -65,10 +62,11 @@ public struct ComparisonTable: Sendable {
         (name, number) = ("", "")
       }
     }
-    let fitted = table.fitted(to: width, least: Self.leastName - 4, spare: [5])
+    let lines = table.lines(
+      width: width, style: style, least: Self.leastName - 4, spare: [5], elsewhere: "a wider terminal and --markdown have it")
     var words = DifferenceRow.explanation(comparison.tests)
     if pairs.count > Self.differenceLimit { words += " Only the first \(Self.differenceLimit) are shown." }
-    return [""] + fitted.table.lines(width: width, style: style)
+    return [""] + lines
       + TerminalText.wrapped(words, to: width - 2).map { "  " + style.paint($0, .faint) }
   }
 }

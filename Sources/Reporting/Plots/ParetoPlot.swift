@@ -32,7 +32,7 @@ struct ParetoPlot: Plot {
     let frame = PlotFrame(left: 52, top: top + 28, right: svg.width - 12, bottom: svg.height - 44, x: x, y: y)
     frame.drawYAxis(in: &svg, ticks: 6)
     frame.drawXAxis(in: &svg, ticks: width == .wide ? 8 : 4, title: xAxis, format: xFormat)
-    let steps = points.filter { !$0.isBeaten }.sorted { ($0.x, $1.y) < ($1.x, $0.y) }.map {
+    let steps = points.filter { !$0.isBeaten }.sorted { ($0.x, -$0.y) < ($1.x, -$1.y) }.map {
       (x: frame.x.position($0.x), y: frame.y.position($0.y))
     }
     var path: [(x: Double, y: Double)] = []

@@ -1,6 +1,6 @@
 extension NumberText {
   /// Size on disk in decimal units (1 MB = 10^6 bytes), three digits: `13.6 MB`.
-  static func bytes(_ count: Int) -> String {
+  package static func bytes(_ count: Int) -> String {
     scaled(Double(count), step: 1000, units: ["B", "kB", "MB", "GB", "TB", "PB", "EB"])
   }
 
@@ -33,6 +33,15 @@ extension NumberText {
     let whole = Int64(seconds.rounded())
     if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
     return "\(grouped(whole / 3600)) h \(whole % 3600 / 60) min"
+  }
+
+  /// A time that is still to come, to the second at most: `3.4 s`, `59 s`, then as ``duration(_:)`` says it; days from the second on.
+  package static func estimate(_ seconds: Double) -> String {
+    guard seconds.isFinite, seconds < 1e12 else { return absent }
+    let whole = Int64(max(0, seconds).rounded())
+    if seconds < 9.95 { return fixed(max(0, seconds), 1) + " s" }
+    if whole < 60 { return "\(whole) s" }
+    return whole < 172_800 ? duration(Double(whole)) : "\(grouped(whole / 86_400)) d \(whole % 86_400 / 3600) h"
   }
 
   /// Bits, which are whole more often than not: `8`, `4.5`.

@@ -3,7 +3,7 @@ import Foundation
 /// Numbers as a person reads them; always a point for the decimals and a comma between thousands, whatever the locale.
 ///
 /// Every function accepts any value, infinities and the extremes of its type included: figures may come from a file.
-enum NumberText {
+package enum NumberText {
   /// What stands for a figure that was not measured.
   static let absent = "–"
 

@@ -39,7 +39,10 @@ public struct ReportTable: Sendable {
     ///   - spare: columns that may be left out where the terminal is narrow, in the order that they go.
     ///   - least: what names are worth keeping before any goes.
     mutating func add(_ table: TextTable, spare: [Int] = [], least: Int = 24) {
-      lines.append { style, width in table.fitted(to: width, least: least, spare: spare).table.lines(width: width, style: style) }
+      lines.append { style, width in
+        table.lines(
+          width: width, style: style, least: least, spare: spare, elsewhere: "a wider terminal and the report's page have them")
+      }
     }
 
     mutating func add(paragraph: String) {

@@ -4,7 +4,7 @@ public enum TextStyle: Sendable, Hashable, CaseIterable {
   /// ECMA-48 escape sequences: bold headings, green, yellow and red for what passed, warns and failed.
   case ansi
 
-  enum Tone: String {
+  package enum Tone: String {
     case heading = "1"
     case good = "32"
     case caution = "33"
@@ -19,29 +19,30 @@ public enum TextStyle: Sendable, Hashable, CaseIterable {
 }
 
 /// Columns of text that line up: the first to the left, figures to the right.
-struct TextTable {
-  enum Alignment { case left, right }
+package struct TextTable {
+  package enum Alignment { case left, right }
 
-  struct Cell: ExpressibleByStringInterpolation {
-    var text: String
-    var tone: TextStyle.Tone?
+  package struct Cell: ExpressibleByStringInterpolation {
+    package var text: String
+    package var tone: TextStyle.Tone?
 
-    init(_ text: String, _ tone: TextStyle.Tone? = nil) {
+    package init(_ text: String, _ tone: TextStyle.Tone? = nil) {
       self.text = TerminalText.sanitized(TerminalText.bounded(text, scalars: 400))
       self.tone = tone
     }
 
-    init(stringLiteral value: String) { self.init(value) }
+    package init(stringLiteral value: String) { self.init(value) }
   }
 
   var alignments: [Alignment]
   private var rows: [[Cell]] = []
 
-  init(_ alignments: [Alignment]) { self.alignments = alignments }
+  package init(_ alignments: [Alignment]) { self.alignments = alignments }
 
-  mutating func row(_ cells: [Cell]) { rows.append(cells) }
+  package mutating func row(_ cells: [Cell]) { rows.append(cells) }
   mutating func row(_ cells: Cell...) { rows.append(cells) }
-  mutating func header(_ titles: String...) { rows.append(titles.map { Cell($0, .faint) }) }
+  mutating func header(_ titles: String...) { header(titles) }
+  package mutating func header(_ titles: [String]) { rows.append(titles.map { Cell($0, .faint) }) }
 
   /// The table without the columns that it can spare, as many as it takes for the names to keep `least` columns within the width; and
   /// the titles of those left out.
@@ -61,6 +62,23 @@ struct TextTable {
     return (table, dropped)
   }
 
+  /// The lines of the table as ``fitted(to:least:spare:)`` leaves it, and one that names what had no room.
+  ///
+  /// - Parameter elsewhere: where those columns are: `a wider terminal and --csv have them`.
+  func lines(width: Int, style: TextStyle, least: Int, spare: [Int], elsewhere: String) -> [String] {
+    let fitted = fitted(to: width, least: least, spare: spare)
+    let lines = fitted.table.lines(width: width, style: style)
+    guard !fitted.dropped.isEmpty else { return lines }
+    let words = "No room for \(fitted.dropped.joined(separator: ", ")): \(elsewhere)."
+    return lines + TerminalText.wrapped(words, to: width - 2).map { "  " + style.paint($0, .faint) }
+  }
+
+  /// Columns that the widest line takes when nothing is shortened.
+  package var naturalWidth: Int {
+    let widths = naturalWidths
+    return widths.reduce(spacing(widths), +)
+  }
+
   private var naturalWidths: [Int] {
     alignments.indices.map { column in
       rows.map { $0.indices.contains(column) ? TerminalText.width($0[column].text) : 0 }.max() ?? 0
@@ -73,7 +91,7 @@ struct TextTable {
   private static let gap = 2
 
   /// The lines, indented by two, none wider than `width`: the widest left-aligned columns give way first.
-  func lines(width: Int = ReportTable.width, style: TextStyle) -> [String] {
+  package func lines(width: Int = ReportTable.width, style: TextStyle) -> [String] {
     var widths = naturalWidths.map { min(width, $0) }
     let fixed = spacing(widths)
     while widths.reduce(fixed, +) > width {
