@@ -64,6 +64,7 @@ test: setup lint examples test-kernels ## lint, then every test
 	$(SWIFT) test $(RELEASE) $(TEST) --skip CKernelsTests
 	$(SWIFT) test $(RELEASE) $(TEST) --filter CKernelsTests
 	@Scripts/check-docs .build-test/release
+	@Scripts/check-added-method .build-test/release
 	@Scripts/build-docs
 	@Scripts/man-pages .build-test/man .build-test .build-test/release
 	@$(MAKE) check-install FROM=.build-test
