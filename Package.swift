@@ -22,13 +22,13 @@ let modules: [Module] = [
   Module(name: "Tensors", imports: ["CKernels", "Diagnostics"]),
   Module(name: "Formats", imports: ["Tensors", "CHDF5", "StructuredData", "Diagnostics"]),
   Module(name: "ModelGraph", imports: ["Tensors", "Diagnostics"]),
-  Module(name: "Architectures", imports: ["ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
+  Module(name: "Architectures", imports: ["ModelGraph", "Tensors", "StructuredData", "Diagnostics"], plugins: ["TypeList"]),
   Module(name: "Execution", imports: ["ModelGraph", "Tensors", "CKernels", "Diagnostics"]),
   Module(
     name: "Training", imports: ["Formats", "Execution", "ModelGraph", "Tensors", "CKernels", "StructuredData", "Diagnostics"]),
   Module(
     name: "Compression", imports: ["Training", "CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
-    plugins: ["PassList"]),
+    plugins: ["TypeList"]),
   Module(name: "Evaluation", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Statistics", "Diagnostics"]),
   Module(name: "Calibration", imports: ["Evaluation", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
   Module(name: "Reporting", imports: ["StructuredData", "Statistics", "Diagnostics"]),
@@ -143,8 +143,8 @@ let package = Package(
   targets: [
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
-    // Finds the passes in the sources: a new method is one new file.
-    .plugin(name: "PassList", capability: .buildTool(), path: "Sources/Plugins/PassList"),
+    // Finds passes and families in the sources: a new one is one new file.
+    .plugin(name: "TypeList", capability: .buildTool(), path: "Sources/Plugins/TypeList"),
   ]
     + modules.map {
       .target(

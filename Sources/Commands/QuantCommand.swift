@@ -79,8 +79,8 @@ public struct QuantCommand: ParsableCommand {
       Terminal.printError("an algorithm would be chosen first: \(names), measured on a part of the calibration text")
     } else if isTried {
       let run = runOptions.run(bundle, recipe, defaultOutput: defaultOutput(bundle, recipe))
-      // What cannot be written is not worth trying for.
-      _ = try run.plan()
+      // What cannot be written is not worth trying for; a recipe is written nowhere.
+      if !printRecipe { _ = try run.plan() }
       (recipe.passes, trials) = try bestPasses(for: run)
       if printRecipe {
         Terminal.print(recipe.yaml().trimmingCharacters(in: .newlines))
@@ -134,7 +134,7 @@ public struct QuantCommand: ParsableCommand {
   }
 
   private func defaultOutput(_ bundle: ModelBundle, _ recipe: Recipe) -> String {
-    guard self.recipe == nil else { return "\(bundle.name)-optimized" }
+    if let recipe = self.recipe { return NamedRecipe.defaultOutput(of: recipe, for: bundle) }
     let targets = quantization.targets
     let activations = targets.activations == .none ? "" : "-a8"
     let type = targets.type == .integer ? "int\(targets.bits)" : targets.type.rawValue

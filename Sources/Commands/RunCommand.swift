@@ -55,7 +55,7 @@ struct RunCommand: ParsableCommand {
     }
     let bundle = try ModelBundle(opening: model.model)
     let run = RecipeRun(
-      model: bundle, recipe: named.recipe, settings: runOptions.settings(defaultOutput: "\(bundle.name)-optimized"),
+      model: bundle, recipe: named.recipe, settings: runOptions.settings(defaultOutput: NamedRecipe.defaultOutput(of: name, for: bundle)),
       progress: ProgressBar.handler(quiet: resources.quiet))
     named.remindOfText(calibration, for: model.model, isQuiet: resources.quiet)
     try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: resources.json)

@@ -1,7 +1,7 @@
 import Diagnostics
 import StructuredData
 
-/// The passes this package has, by identifier. The list itself is written when the package is built (`Scripts/list-passes`).
+/// The passes this package has, by identifier. The list itself is written when the package is built (`Scripts/list-types`).
 public enum PassCatalog {
   /// The pass of that identifier with these options.
   public static func pass(_ identifier: String, options: JSONObject) throws(CompressionError) -> any RecipePass {

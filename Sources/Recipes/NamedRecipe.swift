@@ -50,6 +50,13 @@ public struct NamedRecipe: Sendable {
   /// The recipe as YAML, every option written out, under its sentence.
   public func yaml() -> String { (summary.isEmpty ? "" : "# \(summary)\n") + recipe.yaml() }
 
+  /// Where an output goes that nobody has named: the model's name and the recipe's, a file's without its ending.
+  public static func defaultOutput(of recipe: String, for model: ModelBundle) -> String {
+    let file = URL(fileURLWithPath: recipe).lastPathComponent
+    let name = [".yaml", ".yml"].first { file.hasSuffix($0) }.map { String(file.dropLast($0.count)) } ?? file
+    return "\(model.name)-\(name)"
+  }
+
   private init(name: String, text: String, file: String, measured: Measurement?) throws {
     self.name = name
     self.measured = measured

@@ -305,7 +305,7 @@ import Testing
     // The same recipe on a text that will do.
     let outcome = try run("deepseek-optimize", "run", "r.yaml", "--calibration", "demo", "--no-eval", "--quiet")
     #expect(outcome.status == 0, "\(outcome.error)")
-    #expect(contents == ["demo-optimized", "r.yaml", "t.txt"])
+    #expect(contents == ["demo-r", "r.yaml", "t.txt"])
   }
 
   /// Without an algorithm the candidates are announced, measured, and reported, and the best is what runs.
