@@ -78,16 +78,14 @@ struct BenchCommand: ParsableCommand {
   }
 
   private func table(_ rows: [(threads: Int, model: String, speed: Throughput)], _ prompt: Int) -> String {
-    let width = max(5, rows.map { $0.model.count }.max() ?? 0)
-    func line(_ cells: [String]) -> String {
-      cells[0].padding(toLength: width, withPad: " ", startingAt: 0)
-        + cells.dropFirst().map { String(repeating: " ", count: max(1, 16 - $0.count)) + $0 }.joined()
+    var table = TextTable([.left, .right, .right, .right])
+    table.header(["model", "threads", "prefill \(prompt)", "decode \(generateTokens)"])
+    for row in rows {
+      let speeds = [row.speed.prefill, row.speed.decode].map { String(format: "%.1f", $0) }
+      table.row(([row.model, "\(row.threads)"] + speeds).map { TextTable.Cell($0) })
     }
-    let head = line(["model", "threads", "prefill \(prompt)", "decode \(generateTokens)"])
-    let lines = rows.map {
-      line([$0.model, "\($0.threads)", String(format: "%.1f", $0.speed.prefill), String(format: "%.1f", $0.speed.decode)])
-    }
-    return ([head] + lines + ["tokens per second, computed in \(compute.rawValue), median of \(rounds)"]).joined(separator: "\n")
+    let lines = table.lines(width: Terminal.terminalWidth ?? .max, style: Terminal.outputStyle)
+    return (lines + ["", "tokens per second, computed in \(compute.rawValue), median of \(rounds)"]).joined(separator: "\n")
   }
 
   private func document(_ rows: [(threads: Int, model: String, speed: Throughput)], _ prompt: Int) -> String {

@@ -13,29 +13,19 @@ struct PlanTable {
     var count = 1
   }
 
-  var text: String {
-    let rows = rows
-    let cells = rows.map { row -> [String] in
-      let bytes = row.count == 1 ? "\(row.layer.outputBytes)" : "\(row.count) × \(row.layer.outputBytes)"
-      return [row.name, row.layer.shape.description, row.layer.sourceType, row.layer.storage.text, bytes, row.layer.reason.description]
+  /// - Parameter width: of the terminal; nil for a file.
+  func text(width: Int?, style: TextStyle) -> String {
+    var table = TextTable([.left, .left, .left, .left, .right, .left])
+    table.header(["tensor", "shape", "source", "stored as", "bytes", "why"])
+    for row in rows {
+      let bytes = NumberText.bytes(row.layer.outputBytes)
+      table.row(
+        [
+          row.name, row.layer.shape.description, row.layer.sourceType, row.layer.storage.text,
+          row.count == 1 ? bytes : "\(row.count) × \(bytes)", row.layer.reason.description,
+        ].map { TextTable.Cell($0) })
     }
-    let head = ["tensor", "shape", "source", "stored as", "bytes", "why"]
-    var widths = head.map(\.count)
-    for row in cells { for (column, cell) in row.enumerated() { widths[column] = max(widths[column], cell.count) } }
-    var text = ""
-    for row in [head] + cells {
-      for (column, cell) in row.enumerated() {
-        let space = String(repeating: " ", count: widths[column] - cell.count)
-        if column == 4 {
-          text += space + cell + "  "
-        } else if column == 5 {
-          text += cell + "\n"
-        } else {
-          text += cell + space + "  "
-        }
-      }
-    }
-    return text + "\n" + summary.joined(separator: "\n")
+    return (table.lines(width: width ?? .max, style: style) + [""] + summary).joined(separator: "\n")
   }
 
   /// Weights of experts that differ by nothing but their number are one row, where the first of them stands.

@@ -17,9 +17,8 @@ struct PresetTable {
     ]
   }
 
-  private static let note = """
-    Measured on the demo model: perplexity of its evaluation text before and after training; what is trained as a share of its parameters.
-    """
+  private static let note =
+    "Measured on the demo model: perplexity of its evaluation text before and after training; what is trained as a share of its parameters."
 
   /// - Parameter width: of the terminal; nil for a file.
   func text(width: Int?, style: TextStyle) -> String {

@@ -91,7 +91,8 @@ public struct QuantCommand: ParsableCommand {
     let allocation = budget.map { BitAllocation(run, budget: $0) }
     if dryRun {
       let table = PlanTable(plan: try allocation?.plan() ?? run.plan(), output: run.settings.output)
-      Terminal.print(runOptions.resources.json ? table.json.text().trimmingCharacters(in: .newlines) : table.text)
+      let text = table.text(width: Terminal.terminalWidth, style: Terminal.outputStyle)
+      Terminal.print(runOptions.resources.json ? table.json.text().trimmingCharacters(in: .newlines) : text)
       return
     }
     let whole = RecipeRun(

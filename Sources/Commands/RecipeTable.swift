@@ -20,11 +20,10 @@ struct RecipeTable {
     return table.text(width: width, style: style)
   }
 
-  private static let note = """
-    Measured on the demo model and its texts: bits per weight over all weights, size and perplexity against the model as it was, mean KL
-    divergence in nats per token. A larger model loses less at equal bits. What takes text is calibrated on the text that ships, unless
-    --calibration names another: give one that is like what the model will read.
-    """
+  private static let note =
+    "Measured on the demo model and its texts: bits per weight over all weights, size and perplexity against the model as it was, mean KL "
+    + "divergence in nats per token. A larger model loses less at equal bits. What takes text is calibrated on the text that ships, unless "
+    + "--calibration names another: give one that is like what the model will read."
 
   var json: JSONValue {
     .array(

@@ -39,5 +39,9 @@ extension RecipePass {
     } catch {
       throw OptionProblem(Self.identifier, error.path, error.problem, remedy: error.remedy)
     }
+    if let mistake {
+      throw OptionProblem(
+        Self.identifier, ValuePath(mistake.option.isEmpty ? [] : [.key(mistake.option)]), mistake.problem, remedy: mistake.remedy)
+    }
   }
 }

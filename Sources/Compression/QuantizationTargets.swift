@@ -84,6 +84,18 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     case mixedPrecision = "mixed-precision"
   }
 
+  /// Widths of integer codes.
+  private static let widths = [8, 6, 5, 4, 3, 2]
+
+  /// What no model could do with.
+  var mistake: OptionMistake? {
+    if type == .integer || type == .affine, !Self.widths.contains(bits) {
+      return OptionMistake("bits", "cannot be \(bits)", remedy: "use 8, 6, 5, 4, 3 or 2")
+    }
+    guard groupSize < 0 else { return nil }
+    return OptionMistake("group-size", "cannot be \(groupSize)", remedy: "use 128, 64, 32, 16, or 0 for one scale per output channel")
+  }
+
   /// The scheme of every weight that is to be quantized.
   ///
   /// Throws when a pattern matches nothing, a width is out of range, a group size does not divide a layer's inputs,
@@ -165,7 +177,7 @@ public struct QuantizationTargets: Codable, Sendable, Hashable {
     let bits = overrides.last { $0.bits >= 0 }?.bits ?? bits
     let size = overrides.last { $0.groupSize >= 0 }?.groupSize ?? groupSize
     if let scheme = try blockScheme(for: module, inputs: inputs, overrides, bits: bits) { return scheme }
-    guard [2, 3, 4, 5, 6, 8].contains(bits) else {
+    guard Self.widths.contains(bits) else {
       throw CompressionError(module, "cannot have \(bits) bits", remedy: "use 8, 6, 5, 4, 3 or 2", kind: .usage)
     }
     guard size >= 0, size == 0 || inputs % size == 0 else {

@@ -13,12 +13,30 @@ public protocol RecipePass: Codable, Sendable, Equatable {
   var needs: Set<PassNeed> { get }
   /// The defaults.
   init()
+  /// An option that no model could do with; nil when there is none.
+  var mistake: OptionMistake? { get }
   /// Checks the options against the graph before any weight is read.
   func validate(for graph: ModelGraph) throws(CompressionError)
 }
 
 extension RecipePass {
   public var needs: Set<PassNeed> { [] }
+  public var mistake: OptionMistake? { (self as? any QuantizingPass)?.targets.mistake }
+}
+
+/// An option whose value is wrong whatever the model is, so that a recipe can be refused by its line.
+public struct OptionMistake: Sendable, Hashable {
+  /// The key in a recipe; empty where it is the whole.
+  public var option: String
+  public var problem: String
+  public var remedy: String
+
+  public init(_ option: String, _ problem: String, remedy: String) { (self.option, self.problem, self.remedy) = (option, problem, remedy) }
+}
+
+/// A pass whose options say which weights are quantized, and how.
+public protocol QuantizingPass: RecipePass {
+  var targets: QuantizationTargets { get }
 }
 
 /// What a pass may ask of a run beyond the weights.

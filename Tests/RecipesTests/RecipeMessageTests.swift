@@ -11,6 +11,9 @@ import Testing
     ("passes:\n- gptq: {scale-search: imatrx}", "r.yaml, line 2: gptq: scale-search: is \"imatrx\"", "\"imatrix\""),
     ("passes:\n- gptq:\n    bits: 4\n    method: symetric", "r.yaml, line 4: gptq: method: is \"symetric\"", "\"symmetric\""),
     ("passes:\n- gptq:\n    bits: four", "r.yaml, line 3: gptq: bits: is \"four\", not a whole number", ""),
+    ("passes:\n- gptq:\n    bits: 7", "r.yaml, line 3: gptq: bits: cannot be 7", "use 8, 6, 5, 4, 3 or 2"),
+    ("passes:\n- awq: {bits: 4,\n  group-size: -3}", "r.yaml, line 3: awq: group-size: cannot be -3", "128"),
+    ("passes:\n- prune: {}", "r.yaml, line 2: prune: removes nothing", "target-parameters"),
     ("passes:\n- round-to-nearest: {type: q4k}", "r.yaml, line 2: round-to-nearest: type: is \"q4k\"", "\"q4_k\""),
     (
       "passes:\n- gptq:\n    overrides:\n    - {pattern: a}\n    - {pattern: b, bit: 4}",
@@ -43,7 +46,7 @@ import Testing
       let defaults = type.init().options
       var changed = defaults
       for (key, value) in defaults.members.map({ ($0.key, $0.value) }) {
-        var options = defaults
+        var options = changed
         options[key] = other(than: value)
         // A word that is not one of the option's own stays as it is.
         if (try? PassCatalog.pass(type.identifier, options: options)) != nil { changed[key] = options[key] }
@@ -64,7 +67,8 @@ import Testing
   private func other(than value: JSONValue) -> JSONValue {
     switch value {
     case .bool(let flag): .bool(!flag)
-    case .integer(let number): .integer(number + 1)
+    // Widths of codes are 8, and 4, but not 9.
+    case .integer(let number): .integer(number == 8 ? 4 : number + 1)
     case .number(let number): .number(number / 2 + 0.125)
     case .string: "a \"b\": {c} #é"
     case .array(let elements) where elements.isEmpty: ["re:.*x$"]

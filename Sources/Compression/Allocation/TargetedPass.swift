@@ -1,6 +1,6 @@
 /// A pass whose weights, widths and groups are those of `QuantizationTargets`: what chooses bits by measurement sets them. A pass conforms
 /// where it is declared, when it quantizes every layer by itself and leaves all other layers as they are.
-public protocol TargetedPass: CompressionPass {
+public protocol TargetedPass: CompressionPass, QuantizingPass {
   var targets: QuantizationTargets { get set }
 }
 

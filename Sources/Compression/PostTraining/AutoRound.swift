@@ -7,7 +7,7 @@ import ModelGraph
 /// A block is trained on the activations that the compressed blocks before it leave, towards what the uncompressed model has behind it. The
 /// result is never worse than the start, by the loss on windows that are put aside for this (with fewer than 16 steps' worth of windows: on
 /// windows that are trained on too, and the report says so).
-public struct AutoRound: CompressionPass {
+public struct AutoRound: CompressionPass, QuantizingPass {
   public static let identifier = "autoround"
   public static let contract = PassContract(establishes: [.quantizedWeights], forbids: [.quantizedWeights])
 

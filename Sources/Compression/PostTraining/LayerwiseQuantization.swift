@@ -5,9 +5,7 @@ import Tensors
 /// A pass that quantizes every layer its targets name, each by itself, needing nothing but the layer's weight.
 ///
 /// Conforming takes the method below; checking options, walking the blocks and keeping the record are the same for all.
-public protocol LayerwiseQuantization: CompressionPass {
-  var targets: QuantizationTargets { get }
-
+public protocol LayerwiseQuantization: CompressionPass, QuantizingPass {
   /// The scheme of every weight that is to be quantized: what the targets say, unless a pass knows more.
   func schemes(for graph: ModelGraph) throws(CompressionError) -> [ParameterID: QuantizationScheme]
 

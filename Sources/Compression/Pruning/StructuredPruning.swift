@@ -93,6 +93,16 @@ public struct StructuredPruning: RecipePass {
     return min(dimension.units, max(step, count))
   }
 
+  /// Nothing at all is left out.
+  private var isEmpty: Bool {
+    mlp <= 0 && heads <= 0 && hidden <= 0 && ranks <= 0 && experts <= 0 && layers <= 0 && targetParameters <= 0
+  }
+
+  public var mistake: OptionMistake? {
+    guard isEmpty else { return nil }
+    return OptionMistake("", "removes nothing", remedy: "give mlp, heads, hidden, ranks, experts, layers or target-parameters")
+  }
+
   public func validate(for graph: ModelGraph) throws(CompressionError) {
     func check(_ holds: Bool, _ option: String, _ problem: String, _ remedy: String = "") throws(CompressionError) {
       guard holds else { throw CompressionError("\(Self.identifier): \(option)", problem, remedy: remedy, kind: .usage) }
@@ -111,7 +121,7 @@ public struct StructuredPruning: RecipePass {
       targetParameters >= 0 && (targetParameters == 0 || mlp == 0 && heads == 0), "target-parameters",
       "says how many go, and mlp or heads do, too", "give one of them")
     try check(
-      mlp > 0 || heads > 0 || hidden > 0 || ranks > 0 || experts > 0 || layers > 0 || targetParameters > 0, "ratio", "removes nothing",
+      !isEmpty, "ratio", "removes nothing",
       "give --ratio, --mlp, --heads, --hidden, --ranks, --experts, --layers or --target-parameters")
     try check(experts.isFinite && (0..<1).contains(experts), "experts", "\(experts) is not a share from 0 to below 1")
     try check(experts == 0 || !graph.routers.isEmpty, "experts", "cannot go: the model has none", "leave --experts out")

@@ -8,7 +8,7 @@ import Tensors
 /// model as the teacher, Nvidia's QAD). Starts from codes found by error feedback, and is given up where it does not help. Needs text.
 ///
 /// It holds the whole model in memory, in float32 with two moments: about 20 bytes a weight that is quantized, and the activations of a step.
-public struct QuantizationAwareTraining: CompressionPass {
+public struct QuantizationAwareTraining: CompressionPass, QuantizingPass {
   public static let identifier = "qat"
   public static let contract = PassContract(establishes: [.quantizedWeights], forbids: [.quantizedWeights, .smoothedFeatures])
 

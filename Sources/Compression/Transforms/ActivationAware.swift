@@ -7,7 +7,7 @@ import ModelGraph
 /// The factors of an input are s = E|x|^r / (mean|w|^(1−r) + 1e-4), for the r that makes the error of the layers' outputs least, tr(ΔW H
 /// ΔWᵀ) with the Gram matrix H of the input, after rounding as it will be done. What differs from the original: no factors at all are tried
 /// too, the error is that of each linear layer instead of the block's, and on a sample of outputs.
-public struct ActivationAware: CompressionPass {
+public struct ActivationAware: CompressionPass, QuantizingPass {
   public static let identifier = "awq"
   public static let contract = PassContract(establishes: [.quantizedWeights], forbids: [.quantizedWeights])
 

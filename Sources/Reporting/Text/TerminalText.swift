@@ -1,5 +1,5 @@
 /// Text that comes from outside, made fit for a terminal and measured in columns.
-enum TerminalText {
+package enum TerminalText {
   /// Control characters, line breaks and the marks that reorder or hide text become `?`.
   static func sanitized(_ text: String) -> String {
     var output = String.UnicodeScalarView()
@@ -64,7 +64,7 @@ enum TerminalText {
   }
 
   /// The text broken at spaces into at most `lines` lines of at most `columns`; a longer word is cut, a longer text ends in `…`.
-  static func wrapped(_ text: String, to columns: Int, lines maximum: Int = 12) -> [String] {
+  package static func wrapped(_ text: String, to columns: Int, lines maximum: Int = 12) -> [String] {
     var lines: [String] = []
     var line = ""
     for word in String(text.unicodeScalars.prefix(2 * columns * (maximum + 1))).split(separator: " ") {
