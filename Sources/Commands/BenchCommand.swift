@@ -8,38 +8,37 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench",
     abstract: "Tokens per second of a model: of a prompt at once, and of one token after the other.",
     discussion: """
-      Generated tokens begin an empty sequence, as llama-bench measures them. The models take turns, so that a change of the machine's speed
+      Generated tokens begin an empty sequence, as llama-bench measures them. The models take turns, so that a change of the machine's speed \
       meets all of them; medians of the rounds count.
 
       EXAMPLES
         deepseek-optimize bench --model demo
-        deepseek-optimize bench --model model-int4 --model model-int8 --prompt-tokens 512 --generate-tokens 64 --threads 1,2
+        deepseek-optimize bench --model model-int4 --model model-int8 \\
+          --prompt-tokens 512 --generate-tokens 64 --threads 1,2
       """)
 
   @Option(help: ArgumentHelp("A model; may be given several times. Default: demo.", valueName: "model"), completion: .model)
   var model: [String] = []
 
-  @Option(help: "Tokens of the prompt. Default: 512, at most the model's positions allow.")
+  @Option(
+    help: ArgumentHelp("Tokens of the prompt, at most as many as the model has positions. Default: 512.", valueName: "count"),
+    transform: Count.number)
   var promptTokens = 512
 
-  @Option(help: "Tokens that are generated one after the other.")
+  @Option(help: ArgumentHelp("Tokens that are generated one after the other. Default: 64.", valueName: "count"), transform: Count.number)
   var generateTokens = 64
 
-  @Option(help: "Rounds that count; one more comes before them.")
+  @Option(help: ArgumentHelp("Rounds that count; one more comes before them. Default: 5.", valueName: "count"), transform: Count.number)
   var rounds = 5
 
-  @Option(help: ArgumentHelp("Numbers of worker threads: 1,2. Default: one per processor.", valueName: "numbers"))
+  @Option(
+    help: ArgumentHelp("Numbers of worker threads: 1,2. Default: one per processor.", valueName: "numbers"), transform: ThreadCounts.read)
   var threads: ThreadCounts?
 
   @Option(help: "What products are computed in: float32, or 16bit. Default: 16bit.")
   var compute = Arithmetic.sixteenBit
 
-  @Flag(help: "Print the result as JSON alone on standard output.")
-  var json = false
-
-  @Flag(name: .shortAndLong, help: "Show no progress.")
-  var quiet = false
-
+  @OptionGroup var display: DisplayOptions
   @OptionGroup var longRun: LongRunOptions
 
   func validate() throws {
@@ -71,10 +70,10 @@ struct BenchCommand: ParsableCommand {
       let interpreter = Interpreter(pool: ThreadPool(threads: count)).computing(in: compute)
       let speeds = try Throughput.measure(
         bundles.map(\.graph), interpreter: interpreter, tokens: prompt, decodeTokens: generateTokens, rounds: rounds,
-        decodesAlone: true, progress: ProgressBar.handler(quiet: quiet))
+        decodesAlone: true, progress: ProgressBar.handler(quiet: display.quiet))
       rows += zip(paths, speeds).map { (count, $0, $1) }
     }
-    Terminal.print(json ? document(rows, prompt.count) : table(rows, prompt.count))
+    if display.json { Terminal.print(json: document(rows, prompt.count)) } else { Terminal.print(table(rows, prompt.count)) }
   }
 
   private func table(_ rows: [(threads: Int, model: String, speed: Throughput)], _ prompt: Int) -> String {
@@ -88,7 +87,7 @@ struct BenchCommand: ParsableCommand {
     return (lines + ["", "tokens per second, computed in \(compute.rawValue), median of \(rounds)"]).joined(separator: "\n")
   }
 
-  private func document(_ rows: [(threads: Int, model: String, speed: Throughput)], _ prompt: Int) -> String {
+  private func document(_ rows: [(threads: Int, model: String, speed: Throughput)], _ prompt: Int) -> JSONValue {
     let runs = rows.map { row -> JSONValue in
       [
         "model": .string(row.model), "threads": .integer(Int64(row.threads)), "promptTokens": .integer(Int64(prompt)),
@@ -96,13 +95,14 @@ struct BenchCommand: ParsableCommand {
         "prefillTokensPerSecond": .number(row.speed.prefill), "decodeTokensPerSecond": .number(row.speed.decode),
       ]
     }
-    let document: JSONValue = ["rounds": .integer(Int64(rounds)), "runs": .array(runs)]
-    return document.text().trimmingCharacters(in: .newlines)
+    return ["rounds": .integer(Int64(rounds)), "runs": .array(runs)]
   }
 }
 
 /// Numbers of threads: 1,2,4.
-struct ThreadCounts: ExpressibleByArgument {
+struct ThreadCounts: WrittenValue {
+  static let forms = "numbers from 1 to 1024: 1,2,4"
+
   let counts: [Int]
 
   init?(argument: String) {

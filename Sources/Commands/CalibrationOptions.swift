@@ -8,12 +8,14 @@ struct CalibrationOptions: ParsableArguments {
     name: .customLong("calibration"),
     help: ArgumentHelp(
       "The text that methods are calibrated on: .txt, or .jsonl with a \"text\" member a line; or demo, the text that ships.",
-      valueName: "file"), completion: .text)
+      valueName: "file"), completion: .textOrDemo)
   var text: String?
 
   @Option(
     name: .customLong("calibration-samples"),
-    help: ArgumentHelp("Windows of calibration text, each of --sequence-length tokens: 512, 1k. Default: 128.", valueName: "count"))
+    help: ArgumentHelp(
+      "How many windows of calibration text: 512, 1k. Each has --sequence-length tokens. Default: 128.", valueName: "count"),
+    transform: Count.read)
   var samples: Count?
 
   @Option(

@@ -8,7 +8,7 @@ struct CompareCommand: ParsableCommand {
     commandName: "compare",
     abstract: "Several reports side by side: a table, a page with plots, Markdown or CSV.",
     discussion: """
-      Accuracies are set side by side where the text, its windows and the reference are the same; reports that were measured otherwise are
+      Accuracies are set side by side where the text, its windows and the reference are the same; reports that were measured otherwise are \
       named and left out. A single report is shown or exported as it is.
 
       EXAMPLES
@@ -68,11 +68,7 @@ struct CompareCommand: ParsableCommand {
       return url.lastPathComponent == "report.json" ? url.deletingLastPathComponent().lastPathComponent : url.lastPathComponent
     }
     let labels = Set(names).count == names.count ? names : reports
-    if let output {
-      do { try text(loaded, labels, form(of: output)).write(toFile: output, atomically: true, encoding: .utf8) } catch {
-        throw RecipeError(output, "cannot be written", remedy: "check that its directory exists", kind: .cannotCreate)
-      }
-    }
+    if let output { try TextOutput.write(text(loaded, labels, form(of: output)), to: output) }
     if let form = printed.first {
       Terminal.write(text(loaded, labels, form), to: STDOUT_FILENO)
     } else {

@@ -4,10 +4,12 @@ import Foundation
 
 /// What shells offer behind an option.
 extension CompletionKind {
-  /// A model: a directory, or one of the files that hold one.
-  static var model: CompletionKind { .file(extensions: ["safetensors", "gguf", "h5", "hdf5", "keras"]) }
-  /// A text to measure, calibrate or train on.
+  /// A model: a directory, one of the files that hold one, or demo (`CompletionScript.offeringDemo`).
+  static var model: CompletionKind { .file(extensions: ["demo", "safetensors", "gguf", "h5", "hdf5", "keras"]) }
+  /// A text to measure or train on.
   static var text: CompletionKind { .file(extensions: ["txt", "jsonl"]) }
+  /// A text to calibrate on, or demo.
+  static var textOrDemo: CompletionKind { .file(extensions: ["demo", "txt", "jsonl"]) }
   /// The recipes that ship, and files of YAML that lie here.
   static var recipeNames: CompletionKind {
     .custom { _, _, _ in
@@ -21,6 +23,4 @@ extension CompletionKind {
   static var groupSize: CompletionKind { .list(["0", "32", "64", "128"]) }
   /// Names of settings for fine-tuning.
   static var finetunePresets: CompletionKind { .custom { _, _, _ in (try? FinetunePreset.all().map(\.name)) ?? [] } }
-  /// Types of GGUF's.
-  static var ggufTypes: CompletionKind { .list(WeightType.allCases.filter { $0.isGGUF && $0 != .gguf }.map(\.rawValue)) }
 }

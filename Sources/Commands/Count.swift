@@ -2,7 +2,9 @@ import ArgumentParser
 import Foundation
 
 /// A count as people write it: 100000, 100k, 1.5M, 64Ki.
-struct Count: ExpressibleByArgument {
+struct Count: WrittenValue {
+  static let forms = "a whole number: 20000, 20k, 1.5M or 64Ki"
+
   let value: Int
 
   init(_ value: Int) { self.value = value }
@@ -25,4 +27,14 @@ struct Count: ExpressibleByArgument {
   }
 
   var defaultValueDescription: String { "\(value)" }
+
+  /// The count alone, for an option's `transform`.
+  static func number(_ text: String) throws -> Int { try read(text).value }
+
+  /// Tokens of a window: one to begin with, and one to predict.
+  static func windowLength(_ text: String) throws -> Int {
+    let length = try number(text)
+    guard length >= 2 else { throw ValidationError("a window has at least 2 tokens") }
+    return length
+  }
 }

@@ -22,8 +22,12 @@ public enum EntryPoint {
     sigemptyset(&stops)
     for number in [SIGINT, SIGTERM] { sigaddset(&stops, number) }
     pthread_sigmask(SIG_UNBLOCK, &stops, nil)
+    let command = CompletionScript.isAsked(by: CommandLine.arguments) ? CompletionScript.source(of: command) : command
     do {
-      var parsed = try command.parseAsRoot()
+      if let word = CommandPath(of: command, CommandLine.arguments).unknownHelp { throw ValidationError("Unexpected argument '\(word)'") }
+      // Shells offer `help` behind every command: one without subcommands is asked for its own.
+      let asksHelp = command.configuration.subcommands.isEmpty && CommandLine.arguments.dropFirst() == ["help"]
+      var parsed = try command.parseAsRoot(asksHelp ? ["--help"] : nil)
       if let long = parsed as? any LongCommand { try long.longRun.begin(name(of: parsed)) }
       try parsed.run()
       if Terminal.outputError != 0 {
@@ -72,7 +76,8 @@ public enum EntryPoint {
   private static func finish(_ error: any Error, of command: any ParsableCommand.Type) -> Never {
     let code = command.exitCode(for: error)
     guard code != .success else {
-      Terminal.print(command.message(for: error))
+      let text = command.message(for: error)
+      Terminal.print(CompletionScript.isAsked(by: CommandLine.arguments) ? CompletionScript.offeringDemo(text) : text)
       exit(0)
     }
     // The parser lists accepted values, then adds usage and hints, each on lines of their own: what stands before usage says what is wrong.
@@ -81,8 +86,13 @@ public enum EntryPoint {
     line = line.replacingOccurrences(of: ": - ", with: ": ").replacingOccurrences(of: " - ", with: ", ")
     if line.isEmpty { line = "\(error)" }
     if line.hasPrefix("Error: ") { line = String(line.dropFirst(7)) }
-    if let hint = UsageSuggestion.hint(for: line, of: command, CommandLine.arguments) { line += "; did you mean '\(hint)'?" }
-    Terminal.printError("error: \(line.printable); see \(command._commandName) --help")
+    // What has a list of values shows it, what has a form of its own says so: numbers are left.
+    if line.contains("is invalid for"), line.hasSuffix(">'") { line += ": write a number" }
+    let mistake = UsageSuggestion.mistake(line, of: command, CommandLine.arguments)
+    var text = mistake.text.hasSuffix(".") ? String(mistake.text.dropLast()) : mistake.text
+    let help = "\(CommandPath(of: command, CommandLine.arguments).name) --help"
+    text += mistake.hint.map { "; did you mean '\($0)'? See \(help)" } ?? "; see \(help)"
+    Terminal.printError("error: \(text.printable)")
     exit(FailureKind.usage.rawValue)
   }
 }

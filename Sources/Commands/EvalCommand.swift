@@ -10,17 +10,15 @@ struct EvalCommand: ParsableCommand {
     discussion: """
       EXAMPLES
         deepseek-optimize eval --model demo
-        deepseek-optimize eval --model demo-int8 --reference demo --eval text.txt --sequence-length 256
+        deepseek-optimize eval --model demo-int8 --reference demo \\
+          --eval text.txt --sequence-length 256
         deepseek-optimize eval --model demo --kv-cache int8
         deepseek-optimize eval --model demo --adapter demo-lora --reference demo
       """)
 
-  @OptionGroup var model: ModelOption
-  @OptionGroup var adapter: AdapterOption
-
-  @Option(help: ArgumentHelp("The model to compare with.", valueName: "model"), completion: .model)
-  var reference: String?
-
+  @OptionGroup(title: "Model") var model: ModelOption
+  @OptionGroup(title: "Model") var adapter: AdapterOption
+  @OptionGroup(title: "Model") var comparison: ReferenceOption
   @OptionGroup(title: "Evaluation") var evaluation: EvaluationOptions
   @OptionGroup(title: "Running") var resources: ResourceOptions
 
@@ -38,6 +36,8 @@ struct EvalCommand: ParsableCommand {
     help: ArgumentHelp("Instead of measuring, write an encoder's embeddings of the text's lines: a .safetensors file.", valueName: "file"),
     completion: .file(extensions: ["safetensors"]))
   var saveEmbeddings: String?
+
+  private var reference: String? { comparison.reference }
 
   func validate() throws {
     if saveLogits != nil, reference != nil || reportFile != nil || resources.json || evaluation.tokens != nil {
@@ -69,14 +69,14 @@ struct EvalCommand: ParsableCommand {
       settings: evaluation.settings, threads: resources.threads, maximumMemory: resources.maxMemory?.bytes,
       progress: ProgressBar.handler(quiet: resources.quiet))
     let report = try measurement.report()
-    if let reportFile {
-      do { try HTMLReport.render(report).write(toFile: reportFile, atomically: true, encoding: .utf8) } catch {
-        throw RecipeError(reportFile, "cannot be written", remedy: "check that its directory exists", kind: .cannotCreate)
-      }
-    }
-    Terminal.print(
-      resources.json
-        ? report.json.text().trimmingCharacters(in: .newlines)
-        : ReportTable(report).text(style: Terminal.outputStyle, width: Terminal.outputWidth).trimmingCharacters(in: .newlines))
+    if let reportFile { try TextOutput.write(HTMLReport.render(report), to: reportFile) }
+    guard !resources.json else { return Terminal.print(json: report.json) }
+    Terminal.print(ReportTable(report).text(style: Terminal.outputStyle, width: Terminal.outputWidth).trimmingCharacters(in: .newlines))
   }
+}
+
+/// `--reference`.
+struct ReferenceOption: ParsableArguments {
+  @Option(help: ArgumentHelp("The model to compare with.", valueName: "model"), completion: .model)
+  var reference: String?
 }

@@ -11,7 +11,8 @@ public struct FinetuneCommand: ParsableCommand {
 
       EXAMPLES
         deepseek-finetune --model M --data train.jsonl --output A
-        deepseek-finetune --model M --data train.jsonl --bits 4 --rank 32 --target all --dora
+        deepseek-finetune --model M --data train.jsonl --bits 4 --rank 32 \\
+          --target all --dora
         deepseek-finetune merge --model M --adapter A --output merged
         deepseek-finetune unmerge --model merged --output M-again
       """,

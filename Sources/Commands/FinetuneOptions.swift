@@ -14,13 +14,20 @@ struct FinetuneDataOptions: ParsableArguments {
   @Option(name: .customLong("eval"), help: ArgumentHelp("What to evaluate on, in the same forms.", valueName: "file"), completion: .text)
   var evaluation: String?
 
-  @Option(help: "The share of the examples that is held out when no --eval is given. Default: 5%.")
+  @Option(
+    help: ArgumentHelp("The share of the examples that is held out when no --eval is given. Default: 5%.", valueName: "share"),
+    transform: Share.read)
   var heldOut: Share?
 
-  @Option(help: ArgumentHelp("The most tokens that an evaluation runs on: 20000, 20k. Default: 32768.", valueName: "count"))
+  @Option(
+    help: ArgumentHelp("The most tokens that an evaluation runs on: 20000, 20k. Default: 32768.", valueName: "count"), transform: Count.read
+  )
   var evalTokens: Count?
 
-  @Option(help: "Tokens a row: longer texts are cut, shorter examples share rows. Default: 512, at most the model's maximum.")
+  @Option(
+    help: ArgumentHelp(
+      "Tokens a row: longer texts are cut, shorter examples share rows. Default: 512, at most the model's maximum.", valueName: "count"),
+    transform: Count.windowLength)
   var sequenceLength: Int?
 
   @Flag(name: .customLong("no-shuffle"), help: "Train in the order of the file.")
@@ -38,7 +45,6 @@ struct FinetuneDataOptions: ParsableArguments {
 
   func validate() throws {
     if let heldOut, !(0..<1).contains(heldOut.value) { throw ValidationError("--held-out is not a share from 0 to below 1") }
-    if let sequenceLength, sequenceLength < 2 { throw ValidationError("--sequence-length \(sequenceLength) is not at least 2") }
     if let evalTokens, evalTokens.value < 2 { throw ValidationError("--eval-tokens \(evalTokens.value) is not at least 2") }
     if heldOut != nil, evaluation != nil {
       throw ValidationError("--held-out takes examples from the data when no --eval is given: give one of them")
@@ -60,7 +66,7 @@ struct AdapterOptions: ParsableArguments {
   @Option(help: "lora: adapters beside a model that stays as it is; full: all parameters. Default: lora.")
   var method: FinetuneSettings.Method?
 
-  @Option(help: "The rank of an adapter. Default: 16.")
+  @Option(help: ArgumentHelp("The rank of an adapter. Default: 16.", valueName: "count"), transform: Count.number)
   var rank: Int?
 
   @Option(help: "An adapter is scaled by this over its rank. Default: 32.")
@@ -148,22 +154,23 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: "How the learning rate falls: cosine, linear or constant. Default: cosine.")
   var schedule: LearningRateSchedule.Shape?
 
-  @Option(help: "The share of the steps in which the learning rate rises. Default: 5%.")
+  @Option(
+    help: ArgumentHelp("The share of the steps in which the learning rate rises. Default: 5%.", valueName: "share"), transform: Share.read)
   var warmup: Share?
 
-  @Option(help: "Cosines one behind the other: warm restarts. Default: 1.")
+  @Option(help: ArgumentHelp("Cosines one behind the other: warm restarts. Default: 1.", valueName: "count"), transform: Count.number)
   var cycles: Int?
 
   @Option(help: "Passes over the data. Default: 1.")
   var epochs: Double?
 
-  @Option(help: "Steps, instead of passes.")
+  @Option(help: ArgumentHelp("Steps, instead of passes.", valueName: "count"), transform: Count.number)
   var steps: Int?
 
-  @Option(help: "Rows that go through the model together. Default: 8.")
+  @Option(help: ArgumentHelp("Rows that go through the model together. Default: 8.", valueName: "count"), transform: Count.number)
   var batchSize: Int?
 
-  @Option(help: "Batches whose gradients are added up for one step. Default: 1.")
+  @Option(help: ArgumentHelp("Batches whose gradients are added up for one step. Default: 1.", valueName: "count"), transform: Count.number)
   var accumulate: Int?
 
   @Option(help: "What parameters decay by, times the learning rate. Default: 0.01.")
@@ -184,13 +191,17 @@ struct TrainingOptions: ParsableArguments {
   @Flag(help: "Keep all activations for the backward run: faster, for memory that grows with the layers.")
   var keepActivations = false
 
-  @Option(help: "Steps between two evaluations. Default: a tenth of all.")
+  @Option(help: ArgumentHelp("Steps between two evaluations. Default: a tenth of all.", valueName: "count"), transform: Count.number)
   var evalEvery: Int?
 
-  @Option(help: "Evaluations without a better one before training ends; 0 for never. Default: 0.")
+  @Option(
+    help: ArgumentHelp("Evaluations without a better one before training ends; 0 for never. Default: 0.", valueName: "count"),
+    transform: Count.number)
   var patience: Int?
 
-  @Option(help: "Steps between two saves of what --resume continues from. Default: 50.")
+  @Option(
+    help: ArgumentHelp("Steps between two saves of what --resume continues from. Default: 50.", valueName: "count"), transform: Count.number
+  )
   var saveEvery = 50
 
   func validate() throws {

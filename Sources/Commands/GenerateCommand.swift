@@ -10,7 +10,8 @@ struct GenerateCommand: ParsableCommand {
     discussion: """
       EXAMPLES
         deepseek-optimize generate --prompt "The lighthouse"
-        deepseek-optimize generate --model demo-int8 --prompt "The lighthouse" --max-tokens 40
+        deepseek-optimize generate --model demo-int8 --prompt "The lighthouse" \\
+          --max-tokens 40
       """)
 
   @OptionGroup var model: ModelOption
@@ -19,7 +20,7 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "The text to continue.")
   var prompt: String
 
-  @Option(help: "The most tokens to add.")
+  @Option(help: ArgumentHelp("The most tokens to add. Default: 64.", valueName: "count"), transform: Count.number)
   var maxTokens = 64
 
   @Option(help: "0 takes the likeliest token each time; 1 draws from the model's distribution.")
@@ -37,16 +38,15 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "What products are computed in: float32, or 16bit, which with AVX-512 is about twice as fast on prompts. Default: 16bit.")
   var compute = Arithmetic.sixteenBit
 
-  @Option(help: "Worker threads. Default: one per processor.")
-  var threads: Int?
-
+  @OptionGroup var pool: ThreadsOption
   @OptionGroup var longRun: LongRunOptions
+
+  private var threads: Int? { pool.threads }
 
   func validate() throws {
     if maxTokens < 1 { throw ValidationError("--max-tokens \(maxTokens) is not at least 1") }
     if temperature < 0 || !temperature.isFinite { throw ValidationError("--temperature \(temperature) is not 0 or more") }
     if topP <= 0 || topP > 1 { throw ValidationError("--top-p \(topP) is not above 0 and at most 1") }
-    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads \(threads) is not from 1 to 1024") }
   }
 
   func run() throws {

@@ -38,6 +38,6 @@ struct InspectCommand: ParsableCommand {
       return
     }
     let inspection = Inspection(bundle)
-    Terminal.print(json ? inspection.json.text().trimmingCharacters(in: .newlines) : inspection.text)
+    if json { Terminal.print(json: inspection.json) } else { Terminal.print(inspection.text) }
   }
 }

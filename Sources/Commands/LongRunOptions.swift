@@ -11,12 +11,10 @@ struct LongRunOptions: ParsableArguments {
       """
       Serve progress, tokens per second and memory to Prometheus, at http://127.0.0.1:PORT/metrics: 9464; 0 for any free port, which is printed; \
       0.0.0.0:9464 for other machines too.
-      """, valueName: "port"))
+      """, valueName: "port"), transform: MetricsAddress.read)
   var metrics: MetricsAddress?
 
-  @Option(
-    help: ArgumentHelp(
-      "Stop after this long as Ctrl-C does, so that --resume continues where it can: 90s, 30min, 1h30m.", valueName: "time"))
+  @Option(help: ArgumentHelp("Stop after this long, as Ctrl-C does: 90s, 30min, 1h30m.", valueName: "time"), transform: TimeSpan.read)
   var timeLimit: TimeSpan?
 
   func validate() throws {
@@ -36,7 +34,9 @@ struct LongRunOptions: ParsableArguments {
   }
 }
 
-extension MetricsAddress: ExpressibleByArgument {
+extension MetricsAddress: WrittenValue {
+  static let forms = "a port from 0 to 65535, or an address and a port: 9464 or 0.0.0.0:9464"
+
   public init?(argument: String) { self.init(argument) }
 }
 

@@ -17,8 +17,23 @@ struct MergeCommand: ParsableCommand {
         deepseek-finetune unmerge --model merged --output M-again
       """)
 
-  @OptionGroup var model: ModelOption
+  @OptionGroup(title: "Model and output") var model: ModelOption
 
+  @OptionGroup(title: "Model and output") var merging: MergingOptions
+  @OptionGroup var runOptions: RunOptions
+
+  func validate() throws { try runOptions.checkDivergenceGate(isBudget: false) }
+
+  func run() throws {
+    let bundle = try ModelBundle(opening: model.model)
+    let recipe = Recipe(passes: [AdapterMerging(adapter: URL(fileURLWithPath: merging.adapter).path)], format: merging.format)
+    let run = runOptions.run(bundle, recipe, defaultOutput: "\(bundle.name)-merged")
+    try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
+  }
+}
+
+/// What is merged, and what it is written as.
+struct MergingOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("The adapter: a directory that PEFT, mlx-lm or deepseek-finetune wrote.", valueName: "directory"),
     completion: .directory)
@@ -26,15 +41,4 @@ struct MergeCommand: ParsableCommand {
 
   @Option(help: "The container of the output: compressed-tensors (as the model is stored), hdf5, or safetensors (dequantized).")
   var format = OutputFormat.compressedTensors
-
-  @OptionGroup var runOptions: RunOptions
-
-  func validate() throws { try runOptions.checkDivergenceGate(isBudget: false) }
-
-  func run() throws {
-    let bundle = try ModelBundle(opening: model.model)
-    let recipe = Recipe(passes: [AdapterMerging(adapter: URL(fileURLWithPath: adapter).path)], format: format)
-    let run = runOptions.run(bundle, recipe, defaultOutput: "\(bundle.name)-merged")
-    try RunOutcome(report: run.execute(), output: run.settings.output).finish(json: runOptions.resources.json)
-  }
 }

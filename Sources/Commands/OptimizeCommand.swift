@@ -11,7 +11,8 @@ public struct OptimizeCommand: ParsableCommand {
         deepseek-optimize quant --bits 4 --output demo-int4
         deepseek-optimize eval --model demo-int4 --reference demo
         deepseek-optimize inspect demo-int4
-        deepseek-optimize quant --model M --bits 4 --calibration text.txt --metrics-port 9464
+        deepseek-optimize quant --model M --bits 4 --calibration text.txt \\
+          --metrics-port 9464
       """,
     version: "\(Tool.name) \(Tool.version)",
     subcommands: [

@@ -5,7 +5,7 @@ import Foundation
 /// Progress on standard error: a bar that is redrawn on a terminal, a plain line every few seconds otherwise.
 final class ProgressBar: @unchecked Sendable {
   private let lock = NSLock()
-  private let isTerminal = Terminal.errorIsTerminal
+  private let isTerminal = Terminal.errorTakesBars
   private let clock = ContinuousClock()
   private var stage: StageClock?
   private var detail = ""
@@ -40,8 +40,7 @@ final class ProgressBar: @unchecked Sendable {
   private func isDue(at now: ContinuousClock.Instant) -> Bool {
     guard let stage else { return false }
     guard let lastDrawn else {
-      let wait = stage.progress.isDone ? Self.shortStage : isTerminal ? Self.shortStage : Self.lineInterval
-      return stage.seconds(at: now) >= wait
+      return stage.seconds(at: now) >= (stage.progress.isDone || isTerminal ? Self.shortStage : Self.lineInterval)
     }
     return stage.progress.isDone || lastDrawn.duration(to: now).seconds >= (isTerminal ? Self.drawInterval : Self.lineInterval)
   }
@@ -55,7 +54,7 @@ final class ProgressBar: @unchecked Sendable {
     guard let stage else { return }
     lastDrawn = now
     let (share, isDone) = (stage.progress.share, stage.progress.isDone)
-    let left = stage.secondsLeft(at: now).map { "\(NumberText.estimate($0)) left" }
+    let left = stage.secondsLeft(at: now).map { "\($0 < 1 ? "<1 s" : NumberText.estimate($0)) left" }
     var time = isDone ? NumberText.estimate(stage.seconds(at: now)) : left ?? ""
     if !detail.isEmpty { time += time.isEmpty ? detail : "  \(detail)" }
     let name = stage.progress.stage.padding(toLength: max(21, stage.progress.stage.count), withPad: " ", startingAt: 0)

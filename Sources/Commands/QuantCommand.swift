@@ -11,16 +11,18 @@ public struct QuantCommand: ParsableCommand {
       EXAMPLES
         deepseek-quant --bits 8
         deepseek-quant --bits 4 --algorithm gptq --calibration demo
-        deepseek-quant --model deepseek-7b --output deepseek-7b-int8 --method symmetric --bits 8
+        deepseek-quant --model deepseek-7b --output deepseek-7b-int8 \\
+          --method symmetric --bits 8
         deepseek-quant --model M --output O --bits 4 --group-size 128 --eval text.txt
         deepseek-quant --model M --bits 4 --algorithm gptq --calibration text.txt
-        deepseek-quant --model M --mixed-precision auto --target-bpw 4.25 --calibration text.txt
+        deepseek-quant --model M --mixed-precision auto --target-bpw 4.25 \\
+          --calibration text.txt
         deepseek-quant --model M --bits 8 --activations int8 --max-kl 0.01
         deepseek-quant --model M --bits 4 --format mlx --method asymmetric
       """,
     version: "\(Tool.name) \(Tool.version)")
 
-  @OptionGroup var model: ModelOption
+  @OptionGroup(title: "Model and output") var model: ModelOption
   @OptionGroup(title: "Quantization") var quantization: QuantizationOptions
   @OptionGroup(title: "Calibration") var calibration: CalibrationOptions
   @OptionGroup var runOptions: RunOptions
@@ -92,7 +94,7 @@ public struct QuantCommand: ParsableCommand {
     if dryRun {
       let table = PlanTable(plan: try allocation?.plan() ?? run.plan(), output: run.settings.output)
       let text = table.text(width: Terminal.terminalWidth, style: Terminal.outputStyle)
-      Terminal.print(runOptions.resources.json ? table.json.text().trimmingCharacters(in: .newlines) : text)
+      if runOptions.resources.json { Terminal.print(json: table.json) } else { Terminal.print(text) }
       return
     }
     let whole = RecipeRun(

@@ -11,42 +11,27 @@ enum QuantizationAlgorithm: String, ExpressibleByArgument, CaseIterable {
   /// The pass with these targets.
   func pass(_ targets: QuantizationTargets, training form: QuantizationAwareTraining.Form? = nil, steps: Int? = nil) -> any CompressionPass
   {
-    switch self {
-    case .rtn:
-      var pass = RoundToNearest()
-      pass.targets = targets
+    func aimed<Pass: CompressionPass>(
+      _ pass: Pass, _ place: WritableKeyPath<Pass, QuantizationTargets>, _ change: (inout Pass) -> Void = { _ in }
+    ) -> any CompressionPass {
+      var pass = pass
+      pass[keyPath: place] = targets
+      change(&pass)
       return pass
-    case .mse:
-      var pass = MinimumSquaredError()
-      pass.targets = targets
-      return pass
-    case .imatrix:
-      var pass = ImportanceMatrix()
-      pass.targets = targets
-      return pass
-    case .hqq:
-      var pass = HalfQuadratic()
-      pass.targets = targets
-      return pass
-    case .awq:
-      var pass = ActivationAware()
-      pass.targets = targets
-      return pass
-    case .gptq, .yaqa:
-      var pass = GPTQ()
-      pass.targets = targets
-      pass.outputSensitivity = self == .yaqa
-      return pass
+    }
+    return switch self {
+    case .rtn: aimed(RoundToNearest(), \.targets)
+    case .mse: aimed(MinimumSquaredError(), \.targets)
+    case .imatrix: aimed(ImportanceMatrix(), \.targets)
+    case .hqq: aimed(HalfQuadratic(), \.targets)
+    case .awq: aimed(ActivationAware(), \.targets)
+    case .gptq, .yaqa: aimed(GPTQ(), \.targets) { $0.outputSensitivity = self == .yaqa }
+    case .autoround: aimed(AutoRound(), \.targets)
     case .qat:
-      var pass = QuantizationAwareTraining()
-      pass.targets = targets
-      if let form { pass.form = form }
-      if let steps { pass.steps = steps }
-      return pass
-    case .autoround:
-      var pass = AutoRound()
-      pass.targets = targets
-      return pass
+      aimed(QuantizationAwareTraining(), \.targets) { pass in
+        if let form { pass.form = form }
+        if let steps { pass.steps = steps }
+      }
     }
   }
 }

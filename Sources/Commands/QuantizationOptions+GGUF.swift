@@ -23,10 +23,6 @@ extension QuantizationOptions {
   func checkBlocks() throws {
     if let ggufType {
       guard format == .gguf else { throw ValidationError("--gguf-type \(ggufType.rawValue) is for --format gguf, which is not given") }
-      guard ggufType.isGGUF, ggufType != .gguf else {
-        let names = WeightType.allCases.filter { $0.isGGUF && $0 != .gguf }.map(\.rawValue).joined(separator: ", ")
-        throw ValidationError("--gguf-type \(ggufType.rawValue) is none of \(names)")
-      }
       if groupSize != nil || method != nil {
         throw ValidationError("--gguf-type \(ggufType.rawValue) says groups and method itself: leave --group-size and --method out")
       }

@@ -52,7 +52,9 @@ struct QuantizationOptions: ParsableArguments {
       """)
   var trainingForm: QuantizationAwareTraining.Form?
 
-  @Option(help: "Steps that --algorithm qat trains for, of 16 windows each. Default: 600.")
+  @Option(
+    help: ArgumentHelp("Steps that --algorithm qat trains for, of 16 windows each. Default: 600.", valueName: "count"),
+    transform: Count.number)
   var trainingSteps: Int?
 
   @Option(
@@ -84,8 +86,7 @@ struct QuantizationOptions: ParsableArguments {
     name: .customLong("override"),
     help: ArgumentHelp(
       "Other settings for some layers: 're:PATTERN=bits:4,group-size:64' or 're:PATTERN=type:fp8', or a layer's name for the pattern. Repeatable.",
-      valueName: "rule"
-    ))
+      valueName: "rule"), transform: OverrideRule.read)
   var overrides: [OverrideRule] = []
 
   @Option(help: ArgumentHelp("Leave these layers as they are: 're:PATTERN' or a name. Repeatable.", valueName: "pattern"))
@@ -102,10 +103,11 @@ struct QuantizationOptions: ParsableArguments {
     name: .customLong("gguf-type"),
     help: ArgumentHelp(
       """
-      With --format gguf: q8_0, q6_k, q5_k, q5_0, q5_1, q4_k, q4_0, q4_1, iq4_nl, mxfp4, q3_k or q2_k for all that is quantized. Default: the one that \
-      leads at --bits.
-      """, valueName: "type"), completion: .ggufTypes)
-  var ggufType: WeightType?
+      With --format gguf: the type of all that is quantized. Default: the one that leads at --bits.
+      """, valueName: "type"))
+  var chosenBlocks: BlockType?
+
+  var ggufType: WeightType? { chosenBlocks?.type }
 
   var format: OutputFormat { chosenFormat ?? .compressedTensors }
 
@@ -208,7 +210,9 @@ struct QuantizationOptions: ParsableArguments {
 extension QuantizationAwareTraining.Form: ExpressibleByArgument {}
 
 /// `PATTERN=bits:8,group-size:64`, `PATTERN=type:q6_k`.
-struct OverrideRule: ExpressibleByArgument {
+struct OverrideRule: WrittenValue {
+  static let forms = "'re:PATTERN=bits:4,group-size:64' or 're:PATTERN=type:fp8'"
+
   let override: QuantizationTargets.Override
 
   init?(argument: String) {
@@ -236,7 +240,9 @@ struct OverrideRule: ExpressibleByArgument {
 
 /// Limits that the result must keep.
 struct GateOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Exit with status 2 when perplexity rises by more than this share: 0.01 or 1%.", valueName: "share"))
+  @Option(
+    help: ArgumentHelp("Exit with status 2 when perplexity rises by more than this share: 0.01 or 1%.", valueName: "share"),
+    transform: Share.read)
   var maxPerplexityIncrease: Share?
 
   @Option(
@@ -256,6 +262,18 @@ enum OutlierHandling: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension QuantizationTargets.Method: ExpressibleByArgument {}
+
+/// `--gguf-type`: the types of weights that GGUF has.
+struct BlockType: ExpressibleByArgument {
+  let type: WeightType
+
+  static var allValueStrings: [String] { WeightType.allCases.filter { $0.isGGUF && $0 != .gguf }.map(\.rawValue) }
+
+  init?(argument: String) {
+    guard let type = WeightType(argument: argument), type.isGGUF, type != .gguf else { return nil }
+    self.type = type
+  }
+}
 
 extension WeightType: ExpressibleByArgument {
   public init?(argument: String) { self.init(rawValue: argument.lowercased()) }

@@ -3,17 +3,17 @@ import DeepSeekOptimize
 import Foundation
 
 /// What every command that runs a recipe shares: where the result goes, what it is measured on, and what the run may use.
-struct RunOptions: ParsableArguments {
-  @OptionGroup var destination: OutputOptions
+struct RunOptionsOf<Resume: ResumeChoice>: ParsableArguments {
+  @OptionGroup(title: "Model and output") var destination: OutputOptionsOf<Resume>
   @OptionGroup(title: "Evaluation") var evaluation: EvaluationOptions
-
-  @Flag(help: "Do not measure the result.")
-  var noEval = false
+  @OptionGroup(title: "Evaluation") var measuring: MeasuringOption
 
   @OptionGroup(title: "Gates") var gates: GateOptions
   @OptionGroup(title: "Running") var resources: ResourceOptions
 
-  static let nothingForGates = "--no-eval leaves nothing for a gate to measure"
+  private static var nothingForGates: String { "--no-eval leaves nothing for a gate to measure" }
+
+  var noEval: Bool { measuring.noEval }
 
   /// `--max-kl` is a gate, unless it is what bits are chosen for.
   func checkDivergenceGate(isBudget: Bool) throws {
@@ -45,4 +45,12 @@ struct RunOptions: ParsableArguments {
       model: model, recipe: recipe, settings: settings(defaultOutput: defaultOutput, trials: trials),
       progress: ProgressBar.handler(quiet: resources.quiet))
   }
+}
+
+typealias RunOptions = RunOptionsOf<ResumeFlag>
+
+/// `--no-eval`.
+struct MeasuringOption: ParsableArguments {
+  @Flag(help: "Do not measure the result.")
+  var noEval = false
 }

@@ -10,7 +10,7 @@ struct RunOutcome {
   /// Prints table and paths (or the report as JSON), and ends with status 2 when a gate was missed.
   func finish(json: Bool) throws {
     if json {
-      Terminal.print(report.json.text().trimmingCharacters(in: .newlines))
+      Terminal.print(json: report.json)
     } else {
       Terminal.print(
         ReportTable(report).text(style: Terminal.outputStyle, width: Terminal.outputWidth).trimmingCharacters(in: .newlines) + "\n")

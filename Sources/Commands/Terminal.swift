@@ -3,15 +3,17 @@ import Foundation
 
 /// Standard output and standard error.
 enum Terminal {
-  static var errorIsTerminal: Bool { isatty(STDERR_FILENO) != 0 }
+  /// Whether a bar can be redrawn there: Emacs' shell and others are terminals that take no control sequences.
+  static var errorTakesBars: Bool { isatty(STDERR_FILENO) != 0 && !isDumb }
   static var outputIsTerminal: Bool { isatty(STDOUT_FILENO) != 0 }
 
   /// Colour only on a terminal, and never against NO_COLOR.
   static var outputStyle: TextStyle {
-    let environment = ProcessInfo.processInfo.environment
-    let refuses = !(environment["NO_COLOR"] ?? "").isEmpty || environment["TERM"] == "dumb"
+    let refuses = !(ProcessInfo.processInfo.environment["NO_COLOR"] ?? "").isEmpty || isDumb
     return outputIsTerminal && !refuses ? .ansi : .plain
   }
+
+  private static var isDumb: Bool { ProcessInfo.processInfo.environment["TERM"] == "dumb" }
 
   /// A bar that is still being redrawn: what is printed next must not be written into it.
   nonisolated(unsafe) private static var isLineOpen = false
@@ -23,6 +25,8 @@ enum Terminal {
     closeLine()
     write(text + "\n", to: STDOUT_FILENO)
   }
+
+  static func print(json: JSONValue) { print(json.text().trimmingCharacters(in: .newlines)) }
 
   static func printError(_ text: String) {
     lineLock.withLock {

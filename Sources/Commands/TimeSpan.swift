@@ -1,7 +1,9 @@
 import ArgumentParser
 
 /// A length of time as people write it: 90s, 5min, 1h30m, 2d; a bare number is seconds.
-struct TimeSpan: ExpressibleByArgument {
+struct TimeSpan: WrittenValue {
+  static let forms = "90s, 30min, 1h30m or 2d"
+
   let seconds: Double
 
   init?(argument: String) {

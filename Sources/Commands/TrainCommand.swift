@@ -12,11 +12,12 @@ struct TrainCommand: ParsableCommand {
         deepseek-finetune --model M --data train.jsonl --output A
         deepseek-finetune --model M --data train.jsonl --rank 32 --target all --dora
         deepseek-finetune --model M --data train.jsonl --bits 4 --output A
-        deepseek-finetune --model M --data text.txt --method full --learning-rate 2e-5
+        deepseek-finetune --model M --data text.txt --method full \\
+          --learning-rate 2e-5
       """)
 
-  @OptionGroup var model: ModelOption
-  @OptionGroup var destination: OutputOptions
+  @OptionGroup(title: "Model and output") var model: ModelOption
+  @OptionGroup(title: "Model and output") var destination: OutputOptions
   @OptionGroup(title: "Data") var data: FinetuneDataOptions
   @OptionGroup(title: "Adapters") var adapters: AdapterOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
@@ -32,30 +33,22 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "Where every random choice derives from. Default: 0.")
   var seed: UInt64 = 0
 
-  @Option(help: "Worker threads. Default: one per processor. The output never depends on it.")
-  var threads: Int?
-
+  @OptionGroup(title: "Running") var pool: ThreadsOption
   @OptionGroup(title: "Running") var longRun: LongRunOptions
-
-  @Flag(name: .shortAndLong, help: "Show no progress.")
-  var quiet = false
-
-  @Flag(help: "Print the result as JSON alone on standard output.")
-  var json = false
+  @OptionGroup(title: "Running") var display: DisplayOptions
 
   func validate() throws {
     if !listRecipes { _ = try data.url() }
     if data.heldOut?.value == 0, training.patience ?? 0 > 0 || training.evalEvery != nil {
       throw ValidationError("--held-out 0 leaves nothing to evaluate on, which --patience and --eval-every are about")
     }
-    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads \(threads) is not from 1 to 1024") }
   }
 
   func run() throws {
     if listRecipes {
       let table = PresetTable(presets: try FinetunePreset.all(), parameters: try ModelBundle(opening: DemoModel.name).graph.parameterCount)
       let text = table.text(width: Terminal.terminalWidth, style: Terminal.outputStyle)
-      Terminal.print(json ? table.json.text().trimmingCharacters(in: .newlines) : text)
+      if display.json { Terminal.print(json: table.json) } else { Terminal.print(text) }
       return
     }
     let bundle = try ModelBundle(opening: model.model)
@@ -63,15 +56,15 @@ struct TrainCommand: ParsableCommand {
     var run = FinetuneRun(
       model: bundle, named: model.model, data: try data.url(),
       settings: settings, output: URL(fileURLWithPath: destination.output ?? "\(bundle.name)-\(settings.method.rawValue)"),
-      threads: threads, progress: FinetuneProgressLine.handler(quiet: quiet))
+      threads: pool.threads, progress: FinetuneProgressLine.handler(quiet: display.quiet))
     run.evaluation = data.evaluationURL
     run.adapterFormat = adapters.format
     run.overwrite = destination.overwrite
     run.resume = destination.resume
     run.saveInterval = training.saveEvery
     let report = try run.execute()
-    if json {
-      Terminal.print(report.json.text().trimmingCharacters(in: .newlines))
+    if display.json {
+      Terminal.print(json: report.json)
     } else {
       Terminal.print(
         ReportTable(report).text(style: Terminal.outputStyle, width: Terminal.outputWidth).trimmingCharacters(in: .newlines) + "\n")

@@ -4,16 +4,34 @@ import Foundation
 
 /// What somebody may have meant by a word on the command line that is none of those it can be.
 enum UsageSuggestion {
+  /// A mistake as it is told: what is wrong, and what may have been meant.
+  struct Mistake: Equatable {
+    var text: String
+    var hint: String?
+  }
+
   /// - Parameters:
   ///   - message: what the parser found wrong, in one line.
   ///   - arguments: as the process got them.
-  /// - Returns: nil where nothing is near, or the parser has a suggestion of its own.
-  static func hint(for message: String, of command: any ParsableCommand.Type, _ arguments: [String]) -> String? {
-    guard !message.contains("Did you mean"), !message.contains("did you mean") else { return nil }
+  /// - Returns: the same, or what is behind it; without a hint where nothing is near.
+  static func mistake(_ message: String, of command: any ParsableCommand.Type, _ arguments: [String]) -> Mistake {
+    // The parser has suggestions of its own: "Unknown option '--a'. Did you mean '--b'?"
+    if let own = message.range(of: ". Did you mean '"), message.hasSuffix("'?") {
+      return Mistake(text: String(message[..<own.lowerBound]), hint: String(message[own.upperBound...].dropLast(2)))
+    }
+    let path = CommandPath(of: command, arguments)
+    if message.contains("Missing expected argument"), path.strayWord == nil, let word = path.unknownOption {
+      // What is missing was given under another name, or is missing because the word behind such a name went astray.
+      return Mistake(text: "Unknown option '\(word)'", hint: NameSuggestion.nearest(to: word, among: path.options.sorted()))
+    }
+    return Mistake(text: message, hint: hint(for: message, path))
+  }
+
+  private static func hint(for message: String, _ path: CommandPath) -> String? {
+    guard !message.contains("did you mean") else { return nil }
     if ["Unexpected argument", "Missing expected argument", "unexpected argument"].contains(where: message.contains) {
       // The first word of a command that has subcommands is the name of one; what it is taken for otherwise lacks something.
-      let (names, word) = subcommands(of: command, arguments.dropFirst())
-      return word.flatMap { NameSuggestion.nearest(to: $0, among: names) }
+      return path.strayWord.flatMap { NameSuggestion.nearest(to: $0, among: path.subcommands) }
     }
     guard message.contains("is invalid for"), let word = quotes(message).first else { return nil }
     // 'WORD' is invalid for '--flag <value>'. Please provide one of 'this', 'that' and 'those'.
@@ -32,16 +50,6 @@ enum UsageSuggestion {
     let found = quotes(list)
     guard found.isEmpty else { return found }
     return list.split { ":, ".contains($0) }.map { $0.trimmingCharacters(in: .punctuationCharacters) }
-  }
-
-  /// The subcommands where the words lead to, and the word in the place of one that is none.
-  private static func subcommands(of command: any ParsableCommand.Type, _ words: some Collection<String>) -> ([String], word: String?) {
-    var (current, rest) = (command, words.dropFirst(0))
-    while let name = rest.first, let next = current.configuration.subcommands.first(where: { $0._commandName == name }) {
-      (current, rest) = (next, rest.dropFirst())
-    }
-    let word = rest.first.flatMap { $0.hasPrefix("-") ? nil : $0 }
-    return (current.configuration.subcommands.map { $0._commandName }, word)
   }
 }
 

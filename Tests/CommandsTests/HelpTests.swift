@@ -46,12 +46,59 @@ import Testing
   func completionsHoldNamesAndValues(_ shell: String) throws {
     let shells = ["bash": CompletionShell.bash, "zsh": .zsh, "fish": .fish]
     for (name, root) in Self.roots {
-      let script = root.completionScript(for: try #require(shells[shell]))
+      let script = CompletionScript.text(of: root, for: try #require(shells[shell]))
       for word in ["metrics-port", "output", "max-memory", "time-limit", name] { #expect(script.contains(word), "\(name) \(word)") }
       for word in name == "deepseek-finetune" ? ["cosine", "mlx", "merge"] : ["gptq", "gguf", "W4A16_ASYM", "attention-fp16", "q4_k"] {
         #expect(script.contains(word), "\(name) \(word)")
       }
     }
+  }
+
+  /// Options of `train` stand behind the command itself, and `demo` beside files, in the words of the other two shells.
+  @Test func trainingIsCompletedWithoutItsName() {
+    let zsh = CompletionScript.text(of: FinetuneCommand.self, for: .zsh), fish = CompletionScript.text(of: FinetuneCommand.self, for: .fish)
+    let root = zsh.components(separatedBy: "\n}\n").first { $0.hasSuffix("return \"${ret}\"") }
+    #expect(root?.contains("\n_deepseek-finetune() {") == true && root?.contains("'--model[") == true)
+    #expect(zsh.contains(":{compadd -- demo; _files -g '\\''*.safetensors ") && !zsh.contains("*.demo"))
+    #expect(fish.contains("_flags_or_options \"deepseek-finetune\" model' -l 'model'"))
+    #expect(fish.contains("echo demo;set -l exts \\'safetensors\\'") && !fish.contains("exts \\'demo"))
+  }
+
+  /// What a shell asks back for is found where its script was made.
+  @Test(arguments: [("deepseek-finetune", ["---completion", "--"]), ("deepseek-optimize", ["---completion", "finetune", "--"])])
+  func shellsAreAnswered(_ name: String, _ words: [String]) throws {
+    let run = try CommandProcess([name] + words + ["--recipe", "0", "0"], in: FileManager.default.temporaryDirectory)
+    #expect(run.wait() == 0 && run.outputText.contains("lora-all"), "\(run.errorText)")
+  }
+
+  /// Who has `--metrics-port` and `--time-limit` is begun as a command that takes long: otherwise both would be read, and do nothing.
+  @Test func optionsOfLongRunsAreForLongCommands() {
+    var count = 0
+    for (_, root) in Self.roots {
+      for command in commands(below: root) {
+        let hasOptions = root.helpMessage(for: command).contains("\n  --metrics-port")
+        #expect(hasOptions == (command is any LongCommand.Type), "\(command)")
+        if hasOptions { count += 1 }
+      }
+    }
+    #expect(count > 10)
+  }
+
+  /// The model and the output come first, and no example is broken by the width of a terminal.
+  @Test func helpBeginsWithTheModelAndFits() {
+    for (_, root) in Self.roots {
+      for command in commands(below: root) {
+        let help = root.helpMessage(for: command, columns: 80)
+        if help.contains("MODEL AND OUTPUT:") {
+          let sections = help.split(separator: "\n").filter { $0.hasSuffix(":") && $0 == $0.uppercased() && $0.first != " " }
+          #expect(sections.first == "MODEL AND OUTPUT:" || sections.first == "ARGUMENTS:", "\(command): \(sections)")
+        }
+        for line in command.configuration.discussion.split(separator: "\n") where line.hasPrefix("  ") {
+          #expect(line.count <= 80, "\(line)")
+        }
+      }
+    }
+    #expect(QuantCommand.helpMessage().contains("MODEL AND OUTPUT:") && !PruneCommand.helpMessage().contains("--resume"))
   }
 
   /// As bash does it when a person presses Tab.
@@ -60,7 +107,10 @@ import Testing
     ("deepseek-quant", ["--metr"], ["--metrics-port"]), ("deepseek-optimize", ["ev"], ["eval"]),
     ("deepseek-optimize", ["quant", "--format", "gg"], ["gguf"]), ("deepseek-finetune", ["merge", "--form"], ["--format"]),
     ("deepseek-finetune", ["train", "--schedule", "co"], ["constant", "cosine"]),
-    ("deepseek-quant", ["--model", "m"], ["m.gguf", "model"]),
+    ("deepseek-quant", ["--model", "m"], ["m.gguf", "model"]), ("deepseek-quant", ["--model", "de"], ["demo"]),
+    ("deepseek-optimize", ["quant", "--calibration", ""], ["demo", "model", "t.txt"]),
+    ("deepseek-finetune", ["--metr"], ["--metrics-port"]), ("deepseek-finetune", ["mer"], ["merge"]),
+    ("deepseek-optimize", ["finetune", "--schedule", "co"], ["constant", "cosine"]),
     ("deepseek-quant", ["--eval", ""], ["model", "t.txt"]),
   ])
   func bashCompletes(_ name: String, _ words: [String], _ expected: [String]) throws {
@@ -73,7 +123,7 @@ import Testing
     let all = [name] + words
     let list = all.map(ResumeCommand.quoted).joined(separator: " ")
     let script =
-      root.command.completionScript(for: .bash) + """
+      CompletionScript.text(of: root.command, for: .bash) + """
 
         COMP_WORDS=(\(list)); COMP_CWORD=\(words.count); COMP_LINE="\(all.joined(separator: " "))"; COMP_POINT=${#COMP_LINE}
         COMP_TYPE=9; COMP_KEY=9

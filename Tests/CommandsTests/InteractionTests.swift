@@ -133,6 +133,9 @@ import Testing
     (["deepseek-quant", "--algorithm", "gtpq"], 64, "'gptq'"), (["deepseek-optimize", "quant", "--format", "gguff"], 64, "'gguf'"),
     (["deepseek-quant", "--scheme", "W4A61"], 64, "'W4A16'"), (["deepseek-quant", "--algoritm", "gptq"], 64, "'--algorithm'"),
     (["deepseek-optimize", "qaunt"], 64, "'quant'"), (["deepseek-finetune", "merg", "--model", "demo"], 64, "'merge'"),
+    (["deepseek-finetune", "--taget", "all"], 64, "'--target'? See deepseek-finetune train --help"),
+    (["deepseek-finetune", "--dta", "x"], 64, "'--data'"), (["deepseek-optimize", "help", "qunat"], 64, "'quant'"),
+    (["deepseek-finetune", "merge", "--adaptr", "a"], 64, "'--adapter'? See deepseek-finetune merge --help"),
     (["deepseek-quant", "--ignore", "q_prj"], 64, "'q_proj'"),
     (["deepseek-quant", "--override", "mlp.dwn_proj=bits:4"], 64, "'mlp.down_proj'"),
     (["deepseek-quant", "--model", "deom"], 66, "'demo'"),
@@ -154,11 +157,32 @@ import Testing
     #expect(run.wait() != 0 && !run.errorText.lowercased().contains("did you mean"), "\(run.errorText)")
   }
 
+  @Test(arguments: [
+    (["run"], "see deepseek-optimize run --help"), (["compare"], "see deepseek-optimize compare --help"),
+    (["eval", "--time-limit", "1x"], "write 90s, 30min"), (["eval", "--max-memory", "8"], "write 8GB, 512MiB"),
+    (["eval", "--eval-tokens", "1.5"], "20000, 20k"), (["eval", "--metrics-port", "abc"], "9464 or 0.0.0.0:9464"),
+    (["prune", "--ratio", "some"], "write 0.01 or 1%"), (["quant", "--override", "nonsense"], "write 're:PATTERN=bits:4"),
+    (["quant", "--smooth", "much"], "write a number"), (["quant", "--sequence-length", "1"], "at least 2 tokens"),
+    (["quant", "--format", "gguf", "--gguf-type", "affine"], "q8_0"),
+  ])
+  func mistakesSayWhatToWrite(_ words: [String], _ remedy: String) throws {
+    let run = try start(["deepseek-optimize"] + words)
+    #expect(run.wait() == 64 && run.errorText.contains(remedy), "\(run.errorText)")
+    #expect(run.errorText.split(separator: "\n").count == 1 && !run.errorText.contains(".;"), "\(run.errorText)")
+  }
+
+  /// Shells offer `help` behind every command.
+  @Test func helpIsAWordOfEveryCommand() throws {
+    let run = try start(["deepseek-quant", "help"])
+    #expect(run.wait() == 0 && run.outputText.contains("USAGE: deepseek-quant"), "\(run.errorText)")
+  }
+
   // MARK: Units
 
   @Test func countsAndTimesAreWrittenAsPeopleDo() throws {
     let run = try start([
-      "deepseek-optimize", "eval", "--eval-tokens", "1k", "--time-limit", "1h30m", "--max-memory", "1GiB", "--json", "--quiet",
+      "deepseek-optimize", "eval", "--eval-tokens", "1k", "--sequence-length", "0.5Ki", "--time-limit", "1h30m", "--max-memory", "1GiB",
+      "--json", "--quiet",
     ])
     #expect(run.wait() == 0, "\(run.errorText)")
     #expect(try CompressionReport(json: JSONValue(parsing: run.outputText)).accuracy?.tokens == 511)
@@ -184,7 +208,8 @@ import Testing
     #expect(coloured.contains("perplexity") && coloured.contains("\u{1B}["))
     for environment in [["TERM": "xterm", "NO_COLOR": "1"], ["TERM": "dumb"]] {
       let plain = try shown(environment)
-      // A bar clears its line, which is no colour.
+      // A bar clears its line, which is no colour; where nothing can be cleared there is none.
+      if environment["TERM"] == "dumb" { #expect(!plain.contains("\u{1B}"), "\(plain)") }
       let rest = plain.replacingOccurrences(of: "\u{1B}[K", with: "")
       #expect(plain.contains("perplexity") && !rest.contains("\u{1B}["), "\(plain)")
     }
