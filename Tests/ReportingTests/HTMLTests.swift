@@ -102,6 +102,36 @@ import Testing
     #expect(html.contains("Neither size nor accuracy was measured."))
   }
 
+  /// AWQ rescales most layers, which then have no SQNR: what is said of the worst is said of the rest only.
+  @Test func layersWithoutAnSQNRAreNotCalledMeasured() {
+    var report = Samples.report()
+    for index in 2..<28 {
+      report.layers?[index].weightSQNRdB = nil
+      report.layers?[index].outputSQNRdB = nil
+    }
+    let html = HTMLReport.render(report)
+    #expect(html.contains("2 of 28 layers have an SQNR, in 2 kinds. The lowest is model.layers.0.self_attn.q_proj."))
+    #expect(html.contains("The 2 of 28 with an SQNR") && !html.contains("that lost most"))
+    #expect(html.contains("26 of 28 layers have no such figure: "))
+    #expect(ReportTable(report).text().contains("\nLayers, the 2 of 28 with an SQNR\n"))
+    for index in 2..<20 { report.layers?[index].weightSQNRdB = 10 + Double(index) }
+    #expect(HTMLReport.render(report).contains("The 5 worst of the 20 of 28 with an SQNR"))
+    #expect(ReportTable(report).text().contains("\nLayers, the 5 worst of the 20 of 28 with an SQNR\n"))
+    let whole = HTMLReport.render(Samples.report())
+    #expect(whole.contains("28 layers in 7 kinds. ") && whole.contains("The 5 that lost most") && !whole.contains("no such figure"))
+    #expect(HTMLComparison.render([Samples.report(), report]).contains("an empty place was not quantized, or has no SQNR."))
+    // A page with room for some layers only lists the first where none can be called the worst.
+    var large = Samples.report(blocks: 400)
+    large.layers = large.layers?.map {
+      var layer = $0
+      (layer.weightSQNRdB, layer.outputSQNRdB) = (nil, nil)
+      return layer
+    }
+    #expect(HTMLReport.render(large).contains("of 2,800 layers") && !HTMLReport.render(large).contains("worst"))
+    large.layers?[7].outputSQNRdB = 3
+    #expect(HTMLReport.render(large).contains("The 1 of 2,800 layers with an SQNR"))
+  }
+
   @Test func aThousandLayersStayBelowTheLimit() {
     let report = Samples.report(blocks: 143)
     #expect(report.layers?.count == 1001)

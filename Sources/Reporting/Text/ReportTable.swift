@@ -136,8 +136,9 @@ public struct ReportTable: Sendable {
   }
 
   private var layers: Section? {
-    let worst = ReportSummary(report: report).worstLayers(5)
-    guard let layers = report.layers, !worst.isEmpty else { return nil }
+    let summary = ReportSummary(report: report)
+    let worst = summary.worstLayers(5)
+    guard !worst.isEmpty else { return nil }
     let hasFallback = worst.contains { $0.fallback != nil }
     var table = TextTable([.left, .right, .right, .left, .right, .right, .right, .left])
     table.header("SQNR in dB", "bits", "group", "format", "weights", "output", "clipped", hasFallback ? "fallback" : "")
@@ -147,8 +148,7 @@ public struct ReportTable: Sendable {
         .init(decibels(layer.weightSQNRdB)), .init(decibels(layer.outputSQNRdB)),
         .init(layer.clippedFraction.map { NumberText.percent($0) } ?? ""), .init(layer.fallback ?? "", .caution))
     }
-    let shown = worst.count < layers.count ? "the \(worst.count) worst of \(NumberText.grouped(layers.count))" : "all"
-    var section = Section(title: "Layers, \(shown)")
+    var section = Section(title: "Layers, \(summary.selection(worst.count))")
     // The number of the block is in the middle of the name, which is what an elided one lacks.
     section.add(table, spare: [2, 6], least: 34)
     return section
