@@ -132,6 +132,21 @@ import Testing
     #expect(HTMLReport.render(large).contains("The 1 of 2,800 layers with an SQNR"))
   }
 
+  /// What is too little for a bar that anybody sees is said instead.
+  @Test func smallDivergencesAreABarOrASentence() throws {
+    func plot(_ counts: [Int]) throws -> HistogramPlot {
+      let histogram = try #require(CompressionReport.Histogram(edges: [0, 0.1, 1, 10], counts: counts))
+      return HistogramPlot(title: "t", summary: "s", histogram: histogram, marks: [], axis: "a")
+    }
+    func hasBar(_ plot: HistogramPlot) -> Bool { plot.figure(id: "x", caption: "").contains("class=\"f2\"") }
+    #expect(try plot([0, 1500, 500]).underflow == nil)
+    #expect(try plot([1, 1500, 999]).underflow == "0.04 % lie below the axis." && !hasBar(plot([1, 1500, 999])))
+    #expect(try plot([50, 40, 10]).underflow?.hasPrefix("The first bar") == true && hasBar(plot([50, 40, 10])))
+    // Nothing but zeros is a bar, too; the table has all of it.
+    #expect(try hasBar(plot([7, 0, 0])))
+    #expect(try plot([1, 1500, 999]).table.rows.count == 3)
+  }
+
   @Test func aThousandLayersStayBelowTheLimit() {
     let report = Samples.report(blocks: 143)
     #expect(report.layers?.count == 1001)
