@@ -95,11 +95,84 @@ import Testing
     #expect(warning.upperBound < lead.lowerBound)
   }
 
+  /// The passes stand as a recipe has them, and the command is one that exists.
+  @Test func theRecipeCanBeRunAgain() {
+    var report = Samples.report()
+    report.recipe = [
+      ["pass": "smooth", "strength": 0.5], ["pass": "gptq", "bits": 4, "overrides": [["pattern": "re:.*down_proj", "bits": 8]]],
+    ]
+    let html = HTMLReport.render(report)
+    let passes = """
+      passes:
+      - smooth:
+          strength: 0.5
+      - gptq:
+          bits: 4
+          overrides: [{&quot;pattern&quot;:&quot;re:.*down_proj&quot;,&quot;bits&quot;:8}]</pre>
+      """
+    #expect(html.contains(passes))
+    #expect(html.contains("<pre>deepseek-optimize run recipe.yaml --model MODEL --output OUTPUT --calibration TEXT</pre>"))
+    report.calibration = nil
+    #expect(HTMLReport.render(report).contains("recipe.yaml --model MODEL --output OUTPUT</pre>"))
+    #expect(!HTMLReport.render(report).contains("text of calibration"))
+    // Fine-tuning is no recipe.
+    report.recipe = [["pass": "finetune", "rank": 8]]
+    let tuned = HTMLReport.render(report)
+    #expect(tuned.contains("- finetune:\n    rank: 8</pre>") && !tuned.contains("recipe.yaml"))
+    // What no recipe would say stays a value of YAML.
+    #expect(RecipeListing([["pass": "a: b\n- c", "no": "x"], 7]).yaml == "passes:\n- \"a: b?- c\":\n    \"no\": \"x\"\n- 7")
+  }
+
   @Test func sectionsWithoutFiguresAreAbsent() {
     let html = HTMLReport.render(CompressionReport(tool: .init(name: "t", version: "1"), model: .init(name: "m")))
     #expect(MarkupCheck(html).problems == [])
     #expect(!html.contains("<h2"))
     #expect(html.contains("Neither size nor accuracy was measured."))
+  }
+
+  /// AWQ rescales most layers, which then have no SQNR: what is said of the worst is said of the rest only.
+  @Test func layersWithoutAnSQNRAreNotCalledMeasured() {
+    var report = Samples.report()
+    for index in 2..<28 {
+      report.layers?[index].weightSQNRdB = nil
+      report.layers?[index].outputSQNRdB = nil
+    }
+    let html = HTMLReport.render(report)
+    #expect(html.contains("2 of 28 layers have an SQNR, in 2 kinds. The lowest is model.layers.0.self_attn.q_proj."))
+    #expect(html.contains("The 2 of 28 with an SQNR") && !html.contains("that lost most"))
+    #expect(html.contains("26 of 28 layers have no such figure: "))
+    #expect(ReportTable(report).text().contains("\nLayers, the 2 of 28 with an SQNR\n"))
+    for index in 2..<20 { report.layers?[index].weightSQNRdB = 10 + Double(index) }
+    #expect(HTMLReport.render(report).contains("The 5 worst of the 20 of 28 with an SQNR"))
+    #expect(ReportTable(report).text().contains("\nLayers, the 5 worst of the 20 of 28 with an SQNR\n"))
+    let whole = HTMLReport.render(Samples.report())
+    #expect(whole.contains("28 layers in 7 kinds. ") && whole.contains("The 5 that lost most") && !whole.contains("no such figure"))
+    #expect(HTMLComparison.render([Samples.report(), report]).contains("an empty place was not quantized, or has no SQNR."))
+    // A page with room for some layers only lists the first where none can be called the worst.
+    var large = Samples.report(blocks: 400)
+    large.layers = large.layers?.map {
+      var layer = $0
+      (layer.weightSQNRdB, layer.outputSQNRdB) = (nil, nil)
+      return layer
+    }
+    #expect(HTMLReport.render(large).contains("of 2,800 layers") && !HTMLReport.render(large).contains("worst"))
+    large.layers?[7].outputSQNRdB = 3
+    #expect(HTMLReport.render(large).contains("The 1 of 2,800 layers with an SQNR"))
+  }
+
+  /// What is too little for a bar that anybody sees is said instead.
+  @Test func smallDivergencesAreABarOrASentence() throws {
+    func plot(_ counts: [Int]) throws -> HistogramPlot {
+      let histogram = try #require(CompressionReport.Histogram(edges: [0, 0.1, 1, 10], counts: counts))
+      return HistogramPlot(title: "t", summary: "s", histogram: histogram, marks: [], axis: "a")
+    }
+    func hasBar(_ plot: HistogramPlot) -> Bool { plot.figure(id: "x", caption: "").contains("class=\"f2\"") }
+    #expect(try plot([0, 1500, 500]).underflow == nil)
+    #expect(try plot([1, 1500, 999]).underflow == "0.04 % lie below the axis." && !hasBar(plot([1, 1500, 999])))
+    #expect(try plot([50, 40, 10]).underflow?.hasPrefix("The first bar") == true && hasBar(plot([50, 40, 10])))
+    // Nothing but zeros is a bar, too; the table has all of it.
+    #expect(try hasBar(plot([7, 0, 0])))
+    #expect(try plot([1, 1500, 999]).table.rows.count == 3)
   }
 
   @Test func aThousandLayersStayBelowTheLimit() {

@@ -45,7 +45,8 @@ extension ComparisonPage {
       summary: "\(drawn.count) kinds of layer, \(shown.count) reports; the stronger the colour, the more was lost. A table follows.",
       panels: drawn, rowNames: shown.map { String($0 + 1) }, xAxis: "block", unit: "dB")
     var caption = "The \(what) SQNR of every layer: a panel for each kind of projection, a row for each report (numbers as in the "
-    caption += "table), blocks from left to right. The stronger the colour, the more was lost; an empty place was not quantized."
+    caption += "table), blocks from left to right. The stronger the colour, the more was lost; "
+    caption += "an empty place was not quantized, or has no SQNR."
     if shown.count < reports.count {
       caption += " Reports apart, without figures by layer, or beyond the first \(Self.rowLimit), are left out."
     }

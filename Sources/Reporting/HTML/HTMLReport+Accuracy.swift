@@ -69,7 +69,7 @@ extension ReportPage {
       let plot = HistogramPlot(
         title: "Distribution of the KL divergence over tokens", summary: "In nats: \(words).", histogram: histogram, marks: marks,
         axis: "KL(reference ‖ compressed), nats per token")
-      let underflow = plot.hasUnderflow ? " The first bar, in the second colour, holds everything smaller." : ""
+      let underflow = plot.underflow.map { " " + HTML.escape(HTML.typographic($0)) } ?? ""
       html += plot.figure(
         id: "p-kl",
         caption: "How far each prediction moved from the reference's. The tail matters: perplexity averages it away." + underflow,

@@ -10,7 +10,11 @@ extension ReportPage {
     guard let layers = report.layers, !layers.isEmpty else { return "" }
     var body = plot(layers)
     let worst = summary.worstLayers(5)
-    if layers.count > 5, !worst.isEmpty { body += table("The \(worst.count) that lost most", worst).html }
+    if layers.count > 5, !worst.isEmpty {
+      let caption =
+        summary.measuredLayers < layers.count ? Self.capitalized(summary.selection(worst.count)) : "The \(worst.count) that lost most"
+      body += table(caption, worst).html
+    }
     let full = fullTable(layers)
     let rest = full.rows.count < layers.count ? HTML.paragraph("The page has no room for more; report.json has all of them.") : ""
     return HTML.section("Layers", id: "layers", body + HTML.details(full.caption, rest + full.html))
@@ -37,11 +41,18 @@ extension ReportPage {
     }
     guard !panels.isEmpty else { return "" }
     let worst = summary.worstLayers(1).first.map { " The lowest is \($0.name)." } ?? ""
+    let rest = layers.count - summary.measuredLayers
+    let counted = "\(layers.count) layers" + (rest > 0 ? " have an SQNR," : "") + " in \(shown.count) kind\(shown.count == 1 ? "" : "s")."
     let plot = DotPanels(
-      title: "Signal to quantization noise by layer", summary: "\(layers.count) layers in \(shown.count) kinds.\(worst)",
+      title: "Signal to quantization noise by layer",
+      summary: (rest > 0 ? "\(layers.count - rest) of " : "") + counted + worst,
       panels: panels, series: ["weights", "output"], xAxis: "block", yAxis: "SQNR, dB", hasTips: layers.count <= 150)
     var caption = "Signal to quantization noise of each layer's weights and of its output; higher is better, and about 6 dB "
     caption += "are worth one bit. A panel for each kind of projection, blocks from left to right."
+    if rest > 0 {
+      caption += " \(NumberText.grouped(rest)) of \(NumberText.grouped(layers.count)) layers have no such figure: "
+      caption += "their weights were rescaled, or they came out exact."
+    }
     if plot.isAggregated { caption += " Where many layers share a place: median and range." }
     if shown.count > panels.count { caption += " \(shown.count - panels.count) further kinds are in the table only." }
     return plot.figure(id: "p-layers", caption: HTML.escape(HTML.typographic(caption)))
@@ -106,11 +117,16 @@ extension ReportPage {
       let all = table("All \(NumberText.grouped(layers.count)) layers", layers)
       if all.rows.count == layers.count { return all }
     }
-    var worst = table("", summary.worstLayers(Self.tableRows), bytes: Self.worstBytes)
-    worst.countsRest = false
-    worst.caption = "The \(NumberText.grouped(worst.rows.count)) worst of \(NumberText.grouped(layers.count)) layers" + worst.caption
-    return worst
+    let isMeasured = summary.measuredLayers > 0
+    var part = table("", isMeasured ? summary.worstLayers(Self.tableRows) : Array(layers.prefix(Self.tableRows)), bytes: Self.worstBytes)
+    part.countsRest = false
+    let count = part.rows.count
+    let first = "The first \(NumberText.grouped(count)) of \(NumberText.grouped(layers.count)) layers"
+    part.caption = (isMeasured ? Self.capitalized(summary.selection(count, " layers")) : first) + part.caption
+    return part
   }
+
+  private static func capitalized(_ words: String) -> String { words.prefix(1).uppercased() + words.dropFirst() }
 }
 
 extension CompressionReport.Layer {

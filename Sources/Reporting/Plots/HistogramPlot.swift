@@ -15,7 +15,7 @@ struct HistogramPlot: Plot {
     let shownMarks = marks.filter { $0.value > 0 && $0.value.isFinite }
     let head = Double(shownMarks.count) * 16 + 8
     var svg = SVG(width: width.rawValue, height: head + (width == .wide ? 220 : 170) + 40)
-    let bins = visibleBins
+    let bins = drawnBins
     guard let first = bins.first, let last = bins.last else { return svg }
     let total = max(1, histogram.total)
     let x = PlotScale(.logarithmic, covering: [first.low, last.high] + shownMarks.map(\.value))
@@ -68,11 +68,22 @@ struct HistogramPlot: Plot {
     return table
   }
 
-  /// Whether the first bar stands for everything below it.
-  var hasUnderflow: Bool { visibleBins.first?.isUnderflow == true }
+  /// What is below the first bar that has a place of its own, in words; nil when that is nothing.
+  var underflow: String? {
+    guard let first = visibleBins.first, first.isUnderflow, histogram.total > 0 else { return nil }
+    if drawnBins.first?.isUnderflow == true { return "The first bar, in the second colour, holds everything smaller." }
+    return "\(NumberText.trimmed(first.count / histogram.total * 100, 2)) % lie below the axis."
+  }
+
+  /// The bars: everything smaller has one where it can be seen, which less than a thousandth cannot.
+  private var drawnBins: ArraySlice<Bin> {
+    let bins = visibleBins
+    guard let first = bins.first, first.isUnderflow, first.count * 1000 <= histogram.total else { return bins[...] }
+    return bins.dropFirst()
+  }
 
   /// The bins from the first to the last that holds anything. Zero has no place on the axis, and a few tiny values would push
-  /// the rest together: the lowest bins that hold less than a thousandth in all become one bar, as does the bin from zero.
+  /// the rest together: the lowest bins that hold less than a thousandth in all become one, as does the bin from zero.
   private var visibleBins: [Bin] {
     let counts = histogram.counts
     guard let first = counts.firstIndex(where: { $0 > 0 }), let last = counts.lastIndex(where: { $0 > 0 }) else { return [] }

@@ -87,6 +87,22 @@ struct ReportSummary {
   }
 
   static func quality(of layer: CompressionReport.Layer) -> Double? {
-    (layer.outputSQNRdB ?? layer.weightSQNRdB).flatMap { $0.isFinite ? $0 : nil }
+    [layer.outputSQNRdB, layer.weightSQNRdB].lazy.compactMap { $0 }.first(where: \.isFinite)
+  }
+
+  /// How many layers have an SQNR: not those whose weights were rescaled, and not those that came out exact.
+  var measuredLayers: Int { (report.layers ?? []).count { Self.quality(of: $0) != nil } }
+
+  /// What a list of the worst layers holds: `the 5 worst of 28 layers`, `the 2 of 28 layers with an SQNR`.
+  /// - Parameters:
+  ///   - count: how many it lists.
+  ///   - noun: ` layers`, or nothing where a heading has said so.
+  func selection(_ count: Int, _ noun: String = "") -> String {
+    let all = report.layers?.count ?? 0
+    let measured = measuredLayers
+    let total = NumberText.grouped(all) + noun
+    if measured == all { return count < all ? "the \(NumberText.grouped(count)) worst of \(total)" : "all" }
+    let known = "\(NumberText.grouped(measured)) of \(total) with an SQNR"
+    return count < measured ? "the \(NumberText.grouped(count)) worst of the \(known)" : "the \(known)"
   }
 }

@@ -136,8 +136,9 @@ public struct ReportTable: Sendable {
   }
 
   private var layers: Section? {
-    let worst = ReportSummary(report: report).worstLayers(5)
-    guard let layers = report.layers, !worst.isEmpty else { return nil }
+    let summary = ReportSummary(report: report)
+    let worst = summary.worstLayers(5)
+    guard !worst.isEmpty else { return nil }
     let hasFallback = worst.contains { $0.fallback != nil }
     var table = TextTable([.left, .right, .right, .left, .right, .right, .right, .left])
     table.header("SQNR in dB", "bits", "group", "format", "weights", "output", "clipped", hasFallback ? "fallback" : "")
@@ -147,8 +148,7 @@ public struct ReportTable: Sendable {
         .init(decibels(layer.weightSQNRdB)), .init(decibels(layer.outputSQNRdB)),
         .init(layer.clippedFraction.map { NumberText.percent($0) } ?? ""), .init(layer.fallback ?? "", .caution))
     }
-    let shown = worst.count < layers.count ? "the \(worst.count) worst of \(NumberText.grouped(layers.count))" : "all"
-    var section = Section(title: "Layers, \(shown)")
+    var section = Section(title: "Layers, \(summary.selection(worst.count))")
     // The number of the block is in the middle of the name, which is what an elided one lacks.
     section.add(table, spare: [2, 6], least: 34)
     return section
@@ -159,8 +159,9 @@ public struct ReportTable: Sendable {
     var table = TextTable([.left, .right, .right, .left])
     table.header("", "limit", "measured", "")
     for gate in report.gates.prefix(20) {
+      let figures = gate.figures
       table.row(
-        .init(gate.name), .init(figure(gate.limit)), .init(figure(gate.value)),
+        .init(gate.name), .init(figures.limit ?? NumberText.absent), .init(figures.value ?? "not measured"),
         gate.passed ? .init("passed", .good) : .init("MISSED", .bad))
     }
     var section = Section(title: "Gates")
@@ -205,7 +206,6 @@ extension ReportTable {
 
   private func rate(_ value: Double?) -> String { value.map { NumberText.significant($0, 4) } ?? NumberText.absent }
   private func decibels(_ value: Double?) -> String { value.map { NumberText.fixed($0, 1) } ?? NumberText.absent }
-  private func figure(_ value: Double?) -> String { value.map { NumberText.trimmed($0, 4) } ?? "not measured" }
 }
 
 extension CompressionReport.Speed.Pair {
