@@ -13,7 +13,7 @@ else
 FROM := $(STATIC_BUILD)
 endif
 
-.PHONY: help setup build demo man install check-install uninstall static release deb test test-kernels test-arm test-sanitized examples docs lint bench interop clean
+.PHONY: help setup build demo man install check-install uninstall static release deb test test-kernels test-arm test-sanitized examples docs lint bench faults interop clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r target words; do printf '  make %-15s %s\n' "$$target" "$$words"; done
@@ -97,6 +97,12 @@ lint: ## the import table, the house rules, the format
 bench: setup ## instructions and rates of kernels
 	Scripts/count-instructions
 	$(SWIFT) run $(RELEASE) --package-path Benchmarks kernel-benchmark
+
+# 300 faults or so, in ten minutes: kills, full disks, failing calls, inputs that vanish. KILLS and SEED change the course.
+KILLS ?= 100
+SEED ?= 1
+faults: build ## kills runs and fails their calls, and looks at what they leave
+	Tests/Faults/faults.py .build/release/deepseek-optimize --kills $(KILLS) --seed $(SEED)
 
 interop: build ## our files in the programs that they are for
 	Tests/Interop/run.sh

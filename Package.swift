@@ -47,7 +47,7 @@ let modules: [Module] = [
       "Formats", "Tensors", "StructuredData", "Statistics", "Diagnostics",
     ]),
   Module(name: "Telemetry", imports: ["Diagnostics"], external: [metrics]),
-  Module(name: "Commands", imports: ["DeepSeekOptimize", "Telemetry"], external: [argumentParser]),
+  Module(name: "Commands", imports: ["DeepSeekOptimize", "Telemetry", "CMemory"], external: [argumentParser]),
 ]
 
 /// One row per test target: what it looks at beyond the module it is named for, its fixtures, and scripts that only people run.
@@ -142,6 +142,8 @@ let package = Package(
   ],
   targets: [
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
+    // What happens when memory runs out: a matter of programs, not of the library.
+    .target(name: "CMemory"),
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
     // Finds passes and families in the sources: a new one is one new file.
     .plugin(name: "TypeList", capability: .buildTool(), path: "Sources/Plugins/TypeList"),

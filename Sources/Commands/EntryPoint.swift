@@ -1,4 +1,5 @@
 import ArgumentParser
+import CMemory
 import DeepSeekOptimize
 import Foundation
 
@@ -16,6 +17,10 @@ public enum EntryPoint {
     signal(SIGPIPE, SIG_IGN)
     // So is a limit on file sizes: writing then fails, and what was begun is cleared away.
     signal(SIGXFSZ, SIG_IGN)
+    // And a page of an input that cannot be read.
+    MappedRanges.reportFaults()
+    // And memory that is not to be had.
+    dso_report_exhaustion(FailureKind.inputOutput.rawValue)
     for number in [SIGINT, SIGTERM] { installStop(number) }
     // Who starts the command may have blocked them, and what is blocked is inherited.
     var stops = sigset_t()

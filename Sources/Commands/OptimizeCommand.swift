@@ -18,7 +18,7 @@ public struct OptimizeCommand: ParsableCommand {
     subcommands: [
       QuantSubcommand.self, FinetuneSubcommand.self, PruneCommand.self, ReplaceCommand.self, DistillCommand.self, EvalCommand.self,
       CompareCommand.self,
-      InspectCommand.self,
+      InspectCommand.self, VerifyCommand.self,
       ConvertCommand.self,
       GenerateCommand.self, BenchCommand.self, TokenizeCommand.self, RunCommand.self,
     ])

@@ -104,6 +104,7 @@ public struct BitAllocation {
     try run.model.requirePredictions(for: "--mixed-precision auto")
     let start = ContinuousClock.now
     try run.model.requireValues()
+    try run.checkPlace()
     let evaluation = try run.settings.evaluation.map { try EvaluationPlan($0, model: run.model) }
     let subject = try subject()
     return try run.reserving { output in

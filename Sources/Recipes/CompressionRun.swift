@@ -80,6 +80,7 @@ public struct CompressionRun {
   public func execute() throws -> CompressionReport {
     let start = ContinuousClock.now
     try model.requireValues()
+    try checkPlace()
     let evaluation = try settings.evaluation.map { try EvaluationPlan($0, model: model) }
     let prepared = try prepareWithinMemory()
     return try reserving { output in
@@ -89,6 +90,9 @@ public struct CompressionRun {
       return try finish(quantize(prepared, into: output, digests: digests), evaluation: evaluation, digests: digests, since: start)
     }
   }
+
+  /// Refuses at once what could not be written in the end.
+  func checkPlace() throws { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
 
   /// Works in an output directory.
   func reserving(_ body: (OutputDirectory) throws -> CompressionReport) throws -> CompressionReport {
@@ -180,7 +184,7 @@ public struct CompressionRun {
     report.resources = ResourceMeter.resources(
       since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,
       threads: interpreter.pool.threads)
-    try output.write(report, card: card(of: quantized.written))
+    try output.write(&report, card: card(of: quantized.written))
     quantized.journal.remove()
     QuantizationTraining.clear(output)
     try output.commit()

@@ -9,7 +9,10 @@ enum JSONFile {
   static let limit = 256 << 20
 
   static func read(_ file: URL) throws -> JSONValue {
-    let data = try TextFile.data(file, limit: limit)
+    try parse(TextFile.data(file, limit: limit), of: file)
+  }
+
+  static func parse(_ data: Data, of file: URL) throws -> JSONValue {
     do {
       return try data.withUnsafeBytes { bytes throws(JSONError) in try JSONValue(parsing: bytes) }
     } catch let error as JSONError {
@@ -70,6 +73,12 @@ package enum TextFile {
 
 /// SHA-256 of files, read in pieces.
 enum FileDigest {
+  static func hexadecimal(of bytes: Data) -> String {
+    var digest = ContentDigest()
+    bytes.withUnsafeBytes { digest.update($0) }
+    return digest.hexadecimal()
+  }
+
   /// Of the lines `<digest>  <name>` of several files, in the order of the names.
   /// - Parameter known: digests that were found out before.
   static func hexadecimal(ofFiles files: [URL], known: [URL: String] = [:]) throws -> String {
@@ -85,6 +94,11 @@ enum FileDigest {
       throw RecipeError(file.path, "cannot be read", kind: .inputOutput)
     }
     defer { try? handle.close() }
+    return try hexadecimal(of: handle, named: file)
+  }
+
+  /// - Parameter file: what it is called in an error.
+  static func hexadecimal(of handle: FileHandle, named file: URL) throws -> String {
     var digest = ContentDigest()
     while true {
       let piece: Data?

@@ -21,6 +21,8 @@ public struct ModelBundle: Sendable {
   var originalDigests: OriginalDigests?
   /// Keys of config.json that nothing read.
   public let unreadKeys: [String]
+  /// What the files of weights took together when they were opened: somebody may remove one that is still mapped.
+  public let sourceBytes: Int
   /// Families that are not the package's; what is written is read again with them, too.
   let families: [any Architecture.Type]
 
@@ -57,6 +59,7 @@ public struct ModelBundle: Sendable {
     let (graph, unread) = try ArchitectureCatalog.graph(configuration: configuration, weights: weights, families: families)
     self.graph = graph
     self.families = families
+    sourceBytes = found.files.reduce(0) { $0 + ((try? FileManager.default.attributesOfItem(atPath: $1.path)[.size] as? Int) ?? 0) }
     // These say how weights are stored; `openWeights` reads them.
     unreadKeys = unread.filter { !["quantization_config", "compression_config", "quantization"].contains($0) }
   }
@@ -201,13 +204,6 @@ public struct ModelBundle: Sendable {
     throw RecipeError(
       name, "has files of weights that hold their header alone", remedy: "fetch them whole; headers are enough for --dry-run only",
       kind: .badData)
-  }
-
-  /// Every file of weights with its size.
-  public var sourceBytes: Int {
-    checkpoint.files.reduce(0) { sum, file in
-      sum + ((try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int) ?? 0)
-    }
   }
 
   /// The files that hold weights.

@@ -43,7 +43,9 @@ final class RunJournal {
   static let fileName = "journal.json"
 
   /// Where the activations in front of a block wait for the run that resumes.
-  static func activationFile(blocks: Int) -> String { "activations-\(blocks).bin" }
+  static func activationFile(blocks: Int) -> String { "\(activationPrefix)\(blocks).bin" }
+
+  static let activationPrefix = "activations-"
 
   /// Starts a journal, or takes up the one of an earlier run when `--resume` asks for it, model, recipe, text and program are the same, and
   /// everything that it names is there.
@@ -197,7 +199,7 @@ final class RunJournal {
   private func removeActivations(except state: State?) {
     let kept = state.flatMap { $0.isWritten ? nil : Self.activationFile(blocks: $0.blocks) }
     let files = (try? FileManager.default.contentsOfDirectory(atPath: output.partial.path)) ?? []
-    for file in files where file.hasPrefix("activations-") && file != kept {
+    for file in files where file.hasPrefix(Self.activationPrefix) && file != kept {
       try? FileManager.default.removeItem(at: output.file(file))
     }
   }

@@ -12,7 +12,11 @@ public enum StoredReport {
     if FileManager.default.fileExists(atPath: file.path, isDirectory: &isDirectory), isDirectory.boolValue {
       file.appendPathComponent("report.json")
     }
-    let document = try JSONFile.read(file)
+    return try decode(TextFile.data(file, limit: JSONFile.limit), of: file)
+  }
+
+  static func decode(_ bytes: Data, of file: URL) throws -> CompressionReport {
+    let document = try JSONFile.parse(bytes, of: file)
     do { return try CompressionReport(json: document) } catch {
       throw RecipeError(file.path, "is not a report: \(error)", remedy: "give an output of this program", kind: .badData)
     }

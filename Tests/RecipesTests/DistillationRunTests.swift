@@ -49,7 +49,9 @@ import Testing
     var run = DistillationRun(
       student: student, distillation: options, settings: settings(name, threads: threads, resume: resume))
     run.stopCheck = { phase, step in if let place, phase == place.phase, step == place.step { throw StoppedFailure() } }
-    return try run.execute()
+    let report = try run.execute()
+    #expect(try OutputVerification(of: directory.path(name)).isIntact)
+    return report
   }
 
   private func bytes(_ name: String) throws -> Data {

@@ -82,6 +82,8 @@ import Testing
       card.contains("library_name: peft\n") && card.contains(", `MODEL` that of the source.\n")
         && card.contains("PeftModel.from_pretrained(model, \"DIR\")"))
     #expect(try CompressionReport(json: report.json) == report)
+    let verification = try OutputVerification(of: directory.path("out"))
+    #expect(verification.isIntact && verification.files.count == names.count, "\(verification.summary)")
   }
 
   @Test func threadsDoNotChangeAByte() throws {
@@ -101,6 +103,8 @@ import Testing
     let output = URL(fileURLWithPath: directory.path("out"))
     let hasOwnBase = start != .zero && base != nil
     #expect(FileManager.default.fileExists(atPath: output.appendingPathComponent("base").path) == hasOwnBase)
+    let verification = try OutputVerification(of: output.path)
+    #expect(verification.isIntact && verification.files.contains { $0.name == "base/model.safetensors" } == hasOwnBase)
     let adapter = try AdapterCheckpoint(output)
     #expect(adapter.configuration.rank == (start == .principal && base == nil ? 8 : 4))
     let model = try ModelBundle(opening: hasOwnBase ? output.appendingPathComponent("base").path : "demo")

@@ -57,6 +57,8 @@ import Testing
     try makeAdapter("adapter", of: model, magnitude: magnitude, targets: targets)
     let report = try run(model, [AdapterMerging(adapter: directory.path("adapter"))], to: "merged")
     let merged = try ModelBundle(opening: directory.path("merged"))
+    let verification = try OutputVerification(of: directory.path("merged"))
+    #expect(verification.isIntact && verification.files.contains { $0.name == "unmerge/record.json" }, "\(verification.summary)")
     let text = "the quick brown fox jumps over the lazy dog", count = 16
     let adapted = try model.adapted(by: url("adapter"), pool: pool).logits(of: text, tokens: count, pool: pool).logits
     let plain = try model.logits(of: text, tokens: count, pool: pool).logits

@@ -44,8 +44,20 @@ import Testing
     let first = try output()
     let error = #expect(throws: RecipeError.self) { try output() }
     #expect(error?.problem.contains("another run") == true)
+    // So says a check, which is made before texts are read; and it takes nothing.
+    let place = URL(fileURLWithPath: directory.path("out"))
+    let checked = #expect(throws: RecipeError.self) { try OutputDirectory.check(place, overwrite: true) }
+    #expect(checked?.kind == .cannotCreate && checked?.problem.contains("another run") == true)
     try first.write("x", to: "file")
     try first.commit()
+    #expect(directory.contents == ["out"])
+  }
+
+  /// A lock is the system's: the file that a killed run left locks nothing.
+  @Test func theLockOfAKilledRunHoldsNobodyUp() throws {
+    try Data().write(to: URL(fileURLWithPath: directory.path(".out.lock")))
+    try OutputDirectory.check(URL(fileURLWithPath: directory.path("out")), overwrite: false)
+    try output().commit()
     #expect(directory.contents == ["out"])
   }
 

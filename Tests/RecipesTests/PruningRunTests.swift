@@ -29,6 +29,7 @@ import Testing
     let plan = try PruningRun(model: model, pruning: pruning, settings: settings).plan()
     let report = try run(pruning, to: "out")
     let pruned = try ModelBundle(opening: directory.path("out"))
+    #expect(try OutputVerification(of: directory.path("out")).isIntact)
     #expect(pruned.graph.parameterCount == plan.keptParameters && plan.keptParameters < plan.parameters)
     #expect(report.accuracy?.klDivergence?.mean ?? 0 > 0 && (report.size?.ratio ?? 1) < 1)
     #expect(zip(model.graph.parameters, pruned.graph.parameters).allSatisfy { $0.name == $1.name && $0.nativeType == $1.nativeType })

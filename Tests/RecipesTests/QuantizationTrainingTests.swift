@@ -47,6 +47,7 @@ import Testing
     #expect(start.size?.outputBytes.map { $0 / 4096 } == trained.size?.outputBytes.map { $0 / 4096 })
     let names = try FileManager.default.contentsOfDirectory(atPath: directory.path("trained"))
     #expect(!names.contains { $0.hasPrefix("training") })
+    #expect(try OutputVerification(of: directory.path("trained")).isIntact)
     #expect(try CompressionReport(json: trained.json) == trained)
   }
 

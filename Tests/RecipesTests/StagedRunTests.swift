@@ -55,6 +55,8 @@ import Testing
         "tokenizer.json", "tokenizer_config.json",
       ])
     #expect(directory.contents == ["out"])
+    let verification = try OutputVerification(of: directory.path("out"))
+    #expect(verification.isIntact && verification.files.count == names.count, "\(verification.summary)")
     // What was written says how to do it again.
     let again = try Recipe(yaml: String(contentsOfFile: directory.path("out/recipe.yaml"), encoding: .utf8))
     _ = try run(again, to: "again")

@@ -4,7 +4,7 @@ import Tensors
 /// A file mapped for reading; it stays mapped for as long as a tensor looks into it.
 ///
 /// Pages are read on first touch. The size is checked once, when the file is opened: when another process truncates it afterwards,
-/// touching the lost pages ends this process with SIGBUS, and when it rewrites the file in place, the values change underneath. Replacing
+/// touching the lost pages raises SIGBUS (`MappedRanges` makes a message of it), and when it rewrites the file in place, the values change underneath. Replacing
 /// a checkpoint by renaming a new file over it is safe, for the mapping keeps the old one.
 package final class MappedFile: TensorStorage, @unchecked Sendable {
   package let file: URL
@@ -39,9 +39,11 @@ package final class MappedFile: TensorStorage, @unchecked Sendable {
     self.file = file
     mappedBytes = total
     super.init(bytes: UnsafeRawBufferPointer(start: base, count: size))
+    MappedRanges.add(bytes, of: file.path)
   }
 
   deinit {
+    MappedRanges.remove(bytes)
     if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), mappedBytes) }
   }
 

@@ -41,6 +41,7 @@ public struct DistillationRun {
     let start = ContinuousClock.now
     let teacher = try openTeacher()
     _ = try check(on: model.graph, teacher: teacher)
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
     let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
     return try output.keepingWhatCounts {
@@ -73,7 +74,7 @@ public struct DistillationRun {
         since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes + teacher.sourceBytes,
         bytesWritten: report.size?.outputBytes, threads: interpreter.pool.threads)
       try output.write(recipe.header() + recipe.yaml(), to: "recipe.yaml")
-      try output.write(report, card: recipe.card(of: written, from: settings.reference ?? model))
+      try output.write(&report, card: recipe.card(of: written, from: settings.reference ?? model))
       DistillationJournal.clear(output)
       try output.commit()
       return report

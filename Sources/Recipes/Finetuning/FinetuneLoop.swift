@@ -113,7 +113,9 @@ final class FinetuneLoop {
     try run.progress?(.evaluated(loss: loss, step: trainer.steps, isBest: isBest))
   }
 
-  private func best(_ step: Int) -> URL { place.file("best-\(step)") }
+  private func best(_ step: Int) -> URL { place.file("\(Self.bestPrefix)\(step)") }
+
+  static let bestPrefix = "best-"
 
   private func save() throws {
     try TrainingState.save(trainer, to: run.state(in: place), identity: identity, notes: history.notes)
@@ -124,7 +126,7 @@ final class FinetuneLoop {
   /// Removes evaluations that nothing goes back to any more; a state that was saved refers to the best one only.
   private func removeBest(except step: Int?) throws {
     for item in (try? FileManager.default.contentsOfDirectory(at: place.partial, includingPropertiesForKeys: nil)) ?? []
-    where item.lastPathComponent.hasPrefix("best-") && item.lastPathComponent != step.map({ "best-\($0)" }) {
+    where item.lastPathComponent.hasPrefix(Self.bestPrefix) && item.lastPathComponent != step.map({ Self.bestPrefix + "\($0)" }) {
       try? FileManager.default.removeItem(at: item)
     }
   }

@@ -26,7 +26,7 @@ struct FinetuneResult {
     report.resources = ResourceMeter.resources(
       since: start, clock: ContinuousClock(), bytesRead: run.model.sourceBytes,
       bytesWritten: report.outputs.reduce(0) { $0 + ($1.bytes ?? 0) }, threads: run.interpreter.pool.threads)
-    try place.write(report, card: card(of: written))
+    try place.write(&report, card: card(of: written))
     try loop.clear()
     try place.commit()
     return report

@@ -55,7 +55,7 @@ public struct FinetuneRun {
     let place = try OutputDirectory(output, overwrite: overwrite, resume: resume, inputs: inputs)
     if resume {
       // What a run had begun to write after its training is written again.
-      place.clear(keeping: ["state", "best-"])
+      place.clear(keeping: [Self.stateName, FinetuneLoop.bestPrefix])
       place.keepsPartial = TrainingState.exists(at: state(in: place))
     }
     do {
@@ -68,7 +68,9 @@ public struct FinetuneRun {
     }
   }
 
-  func state(in place: OutputDirectory) -> URL { place.file("state") }
+  func state(in place: OutputDirectory) -> URL { place.file(Self.stateName) }
+
+  static let stateName = "state"
 
   private var inputs: [URL] { [model.directory, data] + model.checkpoint.files + (evaluation.map { [$0] } ?? []) }
 

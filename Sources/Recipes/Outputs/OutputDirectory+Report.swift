@@ -5,10 +5,12 @@ extension OutputDirectory {
   /// What every run says of its output: the figures, a page of them, and the model card.
   static let reportFiles = ["report.json", "report.html", "README.md"]
 
-  /// Writes these files.
-  func write(_ report: CompressionReport, card: ModelCard.Output) throws {
-    try write(report.json.text(), to: "report.json")
+  /// Writes these files when everything else is written, and notes in the report what `verify` compares: a digest of every file.
+  func write(_ report: inout CompressionReport, card: ModelCard.Output) throws {
     try write(HTMLReport.render(report), to: "report.html")
     try write(ModelCard(report, of: card).text, to: "README.md")
+    report.files = try companionFiles(besides: report.outputs)
+    report.reportSHA256 = ReportSeal.seal(of: report)
+    try write(report.json.text(), to: "report.json")
   }
 }

@@ -30,7 +30,7 @@ final class OutputDirectory {
     self.overwrite = overwrite
     let parent = final.deletingLastPathComponent()
     partial = parent.appendingPathComponent(".\(final.lastPathComponent).partial", isDirectory: true)
-    lock = try OutputLock(parent.appendingPathComponent(".\(final.lastPathComponent).lock"), output: final)
+    lock = try OutputLock(of: final)
     try Self.makeDirectory(partial)
     ownsPartial = true
     guard resume else {
@@ -44,8 +44,8 @@ final class OutputDirectory {
     survivesFailure = keepsPartial
   }
 
-  /// Checks, without touching anything, that an output can be created: it is new or may be replaced, its parent is a directory, and nothing
-  /// that is still needed stands in its place.
+  /// Checks, without touching anything, that an output can be created: it is new or may be replaced, its parent is a directory, nothing
+  /// that is still needed stands in its place, and no other run is writing there.
   static func check(_ url: URL, overwrite: Bool, inputs: [URL] = []) throws {
     let files = FileManager.default
     let final = url.standardizedFileURL
@@ -58,6 +58,7 @@ final class OutputDirectory {
       throw RecipeError(
         parent.path, "is not a directory", remedy: "create it first, or choose another --output", kind: .cannotCreate)
     }
+    try OutputLock.check(final)
     guard let attributes = try? files.attributesOfItem(atPath: final.path) else { return }
     guard overwrite else { throw exists(url) }
     let needed = inputs + [URL(fileURLWithPath: files.currentDirectoryPath), files.homeDirectoryForCurrentUser]
@@ -250,8 +251,25 @@ final class OutputLock {
   private let file: URL
   private var handle: Int32
 
-  init(_ file: URL, output: URL) throws {
-    self.file = file
+  private static func file(of output: URL) -> URL {
+    output.deletingLastPathComponent().appendingPathComponent(".\(output.lastPathComponent).lock")
+  }
+
+  /// Whether a run holds it, found out without taking it: texts are read and algorithms tried before a run does, and the second of two should not
+  /// get that far.
+  static func check(_ output: URL) throws {
+    let handle = open(file(of: output).path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard handle >= 0 else { return }
+    defer { close(handle) }
+    if flock(handle, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK { throw isHeld(output) }
+  }
+
+  private static func isHeld(_ output: URL) -> RecipeError {
+    RecipeError(output.path, "is being written by another run", remedy: "wait for it, or choose another --output", kind: .cannotCreate)
+  }
+
+  init(of output: URL) throws {
+    file = Self.file(of: output)
     handle = open(file.path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
     guard handle >= 0 else {
       throw RecipeError(
@@ -264,8 +282,7 @@ final class OutputLock {
     else {
       close(handle)
       handle = -1
-      throw RecipeError(
-        output.path, "is being written by another run", remedy: "wait for it, or choose another --output", kind: .cannotCreate)
+      throw Self.isHeld(output)
     }
   }
 

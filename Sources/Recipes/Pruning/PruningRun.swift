@@ -121,7 +121,7 @@ public struct PruningRun {
       since: start, clock: ContinuousClock(), bytesRead: model.sourceBytes, bytesWritten: report.size?.outputBytes,
       threads: interpreter.pool.threads)
     try output.write(recipe.header() + recipe.yaml(), to: "recipe.yaml")
-    try output.write(report, card: recipe.card(of: written, from: settings.reference ?? model))
+    try output.write(&report, card: recipe.card(of: written, from: settings.reference ?? model))
     try output.commit()
     return report
   }

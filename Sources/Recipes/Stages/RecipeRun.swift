@@ -68,11 +68,11 @@ public struct RecipeRun {
         ).execute()
         try journal.finish(index)
       }
-      let report = try StagedReport(self, stages: stages, journal: journal).combined()
+      var report = try StagedReport(self, stages: stages, journal: journal).combined()
       try journal.adopt(stages.count - 1)
       try output.write(recipe.header() + recipe.yaml(), to: "recipe.yaml")
       let written = try ModelBundle(opening: output.partial.path, families: model.families)
-      try output.write(report, card: recipe.card(of: written, from: settings.reference ?? model))
+      try output.write(&report, card: recipe.card(of: written, from: settings.reference ?? model))
       journal.remove()
       try output.commit()
       return report

@@ -12,7 +12,7 @@ final class StageJournal {
   private(set) var finished = 0
 
   static let fileName = "stages.json"
-  private static let prefix = "stage-"
+  static let prefix = "stage-"
 
   /// Starts one, or takes up that of an earlier run with the same model, recipe and program.
   init(_ run: RecipeRun, in output: OutputDirectory) throws {

@@ -13,8 +13,12 @@ public struct CompressionReport: Sendable, Equatable {
   /// One object for each pass in the order they ran: `{"pass": name, option: value, …}`.
   public var recipe: [JSONValue]
   public var inputs: Inputs?
-  /// The files written, with their hashes.
+  /// The files of weights that were written, with their hashes.
   public var outputs: [OutputFile]
+  /// Every other file of the output but the report itself, with its hash. An extension of schema 1.
+  public var files: [OutputFile] = []
+  /// SHA-256 of `report.json` with these 64 digits as zeros; nil where the report is not in a file. An extension of schema 1.
+  public var reportSHA256: String?
   /// The text that passes were calibrated on; nil when none needed any. An extension of schema 1.
   public var calibration: Calibration?
   /// How parameters were trained; nil when none were. An extension of schema 1.
@@ -115,6 +119,8 @@ public struct CompressionReport: Sendable, Equatable {
       resources: try reader.section("resources"),
       gates: try reader.sections("gates") ?? [],
       warnings: try reader.strings("warnings") ?? [])
+    files = try reader.sections("files") ?? []
+    reportSHA256 = try reader.string("reportSHA256")
   }
 
   /// The document, keys in the documented order.
@@ -126,6 +132,8 @@ public struct CompressionReport: Sendable, Equatable {
     writer.set("recipe", recipe)
     writer.set("inputs", inputs)
     if !outputs.isEmpty { writer.set("outputs", outputs) }
+    if !files.isEmpty { writer.set("files", files) }
+    writer.set("reportSHA256", reportSHA256)
     writer.set("calibration", calibration)
     writer.set("training", training)
     writer.set("size", size)

@@ -64,7 +64,7 @@ package enum NumberText {
   }
 
   /// `36,863`
-  static func grouped(_ value: some BinaryInteger) -> String {
+  package static func grouped(_ value: some BinaryInteger) -> String {
     let text = String(value.magnitude)
     var output = value < 0 ? "-" : ""
     for (index, digit) in text.enumerated() {
