@@ -11,6 +11,8 @@ public struct LayerError: Sendable, Hashable {
   public let scheme: QuantizationScheme
   /// 10·log10(Σw² / Σ(w−ŵ)²) over all weights; nil when the error is zero.
   public let weightSQNR: Double?
+  /// Groups that hold weights other than zero and are stored as zeros alone: they are too small for the type of their scales.
+  public let vanishedGroups: Int
   /// The same for the layer's outputs on the reference model's own inputs; nil when nothing was measured or the error is zero.
   public internal(set) var outputSQNR: Double?
 }
@@ -55,7 +57,9 @@ public final class LayerErrorMeter {
         case .dense(let dense) = try reference[original].load()
       else { continue }
       let (signal, noise) = Self.squaredError(of: tensor, against: dense, pool: pool)
-      layers[scope] = LayerError(name: scope, scheme: tensor.scheme, weightSQNR: decibels(signal, noise), outputSQNR: nil)
+      layers[scope] = LayerError(
+        name: scope, scheme: tensor.scheme, weightSQNR: decibels(signal, noise),
+        vanishedGroups: Self.vanishedGroups(of: tensor, against: dense, pool: pool), outputSQNR: nil)
       model[id].releasePages()
       reference[original].releasePages()
     }
@@ -99,6 +103,39 @@ public final class LayerErrorMeter {
       }
     }
     return sums.reduce((0, 0)) { ($0.0 + $1.signal, $0.1 + $1.noise) }
+  }
+
+  /// How many groups hold weights other than zero in `dense` and zeros alone in `tensor`.
+  package static func vanishedGroups(of tensor: QuantizedTensor, against dense: Tensor, pool: ThreadPool) -> Int {
+    let (rows, columns, size) = (tensor.outputs, tensor.inputs, tensor.groupSize)
+    guard dense.dataType.isFloatingPoint, dense.shape == tensor.shape else { return 0 }
+    var counts = [Int](repeating: 0, count: rows)
+    counts.withUnsafeMutableBufferPointer { counts in
+      tensor.withKernelView { view in
+        dense.withUnsafeBytes { bytes in
+          // Every task writes the row it was given, and only that.
+          nonisolated(unsafe) let (counts, view, bytes) = (counts, view, bytes)
+          let rowBytes = bytes.count / max(1, rows)
+          pool.run(rows, scratchBytes: columns * 4) { row, scratch in
+            let values = scratch.bindMemory(to: Float.self, capacity: columns)
+            var view = view
+            dso_dequantize(&view, Int64(row), Int64(row) + 1, values, Int64(columns))
+            let zeros = stride(from: 0, to: columns, by: size).filter { isZero(values + $0, min(size, columns - $0)) }
+            guard !zeros.isEmpty else { return }
+            convertToFloat32(
+              UnsafeRawBufferPointer(rebasing: bytes[row * rowBytes..<(row + 1) * rowBytes]), dense.dataType, into: values, count: columns)
+            counts[row] = zeros.count { !isZero(values + $0, min(size, columns - $0)) }
+          }
+        }
+      }
+    }
+    return counts.reduce(0, +)
+  }
+
+  private static func isZero(_ values: UnsafePointer<Float>, _ count: Int) -> Bool {
+    var (low, high, odd) = (Float(0), Float(0), Int64(0))
+    dso_min_max(values, Int64(count), &low, &high, &odd)
+    return low == 0 && high == 0 && odd == 0
   }
 
   private func decibels(_ signal: Double, _ noise: Double) -> Double? {

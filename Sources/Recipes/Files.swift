@@ -1,4 +1,5 @@
 import Diagnostics
+import Formats
 import Foundation
 import StructuredData
 import Tensors
@@ -23,19 +24,10 @@ enum JSONFile {
 
 /// Texts given by people.
 package enum TextFile {
-  /// The bytes of a file of at most `limit`.
+  /// The bytes of a regular file of at most `limit`.
   package static func data(_ file: URL, limit: Int = 4 << 30) throws -> Data {
-    let size: Int
-    do {
-      size = try FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int ?? 0
-    } catch {
-      throw RecipeError(file.path, "there is no such file", remedy: "check the path", kind: .missingInput)
-    }
-    guard size <= limit else {
-      throw RecipeError(file.path, "has \(size) bytes, more than the \(limit) that are read", kind: .badData)
-    }
-    do { return try Data(contentsOf: file) } catch {
-      throw RecipeError(file.path, "cannot be read", remedy: "check that it is a file and its permissions", kind: .inputOutput)
+    do { return Data(try WholeFile.bytes(of: file, limit: limit)) } catch {
+      throw RecipeError(file.path, error.problem, remedy: error.remedy, kind: error.kind)
     }
   }
 

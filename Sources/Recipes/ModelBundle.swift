@@ -102,7 +102,9 @@ public struct ModelBundle: Sendable {
     let files = (try? FileManager.default.contentsOfDirectory(at: location, includingPropertiesForKeys: nil)) ?? []
     let containers = files.filter { hdf5Endings.contains($0.pathExtension) }
     let hasSafeTensors = files.contains { $0.pathExtension == "safetensors" || $0.lastPathComponent.hasSuffix(".safetensors.index.json") }
-    if !hasSafeTensors, containers.count == 1 { return try HDF5Checkpoint(opening: containers[0]) }
+    if !hasSafeTensors, containers.count == 1 {
+      return try HDF5Checkpoint(opening: CheckpointDirectory(location).file(containers[0].lastPathComponent))
+    }
     if !hasSafeTensors, files.contains(where: { $0.pathExtension == GGUFCheckpoint.fileExtension }) {
       return try GGUFCheckpoint(location, extent: extent)
     }

@@ -12,7 +12,7 @@ struct RecipeDocument {
   init(_ text: String, file: String) throws {
     guard text.utf8.count <= 1 << 20 else { throw RecipeError(file, "is larger than 1 MB", kind: .badConfiguration) }
     // The parser expands aliases before anyone can look: they are found in the text.
-    guard !holdsAnchorOrAlias(text) else {
+    guard !holdsAnchorOrAlias(text), !couldHold("&", in: text) || !couldHold("*", in: text) else {
       throw RecipeError(file, "uses an anchor or an alias", remedy: "write values out", kind: .badConfiguration)
     }
     do {
@@ -93,6 +93,26 @@ private func holdsAnchorOrAlias(_ text: String) -> Bool {
     index += 1
   }
   return false
+}
+
+/// Whether a token of YAML may start with this character before a name, be it inside of what looks like quotes or a comment: in a block of
+/// text, or within a plain word, a quote is a letter like any other. An alias without an anchor cannot grow, so each alone is left to the parser.
+private func couldHold(_ mark: Unicode.Scalar, in text: String) -> Bool {
+  let bytes = Array(text.utf8)
+  func isName(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+      UInt8(ascii: "_"), UInt8(ascii: "-"):
+      true
+    default: false
+    }
+  }
+  // What a token can follow: space, the end of another token, or a line end beyond ASCII.
+  func mayPrecede(_ byte: UInt8) -> Bool { byte <= 0x20 || byte >= 0x7F || "[]{},:?\"'".utf8.contains(byte) }
+  return bytes.indices.contains { index in
+    bytes[index] == UInt8(ascii: mark) && index + 1 < bytes.count && isName(bytes[index + 1])
+      && (index == 0 || mayPrecede(bytes[index - 1]))
+  }
 }
 
 extension JSONValue {

@@ -49,6 +49,7 @@ struct ReportBuilder {
     report.experts = .init(of: written.graph, records)
     report.warnings += report.experts?.warnings ?? []
     report.layers = records.isEmpty ? nil : layers(meter)
+    report.warnings += vanishingWarnings(report.layers ?? [])
     report.gates = run.settings.gates.results(report.accuracy)
     // Last, since the measurement takes long, and files are digested beside it.
     let known = digests?.finish() ?? [:]
@@ -144,8 +145,20 @@ struct ReportBuilder {
         format: (schemes[name] ?? layer.scheme).name, weightSQNRdB: errors[name]?.weightSQNR, outputSQNRdB: errors[name]?.outputSQNR,
         clippedFraction: Double(layer.clipped) / Double(max(1, layer.weights)),
         inputClippedFraction: decided.compactMap(\.clippedFraction).last, calibrationTokens: layer.calibrationTokens,
-        fallback: fallbacks.isEmpty ? nil : fallbacks.joined(separator: "; "))
+        fallback: fallbacks.isEmpty ? nil : fallbacks.joined(separator: "; "),
+        vanishedGroups: errors[name].flatMap { $0.vanishedGroups > 0 ? $0.vanishedGroups : nil })
     }
+  }
+
+  /// Weights that the format has no number for, other than zero.
+  private func vanishingWarnings(_ layers: [CompressionReport.Layer]) -> [String] {
+    let affected = layers.filter { $0.vanishedGroups != nil }
+    guard let first = affected.first else { return [] }
+    let count = affected.reduce(0) { $0 + ($1.vanishedGroups ?? 0) }
+    return [
+      "\(count) groups of weights are too small for the scales of their format, and were stored as zeros: "
+        + "\(first.name)\(affected.count > 1 ? " and \(affected.count - 1) others" : "")"
+    ]
   }
 
   /// What int8 inputs cost: the same written weights with other kinds of them, each against the source. Nil when no layer has any.

@@ -45,7 +45,7 @@ public struct TextGenerator {
   /// `eos_token_id` of generation_config.json and config.json: a number or a list.
   private static func stopTokens(_ model: ModelBundle) -> Set<Int32> {
     var stops = Set<Int32>()
-    let generation = try? JSONFile.read(model.directory.appendingPathComponent("generation_config.json"))
+    let generation = try? JSONFile.read(CheckpointDirectory(model.directory).file("generation_config.json"))
     for value in [generation?["eos_token_id"], model.configuration["eos_token_id"]] {
       for id in value?.array ?? [value ?? .null] {
         if let id = id.integer.flatMap(Int32.init(exactly:)) { stops.insert(id) }

@@ -39,7 +39,12 @@ private struct NoWeights: WeightSource {
   @Test(arguments: [
     ["model_type": "gpt_bigcode"] as JSONObject, ["model_type": nil], ["model_type": 3], ["vocab_size": 0], ["vocab_size": -5],
     ["vocab_size": "many"],
-    ["hidden_size": 1e300], ["hidden_size": 9_223_372_036_854_775_807], ["num_hidden_layers": 1_000_000_000], ["num_key_value_heads": 3],
+    ["hidden_size": 1e300], ["hidden_size": 9_223_372_036_854_775_807], ["num_hidden_layers": 1_000_000_000], ["vocab_size": 1_000_000_000],
+    ["hidden_size": 1_000_000_000], ["intermediate_size": 1_000_000_000],
+    ["num_attention_heads": 1_000_000_000], ["head_dim": 1_000_000_000], ["max_position_embeddings": 1_000_000_000],
+    ["model_type": "mixtral", "num_local_experts": 1_000_000_000], ["model_type": "qwen3_moe", "num_experts": 1_000_000_000],
+    ["model_type": "bert", "type_vocab_size": 1_000_000_000],
+    ["num_key_value_heads": 3],
     ["head_dim": 5], ["head_dim": 0], ["hidden_act": "mish"], ["rms_norm_eps": "small"], ["attention_bias": 1], ["rope_theta": -1],
     ["rope_scaling": ["type": "dynamic", "factor": 2]], ["rope_scaling": ["rope_type": "linear"]],
     ["rope_scaling": ["rope_type": "linear", "factor": 0]],

@@ -21,6 +21,8 @@ struct DecoderFixture {
   var hasDeadInputs = false
   /// A weight that holds a NaN.
   var poisoned: String?
+  /// Values in place of the random ones, by the name of the weight and the place in it; nil leaves one as it is.
+  var replacing: (@Sendable (_ name: String, _ row: Int, _ column: Int) -> Float?)?
   let queryHeads = 4
   let keyValueHeads = 2
   let dimension = 8
@@ -161,6 +163,7 @@ private struct RandomWeights: WeightSource {
     let values = (0..<shape.elementCount).map { index in
       let unit = Float(SeededRandom.value(seed: seed, index: UInt64(index)) >> 40) / Float(1 << 24) - 0.5
       if name == model.poisoned, index == 3 { return Float.nan }
+      if let value = model.replacing?(name, index / columns, index % columns) { return value }
       if let value = special(name, index: index, column: index % columns, unit: unit) { return value }
       if name.contains("norm") || name.contains("n.weight") { return 1 + unit * (index % 11 == 3 ? 8 : 1) }
       return unit * (index % columns % 17 == 5 ? 1.5 : 0.5)

@@ -68,6 +68,25 @@ import Testing
     #expect(error?.kind == .badConfiguration)
   }
 
+  /// Quotes that are letters to the parser, within a plain word or in a block of text, hide nothing.
+  @Test(.timeLimit(.minutes(1)), arguments: ["note: a \"b\n", "note: a 'b\n", "note: |\n  \"\n", "note: >\n  - 'x\n", "note: - #'\n"])
+  func aliasesDoNotHideBehindQuotes(_ beginning: String) {
+    var lists = "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n"
+    for level in 1...10 {
+      lists += "a\(level): &a\(level) [" + Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ",") + "]\n"
+    }
+    // As a value, and as a key, which the parser itself compares with others.
+    for ending in ["passes: *a10\n", "? *a10\n: x\n"] {
+      let error = #expect(throws: RecipeError.self) { try Recipe(yaml: beginning + lists + ending) }
+      #expect(error?.kind == .badConfiguration && error?.problem.contains("an anchor or an alias") == true)
+    }
+  }
+
+  @Test(arguments: ["[", "{a: ", "- ", "? "]) func deepNestingIsRefused(_ opening: String) {
+    let error = #expect(throws: RecipeError.self) { try Recipe(yaml: String(repeating: opening, count: 200_000)) }
+    #expect(error?.kind == .badConfiguration)
+  }
+
   @Test func shortFormsAreRead() throws {
     let recipe = try Recipe(yaml: "passes:\n- round-to-nearest: {bits: 4, group-size: 64, ignore: ['re:.*up_proj']}\n")
     let pass = try #require(recipe.passes.first as? RoundToNearest)

@@ -17,8 +17,11 @@ enum {
 
 static inline int64_t dso_padded(int64_t count) { return (count + GRID_BLOCK - 1) / GRID_BLOCK * GRID_BLOCK; }
 
-/// The nearest value that the type holds.
+/// The nearest finite value that the type holds: under an infinite scale even the code of zero would be no number. Weights beyond what the
+/// largest scale reaches are clamped, and counted as such.
 static inline float dso_stored_scale(float scale, dso_scale_type type) {
+  float most = type == DSO_SCALE_F16 ? 65504.0f : type == DSO_SCALE_BF16 ? 0x1.fep127f : 0x1.fffffep127f;
+  scale = scale > most ? most : scale < -most ? -most : scale;
   switch (type) {
     case DSO_SCALE_F16: return dso_f32_of_f16(dso_f16_of_f32(scale));
     case DSO_SCALE_BF16: return dso_f32_of_bf16(dso_bf16_of_f32(scale));

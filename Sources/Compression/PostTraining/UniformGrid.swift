@@ -46,15 +46,19 @@ struct GroupGrid {
 }
 
 extension DataType {
-  /// The nearest value (ties to even) that the type holds; float32 for the others.
+  /// The nearest finite value (ties to even) that the type holds; float32 for the others. Under an infinite scale even the code of zero would be
+  /// no number.
   func rounding(_ value: Float) -> Float {
+    guard !value.isNaN else { return value }
     switch self {
     case .bfloat16:
-      guard value.isFinite else { return value }
-      let bits = value.bitPattern
+      let most = Float(bitPattern: 0x7F7F_0000)
+      let bits = min(max(value, -most), most).bitPattern
       return Float(bitPattern: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) & 0xFFFF_0000)
-    case .float16: return Float(Float16(value))
-    default: return value
+    case .float16:
+      let most = Float(Float16.greatestFiniteMagnitude)
+      return Float(Float16(min(max(value, -most), most)))
+    default: return min(max(value, -.greatestFiniteMagnitude), .greatestFiniteMagnitude)
     }
   }
 }

@@ -75,12 +75,12 @@ public enum GGUFTokenizer {
   /// - Returns: nil when there is no tokenizer in it.
   public static func encode(contentsOf directory: URL, vocabularySize: Int? = nil) throws(TokenizerError) -> Encoded? {
     guard let (json, file) = try Tokenizer.json(in: directory) else { return nil }
-    func read(_ name: String) throws(TokenizerError) -> JSONValue? { try Tokenizer.read(directory.appendingPathComponent(name)) }
+    func read(_ name: String) throws(TokenizerError) -> JSONValue? { try Tokenizer.read(name, in: directory) }
     var configuration = try read("tokenizer_config.json")?.object ?? [:]
     for member in try read("special_tokens_map.json")?.object?.members ?? [] where configuration[member.key] == nil {
       configuration[member.key] = member.value
     }
-    let template = try Tokenizer.data(directory.appendingPathComponent("chat_template.jinja"))
+    let template = try Tokenizer.data("chat_template.jinja", in: directory)
     return try encode(
       tokenizer: json, configuration: .object(configuration), modelConfiguration: read("config.json") ?? .null,
       chatTemplate: template.map { String(decoding: $0, as: UTF8.self) }, vocabularySize: vocabularySize, named: file)

@@ -113,14 +113,15 @@ extension KerasBackbone {
         remedy: "supported are \(Self.kinds.map(\.className).joined(separator: ", ")) of KerasHub, and their CausalLM")
     }
     self.kind = kind
-    layers = try object.count("num_layers")
-    vocabulary = try object.count("vocabulary_size")
-    width = try object.count("hidden_dim")
-    heads = try object.count("num_query_heads")
-    keyValueHeads = try object.count("num_key_value_heads")
-    hidden = try object.count("intermediate_dim")
-    headWidth = object.value("head_dim") == nil ? width / heads : try object.count("head_dim")
-    guard layers <= 10_000, headWidth > 0, heads % keyValueHeads == 0 else {
+    // As of a config.json: products of a few stay far from overflow.
+    layers = try object.count("num_layers", limit: 10_000)
+    vocabulary = try object.count("vocabulary_size", limit: 1 << 28)
+    width = try object.count("hidden_dim", limit: 1 << 20)
+    heads = try object.count("num_query_heads", limit: 1 << 14)
+    keyValueHeads = try object.count("num_key_value_heads", limit: 1 << 14)
+    hidden = try object.count("intermediate_dim", limit: 1 << 22)
+    headWidth = object.value("head_dim") == nil ? width / heads : try object.count("head_dim", limit: 1 << 14)
+    guard headWidth > 0, heads % keyValueHeads == 0 else {
       throw object.invalid("num_layers, num_query_heads", "do not fit together", remedy: "fetch the model again")
     }
   }

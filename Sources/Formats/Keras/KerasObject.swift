@@ -25,10 +25,10 @@ struct KerasObject {
     return value
   }
 
-  func count(_ key: String) throws(CheckpointError) -> Int {
+  func count(_ key: String, limit: Int = CompressedTensorsEncoding.maximumExtent) throws(CheckpointError) -> Int {
     guard let value = value(key) else { throw missing(key) }
-    guard let count = value.integer, count > 0, count <= CompressedTensorsEncoding.maximumExtent else {
-      throw invalid(key, "is not a positive number")
+    guard let count = value.integer, (1...limit).contains(count) else {
+      throw invalid(key, "is not a whole number from 1 to \(limit)")
     }
     return count
   }

@@ -42,12 +42,10 @@ public struct ChatTemplate: Sendable {
   /// - Returns: nil when the model has no template.
   public static func read(from directory: URL, named name: String = "default") throws -> ChatTemplate? {
     let configurationFile = directory.appendingPathComponent("tokenizer_config.json")
-    let configuration = try bytes(of: configurationFile).map { data in
-      do throws(JSONError) { return try parsed(data) } catch { throw TokenizerError.malformed(configurationFile.path, error.problem) }
-    }
+    let configuration = try Tokenizer.read("tokenizer_config.json", in: directory)
     let tokens = specialTokens(of: configuration ?? .null)
     let file = directory.appendingPathComponent("chat_template.jinja")
-    if name == "default", let data = try bytes(of: file) {
+    if name == "default", let data = try Tokenizer.data("chat_template.jinja", in: directory) {
       guard let source = String(validating: data, as: UTF8.self) else { throw TokenizerError.malformed(file.path, "it is not UTF-8 text") }
       return try ChatTemplate(source, specialTokens: tokens, named: file.path)
     }
@@ -74,20 +72,6 @@ public struct ChatTemplate: Sendable {
       throw .malformed(file, at: "chat_template", "none of the templates (\(names)) is named \"default\"")
     default: throw .malformed(file, at: "chat_template", "it must be a string or a list")
     }
-  }
-
-  private static func bytes(of file: URL) throws(TokenizerError) -> Data? {
-    do { return try Data(contentsOf: file) } catch {
-      if !FileManager.default.fileExists(atPath: file.path) { return nil }
-      throw .unreadable(file.path, error.localizedDescription)
-    }
-  }
-
-  private static func parsed(_ data: Data) throws(JSONError) -> JSONValue {
-    let result: Result<JSONValue, JSONError> = data.withUnsafeBytes { bytes in
-      do throws(JSONError) { return .success(try JSONValue(parsing: bytes)) } catch { return .failure(error) }
-    }
-    return try result.get()
   }
 
   /// The special tokens of a `tokenizer_config.json`, where each is a string or an object with its `content`.

@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 import StructuredData
 
@@ -11,7 +12,7 @@ extension Tokenizer {
   public init(contentsOf directory: URL) throws(TokenizerError) {
     guard let (json, file) = try Self.json(in: directory) else { throw .missing(directory.appendingPathComponent("tokenizer.json").path) }
     try self.init(json: json, named: file)
-    if let configuration = try Self.read(directory.appendingPathComponent("tokenizer_config.json")) {
+    if let configuration = try Self.read("tokenizer_config.json", in: directory) {
       apply(configuration: configuration)
     }
   }
@@ -20,39 +21,46 @@ extension Tokenizer {
   /// `tokenizer.model` of SentencePiece; KerasHub's `assets/tokenizer`, in the form of SentencePiece or of vocabulary and merges.
   /// - Returns: nil when there is none; `file` is how errors name it.
   public static func json(in directory: URL) throws(TokenizerError) -> (json: JSONValue, file: String)? {
-    let plain = directory.appendingPathComponent("tokenizer.json")
+    func path(_ name: String) -> String { directory.appendingPathComponent(name).path }
     // KerasHub calls the settings of its own classes so.
-    if let json = try read(plain), json["class_name"] == nil || json["model"] != nil { return (json, plain.path) }
+    if let json = try read("tokenizer.json", in: directory), json["class_name"] == nil || json["model"] != nil {
+      return (json, path("tokenizer.json"))
+    }
     for name in ["tokenizer.model", "assets/tokenizer/vocabulary.spm"] {
-      let file = directory.appendingPathComponent(name)
-      guard let data = try data(file) else { continue }
-      let model = try SentencePieceModel(data, named: file.path)
-      return (try model.json(), file.path)
+      guard let data = try data(name, in: directory) else { continue }
+      let model = try SentencePieceModel(data, named: path(name))
+      return (try model.json(), path(name))
     }
-    let vocabulary = directory.appendingPathComponent("assets/tokenizer/vocabulary.json")
-    let merges = directory.appendingPathComponent("assets/tokenizer/merges.txt")
-    guard let entries = try read(vocabulary), let lines = try data(merges) else { return nil }
-    guard let text = String(validating: lines, as: UTF8.self) else { throw .malformed(merges.path, "it is not UTF-8") }
-    return (try BytePairFiles(vocabulary: entries, merges: text, file: vocabulary.path).json(), vocabulary.path)
+    let (vocabulary, merges) = ("assets/tokenizer/vocabulary.json", "assets/tokenizer/merges.txt")
+    guard let entries = try read(vocabulary, in: directory), let lines = try data(merges, in: directory) else { return nil }
+    guard let text = String(validating: lines, as: UTF8.self) else { throw .malformed(path(merges), "it is not UTF-8") }
+    return (try BytePairFiles(vocabulary: entries, merges: text, file: path(vocabulary)).json(), path(vocabulary))
   }
 
-  /// The file's bytes; nil when it does not exist.
-  static func data(_ file: URL) throws(TokenizerError) -> [UInt8]? {
-    do { return Array(try Data(contentsOf: file)) } catch {
-      if !FileManager.default.fileExists(atPath: file.path) { return nil }
-      throw .unreadable(file.path, error.localizedDescription)
+  /// No file of a tokenizer has more bytes; the largest that are published have some tens of megabytes.
+  static let byteLimit = 256 << 20
+
+  /// The bytes of a file of a model directory; nil when it does not exist.
+  /// - Throws: for a link that leads out of the directory, and for what is no regular file.
+  static func data(_ name: String, in directory: URL) throws(TokenizerError) -> [UInt8]? {
+    do throws(CheckpointError) {
+      let files = try CheckpointDirectory(directory)
+      return files.contains(name) ? try WholeFile.bytes(of: files.file(name), limit: byteLimit) : nil
+    } catch {
+      if error.kind == .missingInput { return nil }
+      throw TokenizerError(error)
     }
   }
 
-  /// The file as JSON; nil when it does not exist.
-  static func read(_ file: URL) throws(TokenizerError) -> JSONValue? {
-    guard let data = try data(file) else { return nil }
+  /// The same file as JSON.
+  static func read(_ name: String, in directory: URL) throws(TokenizerError) -> JSONValue? {
+    guard let data = try data(name, in: directory) else { return nil }
     let parsed: Result<JSONValue, JSONError> = data.withUnsafeBytes { bytes in
       do throws(JSONError) { return .success(try JSONValue(parsing: bytes)) } catch { return .failure(error) }
     }
     switch parsed {
     case .success(let value): return value
-    case .failure(let error): throw .malformed(file.path, error.problem)
+    case .failure(let error): throw .malformed(directory.appendingPathComponent(name).path, error.problem)
     }
   }
 

@@ -7,6 +7,10 @@ public struct TokenizerError: Failure {
   public let problem: String
   public let remedy: String
 
+  init(kind: FailureKind, subject: String, problem: String, remedy: String) {
+    (self.kind, self.subject, self.problem, self.remedy) = (kind, subject, problem, remedy)
+  }
+
   /// A malformed part: `subject` is the file, `path` the place inside it (`pre_tokenizer.pretokenizers[1]`).
   static func malformed(_ file: String, at path: String = "", _ problem: String) -> TokenizerError {
     let place = path.isEmpty ? problem : "\(path): \(problem)"
@@ -21,13 +25,15 @@ public struct TokenizerError: Failure {
       remedy: "use a tokenizer that needs only \(supported)")
   }
 
+  /// What stood in the way of reading its file.
+  init(_ error: CheckpointError) {
+    (kind, subject, problem, remedy) = (error.kind, error.subject, error.problem, error.remedy)
+  }
+
   static func missing(_ file: String) -> TokenizerError {
     TokenizerError(
       kind: .missingInput, subject: file, problem: "no such file",
       remedy: "put the model's tokenizer.json beside its config.json")
   }
 
-  static func unreadable(_ file: String, _ reason: String) -> TokenizerError {
-    TokenizerError(kind: .inputOutput, subject: file, problem: "cannot be read: \(reason)", remedy: "")
-  }
 }

@@ -111,9 +111,9 @@ public struct FinetuneRun {
 
   /// What the model ends texts with: the tokenizer's word for it, or the configuration's number.
   private func endOfText(_ tokenizer: Tokenizer) throws -> Int32? {
-    let file = model.directory.appendingPathComponent("tokenizer_config.json")
-    if FileManager.default.fileExists(atPath: file.path) {
-      let special = ChatTemplate.specialTokens(of: try JSONFile.read(file))
+    let (files, settings) = (try CheckpointDirectory(model.directory), "tokenizer_config.json")
+    if files.contains(settings) {
+      let special = ChatTemplate.specialTokens(of: try JSONFile.read(files.file(settings)))
       if let text = special["eos_token"]?.string, let id = tokenizer.id(of: text) { return id }
     }
     let value = model.configuration["eos_token_id"]

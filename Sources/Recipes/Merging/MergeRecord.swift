@@ -126,7 +126,7 @@ struct MergeRecord {
         "has no \(Self.directoryName)/\(Self.documentName): no adapter was merged into it by `merge` alone into safetensors, or the record was removed since",
         remedy: "take the checkpoint that the adapter was merged into", kind: .missingInput)
     }
-    let document = try JSONFile.read(file)
+    let document = try JSONFile.read(CheckpointDirectory(model.directory).file("\(Self.directoryName)/\(Self.documentName)"))
     guard document["version"]?.integer == Self.version, let weights = document["weights"]?.array else {
       throw RecipeError(
         file.path, "is not a record that this version reads", remedy: "copy the checkpoint again, with its subdirectory", kind: .badData)

@@ -17,6 +17,8 @@ extension CompressionReport {
     public var clippedFraction: Double?
     /// Share of the calibration text's inputs beyond the range of a static input scale, 0 to 1. An extension of schema 1.
     public var inputClippedFraction: Double?
+    /// Groups that hold weights other than zero and are stored as zeros alone; absent where there are none. An extension of schema 1.
+    public var vanishedGroups: Int?
     /// Tokens of calibration text that came to it, for a layer of an expert that tokens are sent to. An extension of schema 1.
     public var calibrationTokens: Int?
     /// What was done instead when the method could not be applied; nil when it could.
@@ -25,7 +27,7 @@ extension CompressionReport {
     public init(
       name: String, bits: Double? = nil, groupSize: Int? = nil, format: String? = nil, weightSQNRdB: Double? = nil,
       outputSQNRdB: Double? = nil, clippedFraction: Double? = nil, inputClippedFraction: Double? = nil, calibrationTokens: Int? = nil,
-      fallback: String? = nil
+      fallback: String? = nil, vanishedGroups: Int? = nil
     ) {
       self.name = name
       self.bits = bits
@@ -37,6 +39,7 @@ extension CompressionReport {
       self.inputClippedFraction = inputClippedFraction
       self.calibrationTokens = calibrationTokens
       self.fallback = fallback
+      self.vanishedGroups = vanishedGroups
     }
   }
 }
@@ -48,7 +51,8 @@ extension CompressionReport.Layer: ReportSection {
       format: try reader.string("format"), weightSQNRdB: try reader.double("weightSQNRdB"),
       outputSQNRdB: try reader.double("outputSQNRdB"), clippedFraction: try reader.double("clippedFraction"),
       inputClippedFraction: try reader.double("inputClippedFraction"),
-      calibrationTokens: try reader.count("calibrationTokens"), fallback: try reader.string("fallback"))
+      calibrationTokens: try reader.count("calibrationTokens"), fallback: try reader.string("fallback"),
+      vanishedGroups: try reader.count("vanishedGroups"))
   }
 
   func write(to writer: inout ReportWriter) {
@@ -60,6 +64,7 @@ extension CompressionReport.Layer: ReportSection {
     writer.set("outputSQNRdB", outputSQNRdB)
     writer.set("clippedFraction", clippedFraction)
     writer.set("inputClippedFraction", inputClippedFraction)
+    writer.set("vanishedGroups", vanishedGroups)
     writer.set("calibrationTokens", calibrationTokens)
     writer.set("fallback", fallback)
   }

@@ -54,6 +54,21 @@ import Testing
     }
   }
 
+  /// Pieces a…ab…b: each is put together from two others in as many ways as it has letters, far more in all than the file has bytes.
+  @Test func piecesThatAreMadeOfOneAnotherAreRefused() throws {
+    let longest = 190
+    var pieces = (0...255).map { SentencePieceModel.Piece(text: "<0x\($0)>", kind: .byte) }
+    for a in 0...longest {
+      for b in 0...longest - a where a + b > 0 {
+        pieces.append(.init(text: String(repeating: "a", count: a) + String(repeating: "b", count: b)))
+      }
+    }
+    let error = #expect(throws: TokenizerError.self) {
+      try SentencePieceModel(pieces, fallsBackToBytes: true, addsPrefix: true, named: "bomb.model").json()
+    }
+    #expect(error?.kind == .badData && error?.problem.contains("in more than 1048576 ways") == true)
+  }
+
   @Test func aDirectoryWithoutTokenizerJSONIsRead() throws {
     let place = FileManager.default.temporaryDirectory.appendingPathComponent("sentencepiece-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: place) }

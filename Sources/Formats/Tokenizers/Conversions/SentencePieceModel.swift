@@ -27,6 +27,8 @@ struct SentencePieceModel {
 
   static let greatestPieceLength = 1024
   private static let greatestPieceCount = 1 << 22
+  /// Ways to put pieces together: the largest vocabularies have half a million. Long pieces that are made of one another have thousands each.
+  private static let greatestMergeCount = 1 << 20
 
   /// A model whose pieces are known.
   init(_ pieces: [Piece], fallsBackToBytes: Bool, addsPrefix: Bool, named file: String) {
@@ -156,7 +158,7 @@ struct SentencePieceModel {
       "model": [
         "type": "BPE", "dropout": .null, "unk_token": unknown, "continuing_subword_prefix": .null, "end_of_word_suffix": .null,
         "fuse_unk": true, "byte_fallback": .bool(fallsBackToBytes), "ignore_merges": false, "vocab": .object(vocabulary),
-        "merges": .array(merges()),
+        "merges": .array(try merges()),
       ],
     ]
   }
@@ -176,7 +178,7 @@ struct SentencePieceModel {
 
   /// Every way to put a piece together from two, the likelier piece first: what SentencePiece does by scores, as ranks. Among pieces that are
   /// equally likely, what grows a longer one goes first, as in transformers: SentencePiece takes the leftmost of them.
-  private func merges() -> [JSONValue] {
+  private func merges() throws(TokenizerError) -> [JSONValue] {
     // By bytes: Swift would take the composed and the decomposed form of a letter for one.
     var ids: [[UInt8]: Int] = [:]
     for (id, piece) in pieces.enumerated() { ids[Array(piece.text.utf8)] = id }
@@ -187,6 +189,9 @@ struct SentencePieceModel {
       for (length, cut) in scalars.indices.enumerated().dropFirst() {
         let (left, right) = (Array(String(scalars[..<cut]).utf8), Array(String(scalars[cut...]).utf8))
         if let left = ids[left], let right = ids[right] { pairs.append((piece.score, left, right, (length, count - length))) }
+      }
+      guard pairs.count <= Self.greatestMergeCount else {
+        throw .malformed(file, "its pieces can be put together in more than \(Self.greatestMergeCount) ways")
       }
     }
     pairs.sort { first, second in
