@@ -1,3 +1,4 @@
+import StructuredData
 import Testing
 
 @testable import Reporting
@@ -93,6 +94,34 @@ import Testing
     let warning = try #require(html.firstRange(of: "The text is short."))
     let lead = try #require(html.firstRange(of: "class=\"lead\""))
     #expect(warning.upperBound < lead.lowerBound)
+  }
+
+  /// The passes stand as a recipe has them, and the command is one that exists.
+  @Test func theRecipeCanBeRunAgain() {
+    var report = Samples.report()
+    report.recipe = [
+      ["pass": "smooth", "strength": 0.5], ["pass": "gptq", "bits": 4, "overrides": [["pattern": "re:.*down_proj", "bits": 8]]],
+    ]
+    let html = HTMLReport.render(report)
+    let passes = """
+      passes:
+      - smooth:
+          strength: 0.5
+      - gptq:
+          bits: 4
+          overrides: [{&quot;pattern&quot;:&quot;re:.*down_proj&quot;,&quot;bits&quot;:8}]</pre>
+      """
+    #expect(html.contains(passes))
+    #expect(html.contains("<pre>deepseek-optimize run recipe.yaml --model MODEL --output OUTPUT --calibration TEXT</pre>"))
+    report.calibration = nil
+    #expect(HTMLReport.render(report).contains("recipe.yaml --model MODEL --output OUTPUT</pre>"))
+    #expect(!HTMLReport.render(report).contains("text of calibration"))
+    // Fine-tuning is no recipe.
+    report.recipe = [["pass": "finetune", "rank": 8]]
+    let tuned = HTMLReport.render(report)
+    #expect(tuned.contains("- finetune:\n    rank: 8</pre>") && !tuned.contains("recipe.yaml"))
+    // What no recipe would say stays a value of YAML.
+    #expect(RecipeListing([["pass": "a: b\n- c", "no": "x"], 7]).yaml == "passes:\n- \"a: b?- c\":\n    \"no\": \"x\"\n- 7")
   }
 
   @Test func sectionsWithoutFiguresAreAbsent() {

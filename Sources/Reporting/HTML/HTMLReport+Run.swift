@@ -38,16 +38,34 @@ extension ReportPage {
     return HTML.section("Gates", id: "gates", table.html)
   }
 
+  /// The passes as a recipe has them. The report does not know the format and the seed; recipe.yaml does, which runs of recipes leave beside it.
+  private var recipe: String {
+    let listing = RecipeListing(report.recipe)
+    var html = "<h3>Recipe</h3>\n"
+    if listing.isRunnable {
+      let isCalibrated = report.calibration != nil || report.inputs?.calibrationSHA256 != nil
+      let calibration = isCalibrated ? " --calibration TEXT" : ""
+      let rest = isCalibrated ? ", the seed and the text of calibration" : " and the seed"
+      html += HTML.paragraph(
+        "recipe.yaml in the directory of the checkpoint has these passes, the format\(rest). "
+          + "The same version of the program makes the same weights of the same source again:")
+      html += Self.code("deepseek-optimize run recipe.yaml --model MODEL --output OUTPUT\(calibration)", label: "Command")
+    } else {
+      html += HTML.paragraph("These are settings of deepseek-finetune, which takes them as options; they are no recipe to run.")
+    }
+    let scalars = listing.yaml.unicodeScalars
+    let source = listing.isRunnable ? "recipe.yaml" : "report.json"
+    let shown = scalars.count > 4000 ? String(scalars.prefix(4000)) + "\n… the rest is in \(source)" : listing.yaml
+    return html + Self.code(shown, label: "Passes")
+  }
+
+  private static func code(_ text: String, label: String) -> String {
+    "<div class=\"scroll\" role=\"region\" aria-label=\"\(label)\" tabindex=\"0\"><pre>\(HTML.escape(text))</pre></div>\n"
+  }
+
   /// What it takes to repeat the run and to tell whether two reports speak of the same thing.
   var identity: String {
-    var body = ""
-    if !report.recipe.isEmpty {
-      let text = JSONValue.array(report.recipe).text()
-      let scalars = text.unicodeScalars
-      let shown = scalars.count > 4000 ? String(scalars.prefix(4000)) + "\n… the rest is in recipe.yaml" : text
-      body += "<h3>Recipe</h3>\n<div class=\"scroll\" role=\"region\" aria-label=\"Recipe\" tabindex=\"0\">"
-      body += "<pre>\(HTML.escape(shown))</pre></div>\n"
-    }
+    var body = report.recipe.isEmpty ? "" : recipe
     if let inputs = report.inputs {
       let hashes = [
         ("Model", inputs.modelSHA256), ("Calibration text", inputs.calibrationSHA256), ("Evaluation text", inputs.evalSHA256),
