@@ -3,6 +3,20 @@ import Testing
 @testable import Reporting
 
 @Suite struct NumberTextTests {
+  /// A limit of one percent is not called 0.01, and what misses it by little does not read as the limit.
+  @Test func gatesHaveTheUnitsOfTheirLimits() {
+    func figures(_ name: String, _ limit: Double?, _ value: Double?) -> [String?] {
+      let figures = CompressionReport.Gate(name: name, limit: limit, value: value, passed: false).figures
+      return [figures.limit, figures.value]
+    }
+    #expect(figures("perplexity increase", 0.01, 0.25189670546609677) == ["1 %", "25.2 %"])
+    #expect(figures("perplexity increase", 0.0025, -0.00031) == ["0.25 %", "-0.031 %"])
+    #expect(figures("perplexity increase", 0.01, 0.010004) == ["1 %", "1.0004 %"])
+    #expect(figures("mean KL divergence", 0.01, 0.0311234) == ["0.01", "0.0311"])
+    #expect(figures("mean KL divergence", 0.01, 0.01) == ["0.01", "0.01"])
+    #expect(figures("mean KL divergence", nil, nil) == [nil, nil])
+  }
+
   @Test(
     arguments: [
       (36.066, 2, "36.07"), (-0.004, 2, "0.00"), (-0.006, 2, "-0.01"), (1234567.5, 1, "1,234,567.5"), (0.5, 0, "1"),

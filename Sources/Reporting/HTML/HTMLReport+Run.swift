@@ -32,8 +32,10 @@ extension ReportPage {
     guard !report.gates.isEmpty else { return "" }
     var table = HTMLTable("Limits declared before the run", first: "Gate", ["limit", "measured", "verdict"], text: ["verdict"])
     for gate in report.gates.prefix(200) {
-      let figures = [gate.limit, gate.value].map { $0.map { NumberText.trimmed($0, 4) } ?? NumberText.absent }
-      table.row(gate.name, figures + [gate.passed ? "✓ passed" : "✗ missed"], class: gate.passed ? "good" : "bad")
+      let figures = gate.figures
+      table.row(
+        gate.name, [figures.limit, figures.value].map { $0 ?? NumberText.absent } + [gate.passed ? "✓ passed" : "✗ missed"],
+        class: gate.passed ? "good" : "bad")
     }
     return HTML.section("Gates", id: "gates", table.html)
   }

@@ -44,8 +44,9 @@ struct ReportPage {
     let missed = report.gates.filter { !$0.passed }
     if !missed.isEmpty {
       let items = missed.prefix(20).map { gate in
-        let value = gate.value.map { NumberText.trimmed($0, 3) } ?? "not measured"
-        let limit = gate.limit.map { ", limit \(NumberText.trimmed($0, 3))" } ?? ""
+        let figures = gate.figures
+        let value = figures.value ?? "not measured"
+        let limit = figures.limit.map { ", limit \($0)" } ?? ""
         return "<li>\(HTML.name(gate.name)): \(HTML.typographic(value + limit))</li>"
       }
       html += Self.notice("\(missed.count) of \(report.gates.count) gates missed", id: "missed", items: items, class: "note bad")

@@ -88,8 +88,9 @@ public struct ModelCard: Sendable {
   private var notices: String {
     let missed = report.gates.filter { !$0.passed }
     let gates = missed.prefix(20).map { gate in
-      let value = gate.value.map { NumberText.trimmed($0, 3) } ?? "not measured"
-      let limit = gate.limit.map { ", limit \(NumberText.trimmed($0, 3))" } ?? ""
+      let figures = gate.figures
+      let value = figures.value ?? "not measured"
+      let limit = figures.limit.map { ", limit \($0)" } ?? ""
       return Markdown.item("Gate missed: \(TerminalText.elided(gate.name, to: 80)): \(value)\(limit)")
     }
     var warnings = report.warnings.prefix(Self.listedWarnings).map { Markdown.item($0) }

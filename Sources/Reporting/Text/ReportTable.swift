@@ -159,8 +159,9 @@ public struct ReportTable: Sendable {
     var table = TextTable([.left, .right, .right, .left])
     table.header("", "limit", "measured", "")
     for gate in report.gates.prefix(20) {
+      let figures = gate.figures
       table.row(
-        .init(gate.name), .init(figure(gate.limit)), .init(figure(gate.value)),
+        .init(gate.name), .init(figures.limit ?? NumberText.absent), .init(figures.value ?? "not measured"),
         gate.passed ? .init("passed", .good) : .init("MISSED", .bad))
     }
     var section = Section(title: "Gates")
@@ -205,7 +206,6 @@ extension ReportTable {
 
   private func rate(_ value: Double?) -> String { value.map { NumberText.significant($0, 4) } ?? NumberText.absent }
   private func decibels(_ value: Double?) -> String { value.map { NumberText.fixed($0, 1) } ?? NumberText.absent }
-  private func figure(_ value: Double?) -> String { value.map { NumberText.trimmed($0, 4) } ?? "not measured" }
 }
 
 extension CompressionReport.Speed.Pair {
