@@ -98,6 +98,8 @@ import Testing
     #expect(text.contains("| 1. a&#124;b | 7.21 MB | 0.53× | 8.47 |"))
     #expect(text.contains("| 2. \\*c\\* | mean KL | -9.98e-06 |") && text.contains("| better |"))
     #expect(text.contains("> † Report 3 is left out"))
+    // Words to the left, figures to the right.
+    #expect(text.contains("| p | verdict |\n| --- | --- | ---: | ---: | ---: | --- |\n"))
     // As many bars in a row as in its table's head.
     var bars = 0
     for line in text.split(separator: "\n", omittingEmptySubsequences: false) {

@@ -20,7 +20,7 @@ import Testing
     }
     #expect(lines.contains("  checkpoint       13.6 MB  7.21 MB  0.53×"))
     #expect(lines.contains { $0.contains("+0.02 %  -0.01 % to +0.05 %") })
-    #expect(lines.contains { $0.hasSuffix("MISSED") })
+    #expect(lines.contains { $0.hasSuffix("MISSED") } && lines.contains { $0.hasSuffix("  1 %    0.02 %  passed") })
     #expect(lines.contains { $0.contains("bytes per token") && $0.contains("1,632") && $0.contains("0.27×") })
     #expect(lines.filter { $0.contains("KL, nats/token") }.count == 2)
     // The best trial is the one that was kept.
@@ -94,7 +94,8 @@ import Testing
     other.recipe = [["pass": "rtn", "bits": 8]]
     let text = ComparisonTable([Samples.report(), other, other]).text().split(separator: "\n").map(String.init)
     let lines = Array(text.prefix(4))
-    #expect(text.contains { $0.contains("against 1") } && text.contains { $0.hasSuffix("identical") })
+    #expect(text.contains { $0.contains("against 1") && $0.contains("  measure  ") && $0.hasSuffix("  verdict") })
+    #expect(text.contains { $0.hasSuffix("identical") })
     #expect(lines[1].contains("gptq 4-bit g128"))
     #expect(lines[2].contains("rtn 8-bit"))
     #expect(lines[3].contains("rtn 8-bit (2)"))

@@ -50,7 +50,7 @@ public struct ComparisonTable: Sendable {
     let pairs = comparison.tests.pairs(with: first)
     guard !pairs.isEmpty else { return [] }
     var table = TextTable([.right, .left, .left, .right, .right, .right, .left])
-    table.header("#", "against \(first + 1)", "", "difference", "95 % interval", "p", "")
+    table.header("#", "against \(first + 1)", "measure", "difference", "95 % interval", "p", "verdict")
     for pair in pairs.prefix(Self.differenceLimit) {
       var name = comparison.labels[pair.report]
       var number = String(pair.report + 1)

@@ -38,7 +38,8 @@ public struct ComparisonMarkdown: Sendable {
       }
     }
     guard !rows.isEmpty else { return "" }
-    let table = Markdown.table(["against \(name(first))", "measure", "difference", "95 % interval", "p", "verdict"], rows)
+    let titles = ["against \(name(first))", "measure", "difference", "95 % interval", "p", "verdict"]
+    let table = Markdown.table(titles, rows, text: ["measure", "verdict"])
     return "\n" + table + "\n\(Markdown.text(DifferenceRow.explanation(comparison.tests), limit: 1000))\n"
   }
 }

@@ -41,11 +41,11 @@ enum Markdown {
   /// Lines of a program or a shell; our own, not from outside.
   static func code(_ text: String, language: String) -> String { "```\(language)\n\(text)\n```\n" }
 
-  /// A table whose first column is to the left and whose others are to the right; cells are escaped here.
-  static func table(_ titles: [String], _ rows: [[String]]) -> String {
+  /// A table whose first column and those named as text are to the left, and whose figures are to the right; cells are escaped here.
+  static func table(_ titles: [String], _ rows: [[String]], text words: Set<String> = []) -> String {
     guard !rows.isEmpty else { return "" }
     func line(_ cells: [String]) -> String { "| " + cells.joined(separator: " | ") + " |\n" }
-    let marks = titles.indices.map { $0 == 0 ? "---" : "---:" }
+    let marks = titles.enumerated().map { $0 == 0 || words.contains($1) ? "---" : "---:" }
     return line(titles.map { text($0) }) + line(marks) + rows.map { line($0.map { text($0) }) }.joined()
   }
 
