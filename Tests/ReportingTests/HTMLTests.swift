@@ -1,3 +1,4 @@
+import StructuredData
 import Testing
 
 @testable import Reporting
