@@ -78,6 +78,7 @@ struct CompareCommand: ParsableCommand {
         ? ReportTable(loaded[0]).text(style: style, width: width)
         : ComparisonTable(loaded, labels: labels).text(style: style, width: width)
       Terminal.print(table.trimmingCharacters(in: .newlines))
+      if let output { Terminal.print("\nwritten     \(URL(fileURLWithPath: output).path)") }
     }
   }
 

@@ -19,8 +19,8 @@ struct RunOutcome {
     }
     let missed = report.gates.filter { !$0.passed }
     guard missed.isEmpty else {
-      func text(_ value: Double?) -> String { String(format: "%.6g", value ?? .nan) }
-      let names = missed.map { "\($0.name) \(text($0.value)) is above \(text($0.limit))" }.joined(separator: ", ")
+      let names = missed.map { "\($0.name) \($0.figures.value ?? "not measured") is above \($0.figures.limit ?? "its limit")" }
+        .joined(separator: ", ")
       Terminal.printError("error: a gate was missed: \(names); the checkpoint was kept at \(output.path)")
       throw ExitCode(FailureKind.gateMissed.rawValue)
     }

@@ -5,7 +5,7 @@ import Tensors
 
 /// The containers that an output can be written in.
 public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
-  /// safetensors in the layout of compressed-tensors, which transformers and vLLM load.
+  /// safetensors in the layout of compressed-tensors, which transformers loads.
   case compressedTensors = "compressed-tensors"
   /// One HDF5 file, `model.h5`, with the same tensors and the configuration in its attributes.
   case hdf5
@@ -13,7 +13,7 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable {
   case keras
   /// safetensors as mlx-lm and the programs that follow it load them, with scales and minima.
   case mlx
-  /// safetensors in GPTQ's layout, which transformers, vLLM and gptqmodel load.
+  /// safetensors in GPTQ's layout, which transformers and gptqmodel load.
   case gptq
   /// safetensors in AWQ's layout "gemm", which the same load.
   case awq
