@@ -5,7 +5,7 @@ struct OutputOptionsOf<Resume: ResumeChoice>: ParsableArguments {
   @Option(
     help: """
       The directory to write; it must not exist. Default: the model's name and what became of it, in the working directory: demo-int4, \
-      demo-pruned; of a recipe demo-optimized.
+      demo-pruned; of a recipe its own name: demo-w4-gptq.
       """, completion: .directory)
   var output: String?
 

@@ -27,10 +27,10 @@ struct RunCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "The text that the recipe's passes are calibrated on, instead of the one it names; or demo, the text that ships.", valueName: "file"),
-    completion: .text)
+    completion: .textOrDemo)
   var calibration: String?
 
-  @OptionGroup var model: ModelOption
+  @OptionGroup(title: "Model and output") var model: ModelOption
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
@@ -45,7 +45,7 @@ struct RunCommand: ParsableCommand {
     guard let name = recipe else {
       let table = RecipeTable(recipes: try NamedRecipe.all())
       let text = table.text(width: Terminal.terminalWidth, style: Terminal.outputStyle)
-      Terminal.print(resources.json ? table.json.text().trimmingCharacters(in: .newlines) : text)
+      if resources.json { Terminal.print(json: table.json) } else { Terminal.print(text) }
       return
     }
     let named = try NamedRecipe(opening: name).calibrated(on: calibration)

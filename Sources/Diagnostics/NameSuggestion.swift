@@ -29,7 +29,7 @@ package enum NameSuggestion {
   /// The end of a message about a name that is not known: whether the nearest one was meant, and what there is.
   /// - Parameter known: the sentence that lists the names.
   package static func remedy(for typed: String, among names: some Sequence<String>, known: String) -> String {
-    nearest(to: typed, among: names).map { "did you mean \"\($0)\"? \(known)" } ?? known
+    nearest(to: typed, among: names).map { "did you mean '\($0)'? \(known)" } ?? known
   }
 
   private static func letters(_ name: String) -> [UInt8] {

@@ -457,7 +457,7 @@ import Testing
     let outcome = try runList(["deepseek-optimize", "run", "w8a8", "--model", model.path] + flags)
     #expect(outcome.status == 0 && outcome.output.contains("checkpoint"), "\(outcome.error)")
     let left = ["model", "out", "r.yaml"]
-    expectRefusal(try run("deepseek-optimize", "run", "w4-gtpq"), 64, leaving: left, "did you mean \"w4-gptq\"")
+    expectRefusal(try run("deepseek-optimize", "run", "w4-gtpq"), 64, leaving: left, "did you mean 'w4-gptq'")
     try "passes:\n- gptq\n- smooth\n".write(to: file, atomically: true, encoding: .utf8)
     expectRefusal(
       try run("deepseek-optimize", "run", "r.yaml", "--calibration", "demo"), 78, leaving: left, "the order that works is smooth, gptq")

@@ -28,7 +28,7 @@ import Testing
   }
 
   @Test func remediesAskAndList() {
-    #expect(NameSuggestion.remedy(for: "bit", among: Self.names, known: "known is all") == "did you mean \"bits\"? known is all")
+    #expect(NameSuggestion.remedy(for: "bit", among: Self.names, known: "known is all") == "did you mean 'bits'? known is all")
     #expect(NameSuggestion.remedy(for: "quantize", among: Self.names, known: "known is all") == "known is all")
   }
 }

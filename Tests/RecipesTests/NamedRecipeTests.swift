@@ -68,7 +68,7 @@ import Testing
 
   @Test func anotherNameIsAnsweredWithTheNearest() {
     let error = #expect(throws: RecipeError.self) { try NamedRecipe(opening: "w4-gtpq") }
-    #expect(error?.kind == .usage && error?.remedy.hasPrefix("did you mean \"w4-gptq\"?") == true)
+    #expect(error?.kind == .usage && error?.remedy.hasPrefix("did you mean 'w4-gptq'?") == true)
     let other = #expect(throws: RecipeError.self) { try NamedRecipe(opening: "something else") }
     #expect(other?.remedy == "`deepseek-optimize run --list` shows what there is")
   }

@@ -4,25 +4,25 @@ import Testing
 /// What a recipe with a mistake is answered: where, what, and the name that was meant.
 @Suite struct RecipeMessageTests {
   @Test(arguments: [
-    ("version: 1\nformt: gguf\npasses: []", "r.yaml, line 2: formt: is not a key", "\"format\""),
-    ("passes:\n- gptq:\n    bits: 4\n    groupsize: 128", "r.yaml, line 4: gptq: groupsize: is not an option", "\"group-size\""),
-    ("# x\n\npasses:\n- smooth\n- gtpq: {bits: 4}", "r.yaml, line 5: gtpq: is not a pass", "\"gptq\""),
-    ("passes:\n- smoth", "r.yaml, line 2: smoth: is not a pass", "\"smooth\""),
-    ("passes:\n- gptq: {scale-search: imatrx}", "r.yaml, line 2: gptq: scale-search: is \"imatrx\"", "\"imatrix\""),
-    ("passes:\n- gptq:\n    bits: 4\n    method: symetric", "r.yaml, line 4: gptq: method: is \"symetric\"", "\"symmetric\""),
+    ("version: 1\nformt: gguf\npasses: []", "r.yaml, line 2: formt: is not a key", "'format'"),
+    ("passes:\n- gptq:\n    bits: 4\n    groupsize: 128", "r.yaml, line 4: gptq: groupsize: is not an option", "'group-size'"),
+    ("# x\n\npasses:\n- smooth\n- gtpq: {bits: 4}", "r.yaml, line 5: gtpq: is not a pass", "'gptq'"),
+    ("passes:\n- smoth", "r.yaml, line 2: smoth: is not a pass", "'smooth'"),
+    ("passes:\n- gptq: {scale-search: imatrx}", "r.yaml, line 2: gptq: scale-search: is \"imatrx\"", "'imatrix'"),
+    ("passes:\n- gptq:\n    bits: 4\n    method: symetric", "r.yaml, line 4: gptq: method: is \"symetric\"", "'symmetric'"),
     ("passes:\n- gptq:\n    bits: four", "r.yaml, line 3: gptq: bits: is \"four\", not a whole number", ""),
     ("passes:\n- gptq:\n    bits: 7", "r.yaml, line 3: gptq: bits: cannot be 7", "use 8, 6, 5, 4, 3 or 2"),
     ("passes:\n- awq: {bits: 4,\n  group-size: -3}", "r.yaml, line 3: awq: group-size: cannot be -3", "128"),
     ("passes:\n- prune: {}", "r.yaml, line 2: prune: removes nothing", "target-parameters"),
-    ("passes:\n- round-to-nearest: {type: q4k}", "r.yaml, line 2: round-to-nearest: type: is \"q4k\"", "\"q4_k\""),
+    ("passes:\n- round-to-nearest: {type: q4k}", "r.yaml, line 2: round-to-nearest: type: is \"q4k\"", "'q4_k'"),
     (
       "passes:\n- gptq:\n    overrides:\n    - {pattern: a}\n    - {pattern: b, bit: 4}",
-      "r.yaml, line 5: gptq: overrides[1].bit: is not a setting", "\"bits\""
+      "r.yaml, line 5: gptq: overrides[1].bit: is not a setting", "'bits'"
     ),
     ("passes:\n- sparsify: {pattern: 2:4}", "r.yaml, line 2: sparsify: pattern: is 124", "2:4"),
-    ("passes: []\nformat: gguff", "r.yaml, line 2: format", "\"gguf\""), ("passes: []\nseed: x", "r.yaml, line 2: seed", ""),
-    ("passes: []\ncalibration:\n  text: demo\n  sample: 3", "r.yaml, line 4: calibration.sample", "\"samples\""),
-    ("passes: []\ncalibration: {text: demo,\n  sampling: tier}", "r.yaml, line 3: calibration.sampling", "\"tiers\""),
+    ("passes: []\nformat: gguff", "r.yaml, line 2: format", "'gguf'"), ("passes: []\nseed: x", "r.yaml, line 2: seed", ""),
+    ("passes: []\ncalibration:\n  text: demo\n  sample: 3", "r.yaml, line 4: calibration.sample", "'samples'"),
+    ("passes: []\ncalibration: {text: demo,\n  sampling: tier}", "r.yaml, line 3: calibration.sampling", "'tiers'"),
     ("passes:\n- gptq: {bits: 4}\n- [x]", "r.yaml, line 3: passes", ""), ("passes:\n  x: 1", "r.yaml, line 1: passes", ""),
     ("passes: []\nseed: 1\nseed: 2", "r.yaml, line", "twice"), ("passes: [\n\n", "r.yaml, line", "is not YAML"),
   ])
@@ -31,13 +31,13 @@ import Testing
     #expect(error?.kind == .badConfiguration)
     let description = error?.description ?? ""
     #expect(description.hasPrefix(head) && (words.isEmpty || description.contains(words)), "\(description)")
-    if words.hasPrefix("\"") { #expect(description.contains("did you mean \(words)?"), "\(description)") }
+    if words.hasPrefix("'") { #expect(description.contains("did you mean \(words)?"), "\(description)") }
   }
 
   /// From Swift there is no file to point into.
   @Test func optionsFromSwiftAreNamedToo() {
     let error = #expect(throws: CompressionError.self) { try GPTQ(options: ["act-oder": true]) }
-    #expect(error?.subject == "gptq: act-oder" && error?.remedy.hasPrefix("did you mean \"act-order\"?") == true)
+    #expect(error?.subject == "gptq: act-oder" && error?.remedy.hasPrefix("did you mean 'act-order'?") == true)
   }
 
   /// Every option of every pass in another than its default, through YAML and back.

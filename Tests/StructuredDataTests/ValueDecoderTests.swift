@@ -52,7 +52,7 @@ import Testing
 
   @Test func wordsThatThereAreAreSaid() throws {
     let problem = #expect(throws: ValueDecoder.Problem.self) { try ValueDecoder.decode(Kind.self, from: "asymetric") }
-    #expect(problem?.remedy == "did you mean \"asymmetric\"? use symmetric, asymmetric")
+    #expect(problem?.remedy == "did you mean 'asymmetric'? use symmetric, asymmetric")
     let other = #expect(throws: ValueDecoder.Problem.self) { try ValueDecoder.decode([Kind].self, from: ["symmetric", 5]) }
     #expect(other?.remedy == "use symmetric, asymmetric" && other?.path.text == "[1]")
   }
