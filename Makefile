@@ -13,7 +13,7 @@ else
 FROM := $(STATIC_BUILD)
 endif
 
-.PHONY: help setup build demo man install check-install uninstall static release deb test test-kernels test-arm test-sanitized examples docs lint bench faults interop clean
+.PHONY: help setup build demo man install check-install uninstall static release deb test test-kernels test-arm test-sanitized examples docs lint fuzz bench faults interop clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r target words; do printf '  make %-15s %s\n' "$$target" "$$words"; done
@@ -91,7 +91,12 @@ docs: build ## runs what the documents say, and makes pages of the tutorials
 lint: ## the import table, the house rules, the format
 	@Scripts/check-imports
 	@Scripts/check-sources
-	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples Benchmarks
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples Benchmarks Fuzz
+
+# TARGETS="safetensors gguf" for some of the readers, JOBS=2 for two side by side.
+SECONDS ?= 60
+fuzz: setup ## fuzzes every reader of files for SECONDS=60 each, under sanitizers
+	@Scripts/fuzz $(SECONDS)
 
 # Instructions of the kernels against committed limits, then the rates of this machine.
 bench: setup ## instructions and rates of kernels
@@ -108,4 +113,4 @@ interop: build ## our files in the programs that they are for
 	Tests/Interop/run.sh
 
 clean: ## removes all builds
-	rm -rf .build .build-test $(STATIC_BUILD) dist .build-kernels Benchmarks/.build Examples/.build
+	rm -rf .build .build-test $(STATIC_BUILD) dist .build-kernels .build-fuzz Benchmarks/.build Examples/.build

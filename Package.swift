@@ -163,7 +163,13 @@ let package = Package(
           + (tests.module == "Commands" ? executables.map { .target(name: $0) } + [argumentParser] : [])
           + (tests.module == "Telemetry" ? [metrics] : []),
         exclude: tests.scripts, resources: tests.fixtures.map { .copy($0) }, swiftSettings: settings)
-    },
+    }
+    // What the fuzzer found and started from, run without it: its own package, Fuzz, has these sources too.
+    + [
+      .testTarget(
+        name: "FuzzTests", dependencies: reached(by: ["DeepSeekOptimize"]).map { .target(name: $0) }, path: "Fuzz/Sources",
+        exclude: ["Driver"], sources: ["Targets", "Replay"], swiftSettings: settings)
+    ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17
 )

@@ -2,7 +2,8 @@
 #include "check.h"
 
 static void quantize(void) {
-  static const int64_t sizes[][2] = {{128, 32}, {192, 64}, {256, 128}, {100, 100}, {70, 32}, {33, 16}, {1, 64}, {300, 7}};
+  static const int64_t sizes[][2] = {{128, 32}, {192, 64}, {256, 128}, {100, 100}, {70, 32}, {33, 16}, {1, 64}, {300, 7},
+                                   {15, 15},  {16, 16},  {17, 17},   {31, 8},    {63, 63}, {65, 65}};
   static const float magnitudes[] = {1, 0x1p-40f, 0x1p-130f, 0x1p60f};
   for (int bits = 2; bits <= 8; bits++) {
     for (int64_t s = 0; s < COUNT(sizes); s++) {

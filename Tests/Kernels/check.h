@@ -70,7 +70,7 @@ void close_number(const char *what, double value, double relative, double absolu
 int is_portable(void);
 
 /// On both sides of every width of vectors and panels.
-enum { BOUNDARIES = 13 };
+enum { BOUNDARIES = 20 };
 extern const int64_t boundaries[BOUNDARIES];
 
 #define COUNT(list) ((int64_t)(sizeof(list) / sizeof *(list)))

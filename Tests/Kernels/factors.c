@@ -2,7 +2,8 @@
 #include "check.h"
 
 static void outer(void) {
-  static const int64_t sizes[][3] = {{1, 1, 1}, {13, 31, 5}, {14, 32, 256}, {29, 33, 257}, {65, 129, 40}, {200, 250, 70}, {7, 8, 0}};
+  static const int64_t sizes[][3] = {{1, 1, 1}, {13, 31, 5}, {14, 32, 256}, {29, 33, 257}, {65, 129, 40}, {200, 250, 70}, {7, 8, 0},
+                                   {8, 9, 15},  {15, 16, 17}, {16, 15, 33}};
   for (int64_t i = 0; i < COUNT(sizes); i++) {
     for (int way = 0; way < 4; way++) {
       int64_t rows = sizes[i][0], columns = sizes[i][1], depth = sizes[i][2], ldc = columns + 1, ldy = columns + 2;

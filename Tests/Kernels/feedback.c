@@ -3,7 +3,8 @@
 #include "check.h"
 
 /// Rows and columns; rows are a multiple of 16 where there is feedback between columns only.
-static const int64_t sizes[][2] = {{16, 1}, {32, 128}, {80, 57}, {48, 96}}, any_sizes[][2] = {{1, 1}, {16, 128}, {37, 57}, {96, 31}, {127, 5}};
+static const int64_t sizes[][2] = {{16, 1}, {32, 128}, {80, 57}, {48, 96}};
+static const int64_t any_sizes[][2] = {{1, 1}, {16, 128}, {37, 57}, {96, 31}, {127, 5}, {15, 17}, {17, 15}, {33, 8}};
 
 typedef struct {
   int64_t rows, columns, ld;

@@ -1,7 +1,8 @@
 /// Rounding that is learned, and learned step sizes: the same bits in every set.
 #include "check.h"
 
-static const int64_t sizes[][2] = {{1, 1}, {16, 16}, {48, 16}, {100, 32}, {129, 128}, {256, 64}, {77, 77}, {60, 20}, {65, 7}};
+static const int64_t sizes[][2] = {{1, 1}, {16, 16}, {48, 16}, {100, 32}, {129, 128}, {256, 64}, {77, 77}, {60, 20}, {65, 7},
+                                   {7, 7},   {8, 8},   {15, 15},  {17, 8},   {31, 31},   {32, 32},  {33, 16}};
 
 static float *whole_numbers(int64_t count, float limit) {
   float *x = floats(count, -limit, limit);

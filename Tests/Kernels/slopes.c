@@ -68,7 +68,7 @@ static void dynamic_tanh(void) { tanh_rows(0); }
 static void dynamic_tanh_backward(void) { tanh_rows(1); }
 
 static void sum_rows(void) {
-  static const int64_t sizes[][2] = {{1, 1}, {3, 17}, {64, 33}, {65, 16}, {300, 129}};
+  static const int64_t sizes[][2] = {{1, 1}, {3, 17}, {64, 33}, {65, 16}, {300, 129}, {2, 7}, {2, 8}, {3, 15}, {3, 31}, {2, 32}};
   for (int64_t i = 0; i < COUNT(sizes); i++) {
     int64_t rows = sizes[i][0], width = sizes[i][1];
     about("%lldx%lld", (long long)rows, (long long)width);

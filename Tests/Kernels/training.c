@@ -74,7 +74,8 @@ static void check(order order, int rounded, int exact, int64_t m, int64_t n, int
 
 static void run(order order, int rounded) {
   static const int64_t sizes[][3] = {{1, 1, 1},     {3, 5, 2},     {14, 32, 256}, {29, 33, 257}, {17, 70, 511}, {5, 31, 513},
-                                     {260, 40, 31}, {5, 530, 33},  {13, 17, 1031}, {350, 3, 7},  {15, 16, 0},   {9, 25, 64}};
+                                     {260, 40, 31}, {5, 530, 33},  {13, 17, 1031}, {350, 3, 7},  {15, 16, 0},   {9, 25, 64},
+                                     {7, 15, 16},   {8, 31, 17},  {9, 63, 15},   {4, 65, 63}};
   for (int64_t i = 0; i < COUNT(sizes); i++)
     for (int accumulate = 0; accumulate < (order == NT || order == NN_STREAMED ? 1 : 2); accumulate++)
       for (int exact = rounded ? 1 : 0; exact >= 0; exact--)

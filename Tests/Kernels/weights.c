@@ -1,6 +1,7 @@
 #include "check.h"
 
-const int64_t boundaries[BOUNDARIES] = {1, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129};
+const int64_t boundaries[BOUNDARIES] = {1,  2,  3,  4,  5,  7,  8,  9,  15,  16,
+                                        17, 31, 32, 33, 63, 64, 65, 127, 128, 129};
 
 enum { ROW = 1 << 20 };
 #define CODES(bits) {DSO_STORAGE_QUANTIZED, bits, 32, 0, 0, 0}, {DSO_STORAGE_QUANTIZED, bits, 30, 1, 0, 0}

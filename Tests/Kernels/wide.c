@@ -85,7 +85,7 @@ static void quantize_rows(void) {
 }
 
 static void round_rows(void) {
-  static const int64_t widths[] = {1, 15, 16, 33, 128, 200};
+  static const int64_t widths[] = {1, 15, 16, 17, 31, 32, 33, 128, 200};
   for (int bits = 2; bits <= 8; bits++) {
     for (int64_t i = 0; i < COUNT(widths) * 12; i++) {
       enum { ROWS = 3 };

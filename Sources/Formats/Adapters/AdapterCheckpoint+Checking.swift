@@ -21,7 +21,7 @@ extension AdapterCheckpoint {
     guard configuration.origin != nil else { return }
     let names = weights.names.filter { $0.utf8.count > 7 && $0.hasSuffix(".weight") && weights.describe($0)?.shape.rank == 2 }
       .map { String($0.dropLast(7)) }
-    let layerCount = names.compactMap { $0.blockPath?.number }.max().map { $0 &+ 1 }
+    let layerCount = names.compactMap { $0.blockPath?.number }.max().map { $0 == .max ? $0 : $0 + 1 }
     let matcher: AdapterTargetMatcher
     do throws(NamePatternError) { matcher = try AdapterTargetMatcher(configuration.targets, layerCount: layerCount) } catch {
       throw CheckpointError(kind: .badData, subject: error.subject, problem: error.problem, remedy: error.remedy)

@@ -87,7 +87,8 @@ struct AdapterTargetMatcher {
     }
     guard let block else { return false }
     guard lastCount > 0, let layerCount else { return true }
-    return block.number >= layerCount - lastCount
+    // Numbers are from names, and may be the largest there is.
+    return block.number >= max(0, layerCount) - lastCount
   }
 }
 

@@ -52,6 +52,8 @@ struct HDF5StructureCheck {
       bytes.number(at: heap + 4, 1) == 0, let size = bytes.number(at: heap + 8, 8), let data = bytes.number(at: heap + 24, 8),
       bytes.range(at: data, size) != nil
     else { return false }
+    // The library takes a name to reach to the next 0, be that behind the heap. It clears what it pads, so that every heap ends in one.
+    guard size == 0 || bytes.number(at: data + size - 1, 1) == 0 else { return false }
     var free = bytes.number(at: heap + 16, 8)
     // Each block takes 16 bytes or more, and says where the next one is; 1 ends the list.
     for _ in 0...size / 16 {

@@ -34,6 +34,18 @@ import Testing
     }
   }
 
+  /// Names come from files: the number of the last layer may be the largest there is.
+  @Test func theLastLayerMayHaveAnyNumber() throws {
+    let adapter = try AdapterCheckpoint(scratch.adapter(.object(Self.mlxSettings), Self.mlxTensors, file: "adapters.safetensors"))
+    var model = MemoryCheckpoint()
+    for layer in [0, Int.max] {
+      model.tensors["m.layers.\(layer).q_proj.weight"] = Tensor([Float](repeating: 0, count: 12), shape: [4, 3])
+    }
+    let weights = try PlainSource(checkpoint: model)
+    let text = message { try adapter.check(against: weights) }
+    #expect(text.contains("m.layers.\(Int.max).q_proj"), "\(text)")
+  }
+
   @Test func theWellFormedOnesAreRead() throws {
     #expect(try refusal() == "")
     #expect(try refusal(Self.mlxSettings, Self.mlxTensors, file: "adapters.safetensors") == "")

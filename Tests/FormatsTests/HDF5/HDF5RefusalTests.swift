@@ -79,6 +79,21 @@ import Testing
     #expect(error?.description.contains("tensor \(name)") == true)
   }
 
+  /// The library would read on to the next 0, behind what it holds of the file.
+  @Test func namesThatDoNotEndAreRefused() throws {
+    let directory = try TemporaryDirectory()
+    var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("victim")))
+    let heap = try #require(bytes.indices.first { bytes[$0...].starts(with: Array("HEAP".utf8)) })
+    func number(_ position: Int) -> Int { (0..<8).reduce(0) { $0 | Int(bytes[position + $1]) << (8 * $1) } }
+    let last = number(heap + 24) + number(heap + 8) - 1
+    #expect(bytes[last] == 0)
+    bytes[last] = UInt8(ascii: "x")
+    let url = directory.url.appendingPathComponent("endless.h5")
+    try Data(bytes).write(to: url)
+    let error = #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
+    #expect(error?.problem.contains("the names in this group are damaged") == true)
+  }
+
   @Test func everyTruncationIsRefused() throws {
     let directory = try TemporaryDirectory()
     let whole = try Data(contentsOf: HDF5Fixture.url("nested"))
