@@ -25,6 +25,8 @@ final class DistillationJournal {
       return
     }
     stages = found.stages
+    // What a run had begun to write after its stages is written again.
+    output.clear(keeping: [Self.prefix])
     (output.keepsPartial, output.survivesFailure) = (true, true)
   }
 
