@@ -15,7 +15,7 @@ import Testing
     let place = URL(fileURLWithPath: directory.path("model"))
     try FileManager.default.copyItem(at: DemoModel.directory, to: place)
     let source = try SafeTensorsCheckpoint(place)
-    var tensors: [(String, Tensor)] = []
+    var tensors: [(name: String, tensor: Tensor)] = []
     for descriptor in source.descriptors {
       var tensor = try #require(try source.tensor(descriptor.name).asFloat32())
       if descriptor.name == Self.layer + ".weight" {

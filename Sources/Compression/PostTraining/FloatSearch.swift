@@ -71,7 +71,7 @@ struct FloatSearch {
     for first in stride(from: 0, to: rows, by: sharing) {
       for group in 0..<groups {
         let sharers = stride(from: first, to: min(rows, first + sharing), by: 1)
-        let scale = scaleType.rounding((sharers.map { peaks[$0 * groups + group] }.max() ?? 0) / Self.largest8)
+        let scale = scaleType.roundingScale((sharers.map { peaks[$0 * groups + group] }.max() ?? 0) / Self.largest8)
         // Of zeros, or of what is too small for the scale's type: codes of 0 under any scale.
         for row in sharers { scales[row * groups + group] = scale > 0 ? scale : 1 }
       }

@@ -29,12 +29,12 @@ struct GroupGrid {
       case .halfRange: scale = peak / (Float((1 << scheme.bits) - 1) / 2)
       case .restricted: scale = peak / Float(-lowest - 1)
       }
-      scale = scaleType.rounding(scale)
+      scale = scaleType.roundingScale(scale)
     } else {
       // Zero must have a code of its own.
       let (low, high) = (min(minimum, 0), max(maximum, 0))
       // The width of the range may overflow where its bounds do not.
-      scale = scaleType.rounding(Float((Double(high) - Double(low)) / Double((1 << scheme.bits) - 1)))
+      scale = scaleType.roundingScale(Float((Double(high) - Double(low)) / Double((1 << scheme.bits) - 1)))
       if scale != 0 {
         let point = (-low / scale).rounded(.toNearestOrEven) + Float(lowest)
         zeroPoint = Int(min(max(point, Float(lowest)), Float(scheme.codeRange.upperBound)))
@@ -46,19 +46,28 @@ struct GroupGrid {
 }
 
 extension DataType {
-  /// The nearest finite value (ties to even) that the type holds; float32 for the others. Under an infinite scale even the code of zero would be
-  /// no number.
+  /// The nearest value (ties to even) that the type holds; float32 for the others.
   func rounding(_ value: Float) -> Float {
-    guard !value.isNaN else { return value }
     switch self {
     case .bfloat16:
-      let most = Float(bitPattern: 0x7F7F_0000)
-      let bits = min(max(value, -most), most).bitPattern
+      guard value.isFinite else { return value }
+      let bits = value.bitPattern
       return Float(bitPattern: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) & 0xFFFF_0000)
-    case .float16:
-      let most = Float(Float16.greatestFiniteMagnitude)
-      return Float(Float16(min(max(value, -most), most)))
-    default: return min(max(value, -.greatestFiniteMagnitude), .greatestFiniteMagnitude)
+    case .float16: return Float(Float16(value))
+    default: return value
     }
+  }
+
+  /// The nearest finite value: under an infinite scale even the code of zero would be no number. Weights beyond what the largest scale reaches
+  /// are clamped.
+  func roundingScale(_ scale: Float) -> Float {
+    let most: Float
+    switch self {
+    case .bfloat16: most = Float(bitPattern: 0x7F7F_0000)
+    case .float16: most = 65504
+    default: most = .greatestFiniteMagnitude
+    }
+    guard !scale.isNaN else { return scale }
+    return rounding(min(max(scale, -most), most))
   }
 }
