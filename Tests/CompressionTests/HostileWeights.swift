@@ -19,7 +19,8 @@ enum HostileWeights: CaseIterable {
     case .oneSpike: return column == 5 ? sign * 65504 : row % 2 == 1 ? 0 : sign * unit * 1e-7
     case .halfEdge: return sign * (column % 2 == 0 ? 65504 : 65472)
     case .beyondHalf: return sign * unit * 1e7
-    case .largest: return column % 2 == 0 ? .greatestFiniteMagnitude : -.greatestFiniteMagnitude
+    // A grid reaches up to three times as far as the weight that it is made for, and its last value is a float, too.
+    case .largest: return (column % 2 == 0 ? 0.25 : -0.25) * .greatestFiniteMagnitude
     case .smallest: return column % 4 == 0 ? sign * .leastNonzeroMagnitude : 0
     case .mixed: return sign * [1e-30, 1e-7, 1e-3, 1, 1e3, 6e4][(column / 3) % 6]
     }

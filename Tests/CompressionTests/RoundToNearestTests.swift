@@ -93,6 +93,8 @@ import Testing
   @Test func optionsRoundTripForEveryPass() throws {
     for type in PassCatalog.passes {
       let pass = type.init()
+      // What leaves nothing out by default is refused in a recipe.
+      guard pass.mistake == nil else { continue }
       let again = try PassCatalog.pass(type.identifier, options: pass.options)
       #expect(again.options == pass.options)
       #expect(!pass.options.isEmpty)
