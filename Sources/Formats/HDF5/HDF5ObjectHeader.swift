@@ -13,6 +13,7 @@ struct HDF5ObjectHeader {
     static let link = 6
     static let externalFiles = 7
     static let dataLayout = 8
+    static let filterPipeline = 11
     static let attribute = 12
     static let continuation = 16
     static let symbolTable = 17

@@ -17,6 +17,8 @@ struct HDF5StructureCheck {
         throw place.damaged("a link in this group is damaged")
       case HDF5ObjectHeader.MessageType.symbolTable where !hasSoundNames(message.body):
         throw place.damaged("the names in this group are damaged")
+      case HDF5ObjectHeader.MessageType.filterPipeline where !hasSoundFilters(message.body):
+        throw place.damaged("its filters are damaged")
       case HDF5ObjectHeader.MessageType.attribute where !hasSoundStrings(message.body):
         throw place.damaged("an attribute of it is damaged")
       default: break

@@ -94,6 +94,19 @@ import Testing
     #expect(error?.problem.contains("the names in this group are damaged") == true)
   }
 
+  /// The same of a filter's name, here of one that the library does not have itself.
+  @Test func namesOfFiltersThatDoNotEndAreRefused() throws {
+    let directory = try TemporaryDirectory()
+    var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("chunked")))
+    let name = Array("deflate\0".utf8)
+    let start = try #require(bytes.indices.first { bytes[$0...].starts(with: name) })
+    bytes[start + 7] = UInt8(ascii: "x")
+    let url = directory.url.appendingPathComponent("endless.h5")
+    try Data(bytes).write(to: url)
+    let error = #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
+    #expect(error?.problem.contains("its filters are damaged") == true)
+  }
+
   @Test func everyTruncationIsRefused() throws {
     let directory = try TemporaryDirectory()
     let whole = try Data(contentsOf: HDF5Fixture.url("nested"))
