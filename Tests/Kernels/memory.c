@@ -4,7 +4,7 @@
 
 #include "run.h"
 
-enum { MOST = 4096, FILL = 0xa5 };
+enum { MOST = 1 << 16, FILL = 0xa5 };
 
 typedef struct {
   uint8_t *pages;  ///< where the mapping begins, or what malloc gave
