@@ -4,29 +4,29 @@ import Tensors
 /// A file mapped for reading; it stays mapped for as long as a tensor looks into it.
 ///
 /// Pages are read on first touch. The size is checked once, when the file is opened: when another process truncates it afterwards,
-/// touching the lost pages raises SIGBUS (`MappedRanges` makes a message of it), and when it rewrites the file in place, the values change underneath. Replacing
-/// a checkpoint by renaming a new file over it is safe, for the mapping keeps the old one.
+/// touching the lost pages raises SIGBUS (`MappedRanges` makes a message of it), and when it rewrites the file in place, the values change
+/// underneath. Replacing a checkpoint by renaming a new file over it is safe, for the mapping keeps the old one.
 package final class MappedFile: TensorStorage, @unchecked Sendable {
   package let file: URL
   private let mappedBytes: Int
 
   /// Maps a regular file that is not empty.
   package init(_ file: URL) throws(CheckpointError) {
-    // Without O_NONBLOCK, opening a named pipe would wait for a writer.
-    let handle = open(file.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard handle >= 0 else {
-      if errno == ENOENT || errno == ENOTDIR { throw CheckpointError.missingFile(file) }
-      throw CheckpointError.inputOutput(file: file, "opening", errno: errno)
+    let (base, size, total) = try RegularFile.read(file) { handle, size throws(CheckpointError) in
+      guard size > 0 else { throw CheckpointError.malformed(file: file, "it is empty") }
+      return try Self.map(handle, size, of: file)
     }
-    defer { close(handle) }
-    var status = stat()
-    guard fstat(handle, &status) == 0 else { throw CheckpointError.inputOutput(file: file, "reading", errno: errno) }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw CheckpointError.malformed(file: file, "it is not a regular file") }
-    guard let size = Int(exactly: status.st_size), size > 0 else { throw CheckpointError.malformed(file: file, "it is empty") }
+    self.file = file
+    mappedBytes = total
+    super.init(bytes: UnsafeRawBufferPointer(start: base, count: size))
+    MappedRanges.add(bytes, of: file.path)
+  }
 
-    // Kernels may read one vector past the last element, so an empty page follows the file: reserve both, then lay the file over the start.
-    let page = Self.pageSize
-    let total = (size + page - 1) / page * page + page
+  /// Kernels may read one vector past the last element, so an empty page follows the file: both are reserved, then the file is laid over the start.
+  private static func map(
+    _ handle: Int32, _ size: Int, of file: URL
+  ) throws(CheckpointError) -> (base: UnsafeMutableRawPointer, size: Int, total: Int) {
+    let total = (size + pageSize - 1) / pageSize * pageSize + pageSize
     let reserved = mmap(nil, total, PROT_READ, MAP_PRIVATE | MAP_ANON, -1, 0)
     guard let base = reserved, base != UnsafeMutableRawPointer(bitPattern: -1) else {
       throw CheckpointError.inputOutput(file: file, "mapping", errno: errno)
@@ -36,10 +36,7 @@ package final class MappedFile: TensorStorage, @unchecked Sendable {
       munmap(base, total)
       throw CheckpointError.inputOutput(file: file, "mapping", errno: code)
     }
-    self.file = file
-    mappedBytes = total
-    super.init(bytes: UnsafeRawBufferPointer(start: base, count: size))
-    MappedRanges.add(bytes, of: file.path)
+    return (base, size, total)
   }
 
   deinit {
