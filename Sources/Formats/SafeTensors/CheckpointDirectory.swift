@@ -28,7 +28,11 @@ package struct CheckpointDirectory {
   /// The file of that name, refused when it is a link that leaves the directory.
   package func file(_ name: String) throws(CheckpointError) -> URL {
     let file = location.appendingPathComponent(name)
-    guard let real = Self.realPath(file.path) else { throw CheckpointError.missingFile(file) }
+    guard let real = Self.realPath(file.path) else {
+      let code = errno
+      throw code == ENOENT || code == ENOTDIR
+        ? CheckpointError.missingFile(file) : CheckpointError.inputOutput(file: file, "opening", errno: code)
+    }
     guard roots.contains(where: { real.utf8.starts(with: $0.utf8) }) else {
       throw CheckpointError.malformed(
         file: file, "it is a symbolic link to a file outside its directory", remedy: "copy the file into the directory")

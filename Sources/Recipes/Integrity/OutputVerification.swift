@@ -133,24 +133,11 @@ public struct OutputVerification: Sendable {
   }
 }
 
-/// The directory that files must lie in.
+/// The directory that files must lie in, or in the store of a cache that it belongs to.
 private struct Place {
-  let directory: URL
-  private let path: String
+  private let directory: CheckpointDirectory
 
-  init(_ directory: URL) throws {
-    self.directory = directory
-    guard let path = Self.real(directory.path) else {
-      throw RecipeError(directory.path, "cannot be read: \(String(cString: strerror(errno)))", kind: .inputOutput)
-    }
-    self.path = path == "/" ? "" : path
-  }
-
-  private static func real(_ path: String) -> String? {
-    guard let found = realpath(path, nil) else { return nil }
-    defer { free(found) }
-    return String(cString: found)
-  }
+  init(_ directory: URL) throws { self.directory = try CheckpointDirectory(directory) }
 
   /// Compares one file with what the report says of it.
   func compare(_ entry: CompressionReport.OutputFile) throws -> OutputVerification.File {
@@ -162,14 +149,14 @@ private struct Place {
     guard !parts.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }), !entry.name.utf8.contains(0) else {
       return result(.refused, "its name does not lead to a file in the directory")
     }
-    let file = directory.appendingPathComponent(entry.name)
-    guard let target = Self.real(file.path) else {
-      guard [ENOENT, ENOTDIR].contains(errno) else { throw failure(file) }
-      return result(.missing, "is missing")
+    let file: URL
+    do throws(CheckpointError) { file = try directory.file(entry.name) } catch {
+      if error.kind == .missingInput { return result(.missing, "is missing") }
+      guard error.kind == .badData else { throw error }
+      return result(.refused, "is a link that leads out of the directory")
     }
-    guard target.utf8.starts(with: (path + "/").utf8) else { return result(.refused, "is a link that leads out of the directory") }
     // Without O_NONBLOCK, opening a named pipe would wait for a writer.
-    let handle = open(target, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
+    let handle = open(file.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard handle >= 0 else { throw failure(file) }
     let opened = FileHandle(fileDescriptor: handle, closeOnDealloc: true)
     var status = stat()
