@@ -95,7 +95,7 @@ lint: ## the import table, the house rules, the format
 
 # TARGETS="safetensors gguf" for some of the readers, JOBS=2 for two side by side.
 SECONDS ?= 60
-fuzz: setup ## fuzzes every reader of files for SECONDS=60 each, under sanitizers
+fuzz: setup ## fuzzes every reader of files for SECONDS=60 of processor time each, under sanitizers
 	@Scripts/fuzz $(SECONDS)
 
 # Instructions of the kernels against committed limits, then the rates of this machine.
