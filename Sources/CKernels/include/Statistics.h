@@ -24,6 +24,9 @@ double dso_inner_product(const float *x, const float *y, int64_t count);
 /// Sum of magnitudes, in double.
 double dso_sum_magnitudes(const float *x, int64_t count);
 
+/// How many are below `low` or above `high`; NaN is neither.
+int64_t dso_count_outside(const float *x, int64_t count, float low, float high);
+
 /// x -= y.
 void dso_subtract(float *x, const float *y, int64_t count);
 
