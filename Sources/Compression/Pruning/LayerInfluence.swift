@@ -32,6 +32,11 @@ package enum LayerInfluence {
           }
           tokens += input.rows
         }
+        guard sum.isFinite else {
+          throw graph.notFinite(upTo: block)
+            ?? CompressionError(
+              block.name, "leaves values that are no numbers, or too large to be squared", remedy: "repair the checkpoint", kind: .badData)
+        }
         influences[index] = sum / Double(max(1, tokens))
       }
       try stream.advance(past: block, in: graph)

@@ -161,7 +161,7 @@ public struct StructuredPruning: RecipePass {
       guard let scores = given?.scores(of: dimension) else {
         throw CompressionError("\(Self.identifier): importance", "taylor needs text", remedy: "give --calibration FILE", kind: .usage)
       }
-      return Self.largest(count, of: scores)
+      return Self.largest(count, of: try importance.requireFinite(scores, of: dimension, in: graph))
     }
     return Self.largest(count, of: try importance.scores(of: dimension, in: graph, pool: pool))
   }
