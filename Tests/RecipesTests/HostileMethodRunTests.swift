@@ -58,7 +58,12 @@ import Testing
     let model = try HostileModel.write(to: directory.path("model"), matter.value)
     for importance in [ChannelImportance.l1, .wanda] {
       let pruning = StructuredPruning(mlp: 0.5, heads: 0.5, importance: importance, multiple: 8)
-      let report = try prune(model, pruning)
+      let report: CompressionReport
+      do { report = try prune(model, pruning) } catch let failure as any Failure where matter == .halfEdge {
+        // Products of such weights may be too large to be squared.
+        #expect(failure.kind == .badData && failure.subject.contains("model"), "\(importance): \(failure)")
+        continue
+      }
       #expect(try HostileModel.isFinite(ModelBundle(opening: directory.path("out"))), "\(importance)")
       #expect(try CompressionReport(json: report.json) == report)
     }
@@ -95,7 +100,10 @@ import Testing
   @Test(arguments: HostileModel.Matter.allCases) func replacedNormsAreNumbers(_ matter: HostileModel.Matter) throws {
     let model = try HostileModel.write(to: directory.path("model"), matter.value)
     for kind in [ModuleReplacement.NormalizationKind.layerNorm, .dynamicTanh] {
-      _ = try replace(model) { $0.normalization = kind }
+      do { _ = try replace(model) { $0.normalization = kind } } catch let failure as any Failure where matter == .halfEdge {
+        #expect(failure.kind == .badData && failure.subject.contains("model"), "\(kind): \(failure)")
+        continue
+      }
       #expect(try HostileModel.isFinite(ModelBundle(opening: directory.path("out"))), "\(kind)")
     }
   }

@@ -89,7 +89,12 @@ import Testing
   func whatIsTrainedIsNumbers(_ matter: HostileModel.Matter) throws {
     let model = try HostileModel.write(to: directory.path("model"), matter.value)
     func check(_ name: String, _ body: () throws -> CompressionReport) throws {
-      let report = try body()
+      let report: CompressionReport
+      do { report = try body() } catch let failure as any Failure where matter == .halfEdge {
+        // Products of such weights may be too large to be squared.
+        #expect(failure.kind == .badData && failure.subject.contains("model"), "\(name): \(failure)")
+        return
+      }
       #expect(try CompressionReport(json: report.json) == report, "\(name)")
       // An adapter is no model.
       if name != "lora" { #expect(try HostileModel.isFinite(ModelBundle(opening: directory.path("out"))), "\(name)") }

@@ -28,7 +28,7 @@ package enum LayerInfluence {
           for row in 0..<input.rows {
             let (before, behind) = (input.row(row), output.row(row))
             let lengths = (dso_sum_squares(before, width) * dso_sum_squares(behind, width)).squareRoot()
-            sum += lengths > 0 ? 1 - dso_inner_product(before, behind, width) / lengths : 0
+            sum += lengths == 0 ? 0 : 1 - dso_inner_product(before, behind, width) / lengths
           }
           tokens += input.rows
         }
