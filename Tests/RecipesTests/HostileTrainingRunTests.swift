@@ -84,8 +84,8 @@ import Testing
     #expect(named.subject == HostileModel.embedding && named.problem.contains("1 weights"), "\(named)")
   }
 
-  /// Zeros, denormals, equal numbers and the largest of float16 leave every training with numbers.
-  @Test(arguments: [HostileModel.Matter.zeroModel, .denormals, .equal, .halfEdge])
+  /// Zeros, denormals and the largest of float16 leave every training with numbers.
+  @Test(arguments: [HostileModel.Matter.zeroModel, .denormals, .halfEdge])
   func whatIsTrainedIsNumbers(_ matter: HostileModel.Matter) throws {
     let model = try HostileModel.write(to: directory.path("model"), matter.value)
     func check(_ name: String, _ body: () throws -> CompressionReport) throws {
