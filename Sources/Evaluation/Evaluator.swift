@@ -77,8 +77,8 @@ public struct Evaluator: Sendable {
       }
     }
     work.meter.finish()
-    try Self.requireFinite(scores.model.losses, "model")
-    try Self.requireFinite((scores.reference?.losses ?? []) + divergences, "reference")
+    try Self.requireFinite(scores.model.losses, "model", model)
+    try Self.requireFinite((scores.reference?.losses ?? []) + divergences, "reference", reference ?? model)
     return Accuracy(
       text: text.name, context: text.context, model: scores.model, reference: scores.reference, divergences: divergences,
       agreements: agreements)
@@ -121,11 +121,12 @@ public struct Evaluator: Sendable {
     return stream
   }
 
-  private static func requireFinite(_ values: [Double], _ side: String) throws {
+  private static func requireFinite(_ values: [Double], _ side: String, _ graph: ModelGraph) throws {
     guard !values.allSatisfy(\.isFinite) else { return }
+    if let cause = graph.notFinite() { throw cause }
     throw EvaluationError(
-      "the \(side)", "gives logits that are not finite", remedy: "its weights hold NaN, infinities or values far out of range",
-      kind: .badData)
+      "the \(side)", "gives logits that are not finite: its weights are numbers, but some are far out of range",
+      remedy: "repair the checkpoint, or fetch it again", kind: .badData)
   }
 
   /// One scored prediction.

@@ -30,7 +30,7 @@ extension CompressionRun {
     var graph = source
     try calibration?.begin(
       at: journal.blocks, restoring: journal.isResuming ? output.file(RunJournal.activationFile(blocks: journal.blocks)) : nil)
-    var weights = WeightOutput(layout, to: writer, digests: journal.digests)
+    var weights = WeightOutput(layout, to: writer, from: model.graph, digests: journal.digests)
     let work = meter(of: source, workers, calibration)
     let layersAlone = calibration == nil && trained == nil && workers.allSatisfy(\.treatsLayersAlone)
     do {

@@ -146,7 +146,7 @@ public struct CompressionRun {
     try output.write(recipeHeader + yaml, to: "recipe.yaml")
 
     let written = try ModelBundle(opening: output.partial.path, families: model.families)
-    try WeightOutput.compare(written, with: expected, progress: progress)
+    let unfit = try WeightOutput.compare(written, with: expected, progress: progress)
     // What comes after a merge, or another container, leaves nothing that it could be taken out of.
     if recipe.passes.count == 1, recipe.passes[0] is AdapterMerging, recipe.format == .compressedTensors {
       try MergeRecord.write(of: graph, beside: written, digests: expected, in: output, pool: interpreter.pool)
@@ -159,7 +159,7 @@ public struct CompressionRun {
     return Quantized(
       output: output, journal: journal, prepared: graph, written: written, encoding: layout.encoding, records: workers.map(\.record),
       calibration: calibration?.selection, training: training?.section,
-      caveats: caveats + (training?.warnings ?? []) + journal.warnings)
+      caveats: caveats + unfit + (training?.warnings ?? []) + journal.warnings)
   }
 
   /// Measures the checkpoint, writes the report, and gives the output its name.

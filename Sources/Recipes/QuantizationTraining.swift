@@ -122,6 +122,11 @@ struct QuantizationTraining {
       throw stop
     }
     meter.finish()
+    guard history.losses.isEmpty || history.skipped.count < history.losses.count else {
+      throw TrainingError(
+        "training", "has learned nothing: none of its \(history.losses.count) steps had a finite gradient",
+        remedy: "lower the learning rates of qat in a recipe, or use --algorithm yaqa")
+    }
     if let step = history.best?.step, step != trainer.steps { try trainer.loadVariables(from: best(step)) }
     return Result(
       trained: try history.best?.step == 0 ? started(start, parameters) : parameters.trained(for: graph, pool: interpreter.pool),

@@ -20,6 +20,37 @@ import Testing
     #expect(peaks == before && sums == after)
   }
 
+  /// On the bounds is within, and what is no number is nowhere; whatever the length.
+  @Test func whatIsOutsideIsCounted() {
+    for count in 0..<70 {
+      let x = (0..<count).map { index -> Float in
+        [-2, -2.5, 0, 3, 3.5, .nan, .infinity, -.infinity, -0.0, .leastNonzeroMagnitude][index * 7 % 10]
+      }
+      let expected = x.count { $0 < -2 || $0 > 3 }
+      #expect(dso_count_outside(x, Int64(count), -2, 3) == Int64(expected), "\(count)")
+    }
+  }
+
+  /// NaN and infinities by their bits, of every width, at odd addresses too.
+  @Test func whatIsNoNumberIsCounted() {
+    let values: [Double] = [0, 1, .infinity, -.infinity, .nan, -1e300, .greatestFiniteMagnitude, .leastNonzeroMagnitude, -.nan]
+    func bytes<T>(_ values: [T]) -> [UInt8] { [0] + values.withUnsafeBytes { Array($0) } }
+    func count(_ bytes: [UInt8], _ width: Int, _ bits: UInt64) -> Int64 {
+      bytes.withUnsafeBytes {
+        $0.baseAddress.map { dso_count_with_bits($0 + 1, Int64((bytes.count - 1) / width), Int32(width), bits) } ?? -1
+      }
+    }
+    for repeats in 0..<9 {
+      let many = Array(repeatElement(values, count: repeats).joined())
+      #expect(count(bytes(many), 8, 0x7ff0_0000_0000_0000) == Int64(4 * repeats))
+      // Two of the others are too large for these.
+      #expect(count(bytes(many.map { Float($0) }), 4, 0x7f80_0000) == Int64(6 * repeats))
+      let halves = many.map { UInt16(truncatingIfNeeded: Float($0).bitPattern >> 16) }
+      #expect(count(bytes(halves), 2, 0x7f80) == Int64(6 * repeats))
+    }
+    #expect(count(bytes([UInt8](repeating: 255, count: 4)), 3, 255) == 0)
+  }
+
   /// Draws by inverting the distribution: index i from the sum of the probabilities before it to the sum with its own.
   @Test func drawsInvertTheDistribution() {
     let probabilities: [Double] = [0.1, 0, 0.25, 0.4, 1e-15, 0.25]

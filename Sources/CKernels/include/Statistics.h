@@ -24,6 +24,13 @@ double dso_inner_product(const float *x, const float *y, int64_t count);
 /// Sum of magnitudes, in double.
 double dso_sum_magnitudes(const float *x, int64_t count);
 
+/// How many are below `low` or above `high`; NaN is neither.
+int64_t dso_count_outside(const float *x, int64_t count, float low, float high);
+
+/// How many of `count` words of `width` bytes, 2, 4 or 8, have all of these bits set: as an exponent that stands for no number has. They may lie
+/// at any address.
+int64_t dso_count_with_bits(const void *values, int64_t count, int width, uint64_t bits);
+
 /// x -= y.
 void dso_subtract(float *x, const float *y, int64_t count);
 

@@ -120,10 +120,15 @@ public final class BlockCalibration {
     let weights = try LoadedBlock(block, of: graph, experts: .passing)
     for batch in stream.batches.indices {
       try Interruption.check()
-      _ = try withoutActuallyEscaping(observer) { observer in
-        try stream.interpreter.run(
-          block, of: graph, weights: weights, input: try source(batch), sequences: stream.batches[batch].layout
-        ) { run in try observer(batch, run) }
+      do {
+        _ = try withoutActuallyEscaping(observer) { observer in
+          try stream.interpreter.run(
+            block, of: graph, weights: weights, input: try source(batch), sequences: stream.batches[batch].layout
+          ) { run in try observer(batch, run) }
+        }
+      } catch let failure as CompressionError where failure.kind == .badData {
+        // Who reads what is no number is not to blame for it.
+        throw reference.notFinite(upTo: block) ?? failure
       }
       try after(batch)
     }

@@ -156,6 +156,13 @@ public final class OutputSensitivity {
       let loss = try stream.interpreter.headLoss(
         head, of: stream.source, weights: weights, input: try states.load(index), target: .drawn(seed: seed, firstRow: first),
         rowWeights: Array(repeating: 1, count: rows), wanting: [], inputGradient: true)
+      // Gradients of no number would be found in every layer, and the first of them blamed.
+      guard loss.loss.isFinite else {
+        throw stream.source.notFinite()
+          ?? CompressionError(
+            "the model", "gives logits that are not finite: its weights are numbers, but some are far out of range",
+            remedy: "repair the checkpoint, or fetch it again", kind: .badData)
+      }
       if let gradient = loss.gradients.input { try states.store(gradient, for: index) }
       first += rows
     }

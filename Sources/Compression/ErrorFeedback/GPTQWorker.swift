@@ -95,11 +95,13 @@ struct GPTQWorker: BlockPass {
     _ node: Node, _ id: ParameterID, of graph: inout ModelGraph, by search: FreeSearch, _ weight: WeightRows,
     _ statistics: InputStatistics, moved: Retargeting.Outcome?, pool: ThreadPool
   ) throws {
-    let result = try search.quantize(weight, named: graph[id].name, importance: statistics.importance, elements: .imatrix, pool: pool)
+    let (result, clipped) = try search.quantizeCounting(
+      weight, named: graph[id].name, importance: statistics.importance, elements: .imatrix, pool: pool)
     let notes = [statistics.shortage, Self.noFeedback].compactMap { $0 }
     record.layers.append(
       PassRecord.Layer(
-        module: node.scope, scheme: result.scheme, weights: result.shape.elementCount, fallback: notes.joined(separator: "; "),
+        module: node.scope, scheme: result.scheme, weights: result.shape.elementCount, clipped: clipped,
+        fallback: notes.joined(separator: "; "),
         retargetedShare: moved?.share, calibrationTokens: graph.expert(of: node) == nil ? nil : statistics.tokens,
         isScarce: statistics.shortage != nil))
     try graph.replace(id, with: .quantized(result))

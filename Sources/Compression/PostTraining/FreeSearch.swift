@@ -22,6 +22,14 @@ enum FreeSearch {
     }
   }
 
+  /// - Returns: the codes, and how many weights were clamped by more than rounding.
+  func quantizeCounting(
+    _ weight: WeightRows, named name: String, importance: [Float]? = nil, elements: ElementImportance = .column, pool: ThreadPool
+  ) throws(CompressionError) -> (tensor: QuantizedTensor, clipped: Int) {
+    let tensor = try quantize(weight, named: name, importance: importance, elements: elements, pool: pool)
+    return (tensor, ClampedWeights.count(in: tensor, of: weight, pool: pool))
+  }
+
   func quantize(
     _ weight: WeightRows, named name: String, importance: [Float]? = nil, elements: ElementImportance = .column, pool: ThreadPool
   ) throws(CompressionError) -> QuantizedTensor {

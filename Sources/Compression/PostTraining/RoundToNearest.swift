@@ -39,7 +39,8 @@ public struct RoundToNearest: LayerwiseQuantization, TargetedPass {
     _ weight: Tensor, named name: String, as scheme: QuantizationScheme, scaleType: DataType, in context: PassContext
   ) throws(CompressionError) -> QuantizedLayer {
     if let search = FreeSearch(scheme, scaleType: scaleType) {
-      return QuantizedLayer(try search.quantize(.tensor(weight), named: name, pool: context.pool), clipped: 0)
+      let result = try search.quantizeCounting(.tensor(weight), named: name, pool: context.pool)
+      return QuantizedLayer(result.tensor, clipped: result.clipped)
     }
     let result = try RowQuantizer(scheme: scheme, rule: scaleRule, scaleType: scaleType).quantize(weight, named: name, pool: context.pool)
     return QuantizedLayer(result.tensor, clipped: result.clipped)

@@ -9,13 +9,13 @@ enum SearchedScales {
   ///   - importance: of each input, E[x²]; nil for all alike.
   ///   - elements: how the importance of an input becomes that of its weights.
   ///   - scaleType: what scales are stored as.
-  /// - Returns: the codes, and how many were clamped by more than rounding; a free search clamps none that it did not weigh.
+  /// - Returns: the codes, and how many weights were clamped by more than rounding.
   static func quantize(
     _ weight: WeightRows, named name: String, as scheme: QuantizationScheme, importance: [Float]? = nil,
     elements: ElementImportance = .column, scaleType: DataType, pool: ThreadPool
   ) throws(CompressionError) -> (tensor: QuantizedTensor, clipped: Int) {
     if let search = FreeSearch(scheme, scaleType: scaleType) {
-      return (try search.quantize(weight, named: name, importance: importance, elements: elements, pool: pool), 0)
+      return try search.quantizeCounting(weight, named: name, importance: importance, elements: elements, pool: pool)
     }
     let result = try GridTable(
       searching: weight, named: name, scheme: scheme, importance: importance, elements: elements, scaleType: scaleType, pool: pool

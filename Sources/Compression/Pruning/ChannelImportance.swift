@@ -47,7 +47,17 @@ public enum ChannelImportance: String, Codable, Sendable, Hashable, CaseIterable
         if let unit = member.unit(of: index, among: dimension.units) { scores[unit] += part }
       }
     }
-    return scores
+    return try requireFinite(scores, of: dimension, in: graph)
+  }
+
+  /// Scores that are no numbers would order units by chance.
+  func requireFinite(_ scores: [Double], of dimension: ChannelDimension, in graph: ModelGraph) throws -> [Double] {
+    guard !scores.allSatisfy(\.isFinite) else { return scores }
+    let name = dimension.block.map { graph.blocks[$0].name } ?? "the model"
+    let unfit = CompressionError(
+      "\(dimension.kind.rawValue) of \(name)", "cannot be judged by \(rawValue): weights, activations or gradients are far out of range",
+      remedy: "judge by l1, or repair the checkpoint", kind: .badData)
+    throw graph.notFinite(among: dimension.members.map(\.parameter)) ?? graph.notFinite() ?? unfit
   }
 
   /// - Returns: for every unit of the dimension, the sum over its members of the weights' magnitudes or squares.
@@ -70,12 +80,7 @@ public enum ChannelImportance: String, Codable, Sendable, Hashable, CaseIterable
         if let unit = member.unit(of: index, among: dimension.units) { scores[unit] += sum }
       }
     }
-    guard scores.allSatisfy(\.isFinite) else {
-      throw CompressionError(
-        "\(dimension.kind.rawValue) of block \(dimension.block ?? 0)", "has weights that are NaN or infinite",
-        remedy: "repair the checkpoint", kind: .badData)
-    }
-    return scores
+    return try requireFinite(scores, of: dimension, in: graph)
   }
 
   private func rowSums(_ matrix: Matrix, _ pool: ThreadPool) -> [Double] {

@@ -50,9 +50,10 @@ package enum ExpertScores {
   private static func checked(_ scores: [ValueID: [Double]], _ graph: ModelGraph) throws -> [ValueID: [Double]] {
     for router in graph.routers {
       guard let expert = scores[router.output]?.firstIndex(where: { !$0.isFinite }) else { continue }
-      throw CompressionError(
-        "expert \(expert) of layer \(router.block - 1)", "computes or holds what is not a number",
-        remedy: "check the model: eval says where its predictions are", kind: .badData)
+      throw graph.notFinite(upTo: graph.blocks[router.block])
+        ?? CompressionError(
+          "expert \(expert) of layer \(router.block - 1)", "computes numbers far out of range", remedy: "repair the checkpoint",
+          kind: .badData)
     }
     return scores
   }

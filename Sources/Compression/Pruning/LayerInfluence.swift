@@ -28,9 +28,14 @@ package enum LayerInfluence {
           for row in 0..<input.rows {
             let (before, behind) = (input.row(row), output.row(row))
             let lengths = (dso_sum_squares(before, width) * dso_sum_squares(behind, width)).squareRoot()
-            sum += lengths > 0 ? 1 - dso_inner_product(before, behind, width) / lengths : 0
+            sum += lengths == 0 ? 0 : 1 - dso_inner_product(before, behind, width) / lengths
           }
           tokens += input.rows
+        }
+        guard sum.isFinite else {
+          throw graph.notFinite(upTo: block)
+            ?? CompressionError(
+              block.name, "leaves values that are no numbers, or too large to be squared", remedy: "repair the checkpoint", kind: .badData)
         }
         influences[index] = sum / Double(max(1, tokens))
       }

@@ -161,7 +161,7 @@ public struct StructuredPruning: RecipePass {
       guard let scores = given?.scores(of: dimension) else {
         throw CompressionError("\(Self.identifier): importance", "taylor needs text", remedy: "give --calibration FILE", kind: .usage)
       }
-      return Self.largest(count, of: scores)
+      return Self.largest(count, of: try importance.requireFinite(scores, of: dimension, in: graph))
     }
     return Self.largest(count, of: try importance.scores(of: dimension, in: graph, pool: pool))
   }
@@ -260,7 +260,11 @@ public struct StructuredPruning: RecipePass {
       if let share = try keptPower(of: node.inputs[0], features, statistics[node.inputs[0]], in: graph) {
         outcome = outcome?.scaled(by: Float(share.squareRoot()))
       }
-      result[member.parameter] = outcome
+      // What the type of the checkpoint does not hold is no repair: the weight stays plainly cut, and a warning says so.
+      let type = graph[member.parameter].nativeType ?? .float32
+      guard let found = outcome, found.weight.tensor([found.weight.rows, found.weight.columns]).converted(to: type)?.notFiniteCount == 0
+      else { continue }
+      result[member.parameter] = found
     }
     return result
   }

@@ -45,7 +45,13 @@ package enum DynamicTanhFit {
         for node in norms {
           guard let rows = inputs[node.inputs[0]], case .rmsNorm(let epsilon, _) = node.operation else { continue }
           let gain = try Matrix(source[node.parameters[0]])
-          try graph.replaceNorm(computing: node.output, by: .dynamicTanh, fit(rows, gain: gain.values(ofRow: 0), epsilon, node))
+          guard let values = fit(rows, gain: gain.values(ofRow: 0), epsilon) else {
+            throw source.notFinite(upTo: block)
+              ?? CompressionError(
+                node.scope, "reads values that no curve fits: zeros alone, or numbers far out of range",
+                remedy: "repair the checkpoint, or calibrate on other text", kind: .badData)
+          }
+          try graph.replaceNorm(computing: node.output, by: .dynamicTanh, values)
         }
       }
       try stream.advance(past: block, in: graph)
@@ -78,13 +84,14 @@ package enum DynamicTanhFit {
     }
   }
 
-  private static func fit(_ x: Matrix, gain: [Float], _ epsilon: Float, _ node: Node) throws -> ModelGraph.NormValues {
+  /// Nil for rows that are not finite, and for numbers that no curve is near.
+  private static func fit(_ x: Matrix, gain: [Float], _ epsilon: Float) -> ModelGraph.NormValues? {
     let width = x.columns
     let lengths = (0..<x.rows).map { row in
       (dso_sum_squares(x.row(row), Int64(width)) / Double(width) + Double(epsilon)).squareRoot()
     }
     guard let typical = lengths.sorted().dropFirst(lengths.count / 2).first, typical.isFinite, lengths.allSatisfy({ $0 > 0 }) else {
-      throw CompressionError(node.scope, "reads values that are no numbers", remedy: "calibrate on other text", kind: .badData)
+      return nil
     }
     let (factors, weights) = (lengths.map { Float(1 / $0) }, gain.map { $0 * $0 })
     var best: (error: Double, values: ModelGraph.NormValues)?
@@ -99,9 +106,6 @@ package enum DynamicTanhFit {
         error, .init(gain: zip(slopes, gain).map(*), bias: zip(intercepts, gain).map(*), steepness: steepness)
       )
     }
-    guard let best else {
-      throw CompressionError(node.scope, "reads values that no curve fits", remedy: "calibrate on other text", kind: .badData)
-    }
-    return best.values
+    return best?.values
   }
 }

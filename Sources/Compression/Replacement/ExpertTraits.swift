@@ -25,6 +25,7 @@ package struct ExpertTraits: Sendable {
           let length = values.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
           return values.map { length > 0 ? Float(Double($0) / length) : 0 }
         })
+      try result[router.output]?.requireFinite(graph.blocks[router.block], of: graph)
     }
     return result
   }
@@ -45,12 +46,22 @@ package struct ExpertTraits: Sendable {
       try progress(index, graph.blocks.count)
       if let calibration = stream.calibration(for: block, at: index, sensitivity: nil) {
         for router in graph.routers where router.block == index {
-          result[router.output] = try measure(router.output, router.routing, calibration, graph, interpreter)
+          let traits = try measure(router.output, router.routing, calibration, graph, interpreter)
+          try traits.requireFinite(block, of: graph)
+          result[router.output] = traits
         }
       }
       try stream.advance(past: block, in: graph)
     }
     return result
+  }
+
+  /// Between features that are no numbers there are no distances: experts would be merged by chance.
+  private func requireFinite(_ block: Block, of graph: ModelGraph) throws {
+    guard !features.allSatisfy({ $0.allSatisfy(\.isFinite) }) else { return }
+    throw graph.notFinite(upTo: block)
+      ?? CompressionError(
+        block.name, "has experts that compute numbers far out of range", remedy: "repair the checkpoint", kind: .badData)
   }
 
   private static func measure(

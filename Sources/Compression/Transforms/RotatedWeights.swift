@@ -75,6 +75,14 @@ struct RotatedWeights: WeightSource {
     guard let stored = tensor.converted(to: type) else {
       throw CompressionError(name, "cannot be rounded to \(type.rawValue)", kind: .badData)
     }
+    // Of a matrix whose largest values stand alone a rotation makes smaller ones; of one that is full of them, larger.
+    let count = stored.notFiniteCount
+    guard count == 0 || tensor.notFiniteCount > 0 else {
+      throw CompressionError(
+        name, "has \(count) values beyond \(type.rawValue) once it is rotated",
+        remedy: "leave the rotation out, or store the model as BF16",
+        kind: .badData)
+    }
     return .dense(stored)
   }
 }

@@ -55,11 +55,12 @@ public struct DistillationRun {
       let loop = try DistillationLoop(material, student, steps: distillation.stepsByPhase, journal: journal, progress: progress)
       loop.stopCheck = stopCheck
       try loop.run()
-      let written = try write(student.current(), to: output)
+      let (written, unfit) = try write(student.current(), to: output)
       var report = try makeReport(written, teacher, evaluation, material)
       report.distillation = CompressionReport.Distillation(
         teacher: teacher.name, trainableParameters: student.trainedParameters,
         heldOutTokens: material.heldOut.reduce(0) { $0 + $1.count - 1 }, cacheBytes: material.cacheBytes, stages: loop.stages)
+      report.warnings += unfit
       for stage in loop.stages {
         guard let skipped = stage.skippedSteps else { continue }
         report.warnings.append("\(skipped) steps of the stage \(stage.name) had no finite gradient and changed nothing")
@@ -146,10 +147,11 @@ public struct DistillationRun {
   }
 
   /// Writes the student in the types that it came in, and compares what is read again.
-  private func write(_ graph: ModelGraph, to output: OutputDirectory) throws -> ModelBundle {
+  /// - Returns: what was written, and what the report says of values in it that are no numbers.
+  private func write(_ graph: ModelGraph, to output: OutputDirectory) throws -> (written: ModelBundle, warnings: [String]) {
     let layout = try OutputLayout(model: model, graph: graph, plan: [:], format: .compressedTensors)
     let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
-    var weights = WeightOutput(layout, to: writer)
+    var weights = WeightOutput(layout, to: writer, from: model.graph)
     for block in graph.blocks {
       for id in graph.parameters(of: block) {
         guard let entry = layout.parameters[id] else { continue }
@@ -160,8 +162,7 @@ public struct DistillationRun {
     try output.write(try OutputConfiguration(model: model, graph: graph, layout: layout).json.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     let written = try ModelBundle(opening: output.partial.path, families: model.families)
-    try WeightOutput.compare(written, with: weights.digests, progress: progress)
-    return written
+    return (written, try WeightOutput.compare(written, with: weights.digests, progress: progress))
   }
 
   private func makeReport(

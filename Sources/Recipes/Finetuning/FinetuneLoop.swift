@@ -83,9 +83,29 @@ final class FinetuneLoop {
       throw stop
     }
     meter.finish()
+    guard history.losses.isEmpty || history.skipped.count < history.losses.count else {
+      throw TrainingError(
+        "training", "has learned nothing: none of its \(history.losses.count) steps had a finite gradient",
+        remedy: "use a lower learning rate, or a longer warm-up")
+    }
     // What fails from here on, a full disk say, costs no training.
     try save()
     if let step = history.best?.step, step != trainer.steps { try trainer.loadVariables(from: best(step)) }
+    try requireNumbers()
+  }
+
+  /// What a step without an evaluation left may be no numbers: nothing else would say so before it is written.
+  private func requireNumbers() throws {
+    for variable in trainer.parametrization.variables {
+      let values = variable.values
+      let count = values.tensor([values.rows, values.columns]).notFiniteCount
+      guard count == 0 else {
+        throw trainer.model.graph.notFinite()
+          ?? TrainingError(
+            variable.name, "has \(count) values that are NaN or infinite after \(trainer.steps) steps: training has diverged",
+            remedy: "use a lower learning rate, or hold data out: then the best evaluation is kept")
+      }
+    }
   }
 
   private var isEvaluationDue: Bool {
@@ -107,6 +127,12 @@ final class FinetuneLoop {
 
   private func evaluate() throws {
     let loss = try trainer.loss(FinetuneData.batches(data.heldOut, size: run.settings.batchSize))
+    guard loss.isFinite || trainer.steps > 0 else {
+      throw trainer.model.graph.notFinite()
+        ?? TrainingError(
+          "the model", "has no finite loss on the data that is held out: its weights are numbers, but some are far out of range",
+          remedy: "repair the checkpoint, or fetch it again")
+    }
     let isBest = history.add(evaluation: loss, step: trainer.steps)
     // What is kept is on the disk: memory holds one set of variables.
     if isBest { try trainer.saveVariables(to: best(trainer.steps)) }

@@ -40,6 +40,12 @@ struct FinetuneResult {
       guard let matrix = subject.parametrization.values[id],
         let tensor = matrix.tensor(graph[id].shape).converted(to: graph[id].nativeType ?? .float32)
       else { throw TrainingError(graph[id].name, "cannot be written", kind: .badData) }
+      let count = tensor.notFiniteCount
+      guard count == 0 else {
+        throw TrainingError(
+          graph[id].name, "has \(count) values beyond \(tensor.dataType.rawValue) after training",
+          remedy: "use a lower learning rate, or start from a checkpoint in BF16 or F32")
+      }
       tensors.append((graph[id].name, tensor))
     }
     let writer = try SafeTensorsWriter(

@@ -79,7 +79,7 @@ struct FinetunedAdapter {
     let configuration = try OutputConfiguration(model: run.model, graph: subject.base, layout: layout)
     let directory = try place.makeDirectory(Self.baseName)
     let writer = try SafeTensorsWriter(directory: directory, tensors: layout.tensors)
-    var weights = WeightOutput(layout, to: writer)
+    var weights = WeightOutput(layout, to: writer, from: run.model.graph)
     for id in subject.base.parameterIDs {
       try Interruption.check()
       guard let entry = layout.parameters[id] else { continue }
@@ -89,6 +89,6 @@ struct FinetunedAdapter {
     try weights.finish(passingOn: run.model.weights)
     try place.write(configuration.json.text(), to: "\(Self.baseName)/config.json")
     for companion in try run.model.companions() { try place.write(companion.content, to: "\(Self.baseName)/\(companion.name)") }
-    try WeightOutput.compare(ModelBundle(opening: directory.path, families: run.model.families), with: weights.digests, progress: nil)
+    _ = try WeightOutput.compare(ModelBundle(opening: directory.path, families: run.model.families), with: weights.digests, progress: nil)
   }
 }

@@ -27,6 +27,8 @@ struct PruningWork {
   /// The model in the sizes that it will have; its values are none that are kept.
   private let sizes: ModelGraph
   let selection: CalibrationSelection?
+  /// What was passed on that is no number.
+  private var unfit: [String] = []
   private(set) var outcomes: [StructuredPruning.Outcome] = []
 
   init(_ run: PruningRun, interpreter: Interpreter, spillingTo directory: URL) throws {
@@ -93,13 +95,16 @@ struct PruningWork {
     let leftOut =
       stray.isEmpty
       ? [] : ["\(stray.count) tensors of layers that the model does not run are left out: they would not fit it; the first is \(stray[0])"]
-    return leftOut + repairWarnings
+    return leftOut + repairWarnings + unfit
   }
 
   private var repairWarnings: [String] {
     guard selection != nil else { return [] }
     let left = outcomes.filter { $0.errors == nil }.map { graph.blocks[$0.dimension.block ?? 0].name + " (\($0.dimension.kind.rawValue))" }
-    return (left.isEmpty ? [] : ["not repaired, its inputs on the calibration text leave no solution: \(left.joined(separator: ", "))"])
+    return
+      (left.isEmpty
+      ? []
+      : ["not repaired, its inputs on the calibration text leave no solution, or none that its type holds: \(left.joined(separator: ", "))"])
       + (hidden.isEmpty ? [] : ["the width of the residual stream was made smaller without a repair: there is none for it"])
   }
 
@@ -127,7 +132,7 @@ struct PruningWork {
     let layout = try OutputLayout(
       model: model, graph: sizes, plan: [:], format: .compressedTensors, leavingOut: { dropped.contains($0) })
     let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
-    var weights = WeightOutput(layout, to: writer)
+    var weights = WeightOutput(layout, to: writer, from: model.graph)
     // A repair gathers what layers read, then sends the text on.
     let meter = WorkMeter(
       "Pruning", blocksOf: graph, tokens: selection?.windows.tokenCount ?? 0, runs: 3, isWritten: true, progress: run.progress)
@@ -163,7 +168,7 @@ struct PruningWork {
     try output.write(JSONValue.object(configuration).text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     let written = try ModelBundle(opening: output.partial.path, families: run.model.families)
-    try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
+    unfit = try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
     return written
   }
 }

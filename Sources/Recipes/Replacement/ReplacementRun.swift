@@ -85,7 +85,7 @@ public struct ReplacementRun {
     let plan = try plan()
     let evaluation = try evaluationPlan()
     let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs)
-    let work = try ReplacementWork(self, spillingTo: output.partial)
+    var work = try ReplacementWork(self, spillingTo: output.partial)
     let written = try work.write(to: output)
     var report = try CompressionReport(
       of: written, from: model, by: recipe, settings, evaluation, work.selection, interpreter: interpreter, progress: progress)

@@ -16,7 +16,7 @@ struct ReplacementWork {
   private let graph: ModelGraph
   private let configuration: JSONValue
   let selection: CalibrationSelection?
-  let warnings: [String]
+  private(set) var warnings: [String]
   private let dropped: Set<String>
 
   init(_ run: ReplacementRun, spillingTo directory: URL) throws {
@@ -66,12 +66,12 @@ struct ReplacementWork {
   }
 
   /// Writes the checkpoint, and compares what is read again with what it was written from.
-  func write(to output: OutputDirectory) throws -> ModelBundle {
+  mutating func write(to output: OutputDirectory) throws -> ModelBundle {
     let model = run.model
     let layout = try OutputLayout(
       model: model, graph: graph, plan: [:], format: .compressedTensors, leavingOut: { dropped.contains($0) })
     let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
-    var weights = WeightOutput(layout, to: writer)
+    var weights = WeightOutput(layout, to: writer, from: model.graph)
     let meter = WorkMeter("Replacing", blocksOf: graph, isWritten: true, progress: run.progress)
     for (index, block) in graph.blocks.enumerated() {
       try Interruption.check()
@@ -87,7 +87,7 @@ struct ReplacementWork {
     try output.write(configuration.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
     let written = try ModelBundle(opening: output.partial.path, families: model.families)
-    try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
+    warnings += try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
     return written
   }
 }

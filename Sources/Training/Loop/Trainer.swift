@@ -51,6 +51,8 @@ public final class Trainer {
   /// Steps that were made, skipped ones among them.
   public internal(set) var steps = 0
   var skippedInARow = 0
+  /// Whether the model's own weights were found to be numbers, which is asked when a step has no finite gradient.
+  private var isChecked = false
   /// What losses are multiplied by on their way back; 1 but for float16.
   var lossScale: LossScale
 
@@ -109,6 +111,9 @@ public final class Trainer {
       try parametrization.update(pool: interpreter.pool)
       skippedInARow = 0
     } else if !lossScale.canFall {
+      // Of weights that are no numbers nothing is learned, whatever the learning rate.
+      if !isChecked, let cause = model.graph.notFinite() { throw cause }
+      isChecked = true
       skippedInARow += 1
     }
     // A loss scale that is still too large is no trouble of the training's own.
