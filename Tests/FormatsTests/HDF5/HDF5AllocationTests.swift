@@ -46,7 +46,7 @@ import Testing
     Claim("latest", Array("BTHD".utf8) + [0, 5], 12, 0xFFFF, 2, "/dense: the heap of its names is damaged"),
     // 10 and 11: chunks without filters and with.
     Claim("latest", Array("BTHD".utf8) + [0, 11], 6, 0xFFFF_FFFF, 4, "/tree: the index of its chunks is damaged"),
-    Claim("latest", Array("FAHD".utf8), 8, 1 << 40, 8, "/fixed: the index of its chunks is damaged"),
+    Claim("latest", Array("FAHD".utf8), 8, 1 << 40, 8, "/implicit: the index of its chunks is damaged"),
     // The size of an enumeration's type, as often as it has values.
     Claim("refused-enumeration", Array("BLUE\0".utf8), -8, 0xFFFF_FFFF, 4, "/colour: its type is damaged"),
     // A name of a group, said to be behind all names.
