@@ -81,16 +81,15 @@ static inline int chdf5_object_address(hid_t object, uint64_t *address) {
   return 0;
 }
 
-/// The same for an object that a link in a group leads to, without opening it.
-static inline int chdf5_linked_object_address(hid_t group, const char *link, uint64_t *address) {
-  chdf5_object_information info;
+/// Opens the object whose header is at an address, counted from the superblock. Negative on failure.
+static inline hid_t chdf5_open_object(hid_t file, uint64_t address) {
 #if H5_VERSION_GE(1, 12, 0)
-  if (H5Oget_info_by_name3(group, link, &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0) return -1;
+  H5O_token_t token = {{0}};
+  memcpy(&token, &address, sizeof address);
+  return H5Oopen_by_token(file, token);
 #else
-  if (H5Oget_info_by_name2(group, link, &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0) return -1;
+  return H5Oopen_by_addr(file, (haddr_t)address);
 #endif
-  *address = chdf5_address(&info);
-  return 0;
 }
 
 /// Where the elements of a contiguous dataset start in the file, counted from its first byte; UINT64_MAX when it has none.
@@ -110,8 +109,9 @@ static inline int chdf5_reclaim(hid_t type, hid_t space, void *buffer) {
 
 // MARK: - Walking
 
-/// What kind of link it is, in the library's numbers: 0 hard, 1 soft, 64 external. A result other than 0 ends the walk.
-typedef int (*chdf5_link_visitor)(const char *name, int kind, void *context);
+/// What kind of link it is, in the library's numbers: 0 hard, 1 soft, 64 external; and where the header is that a hard one leads to, counted
+/// from the superblock. A result other than 0 ends the walk.
+typedef int (*chdf5_link_visitor)(const char *name, int kind, uint64_t address, void *context);
 
 typedef struct {
   chdf5_link_visitor visit;
@@ -125,7 +125,13 @@ static inline herr_t chdf5_visit_link(hid_t group, const char *name, const H5L_i
 #endif
   (void)group;
   chdf5_link_walk *state = (chdf5_link_walk *)walk;
-  return state->visit(name, (int)info->type, state->context);
+  uint64_t address = 0;
+#if H5_VERSION_GE(1, 12, 0)
+  if (info->type == H5L_TYPE_HARD) memcpy(&address, &info->u.token, sizeof address);
+#else
+  if (info->type == H5L_TYPE_HARD) address = (uint64_t)info->u.address;
+#endif
+  return state->visit(name, (int)info->type, address, state->context);
 }
 
 /// Visits the links of one group without following any. Negative on failure, else what the visitor returned last.
@@ -137,6 +143,22 @@ static inline int chdf5_visit_links(hid_t group, chdf5_link_visitor visit, void 
 #else
   return H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &position, chdf5_visit_link, &walk);
 #endif
+}
+
+// MARK: - Memory
+
+#if defined(__GLIBC__)
+/// The programs of this package bring it along; other users of this header may not.
+extern size_t dso_limit_hdf5_requests(size_t bytes) __attribute__((weak));
+#endif
+
+/// How many bytes the library may get at once from here on, where a program bounds that. Returns the limit until now, `SIZE_MAX` for none.
+static inline size_t chdf5_limit_requests(size_t bytes) {
+#if defined(__GLIBC__)
+  if (dso_limit_hdf5_requests) return dso_limit_hdf5_requests(bytes);
+#endif
+  (void)bytes;
+  return SIZE_MAX;
 }
 
 // MARK: - Errors

@@ -26,15 +26,27 @@ extern void *__libc_memalign(size_t, size_t);
 static atomic_int exit_status;
 static atomic_flag is_ending = ATOMIC_FLAG_INIT;
 
+static atomic_size_t hdf5_limit = SIZE_MAX;
+
 void dso_report_exhaustion(int status) { atomic_store(&exit_status, status); }
+
+size_t dso_limit_hdf5_requests(size_t bytes) { return atomic_exchange(&hdf5_limit, bytes); }
+
+static int is_hdf5(const void *caller) {
+  Dl_info info;
+  return dladdr(caller, &info) && info.dli_fname && strstr(info.dli_fname, "libhdf5");
+}
+
+/// Whether so much is asked for by the HDF5 library, and more than the file in hand can be the reason for.
+static int is_unjustified(size_t count, const void *caller) {
+  return count > atomic_load_explicit(&hdf5_limit, memory_order_relaxed) && is_hdf5(caller);
+}
 
 /// Called when nothing was granted. Returns where somebody asked who knows what to do without.
 static void refused(size_t count, const void *caller) {
   int status = atomic_load(&exit_status);
-  Dl_info info;
-  if (!status) return;
-  // This library reports what a file asks for and cannot have.
-  if (dladdr(caller, &info) && info.dli_fname && strstr(info.dli_fname, "libhdf5")) return;
+  // That library reports what a file asks for and cannot have.
+  if (!status || is_hdf5(caller)) return;
   // Of threads that meet it at once, one says so.
   while (atomic_flag_test_and_set(&is_ending)) pause();
   char line[160];
@@ -45,20 +57,30 @@ static void refused(size_t count, const void *caller) {
   _exit(status);
 }
 
+/// What a request comes back with that is not even tried.
+static void *nothing(void) {
+  errno = ENOMEM;
+  return NULL;
+}
+
 void *malloc(size_t count) {
+  if (is_unjustified(count, __builtin_return_address(0))) return nothing();
   void *memory = __libc_malloc(count);
   if (!memory) refused(count, __builtin_return_address(0));
   return memory;
 }
 
 void *calloc(size_t number, size_t size) {
-  void *memory = __libc_calloc(number, size);
   size_t count;
-  if (!memory) refused(__builtin_mul_overflow(number, size, &count) ? SIZE_MAX : count, __builtin_return_address(0));
+  if (__builtin_mul_overflow(number, size, &count)) count = SIZE_MAX;
+  if (is_unjustified(count, __builtin_return_address(0))) return nothing();
+  void *memory = __libc_calloc(number, size);
+  if (!memory) refused(count, __builtin_return_address(0));
   return memory;
 }
 
 void *realloc(void *old, size_t count) {
+  if (is_unjustified(count, __builtin_return_address(0))) return nothing();
   void *memory = __libc_realloc(old, count);
   // Nothing is also what comes back when memory was freed.
   if (!memory && count) refused(count, __builtin_return_address(0));

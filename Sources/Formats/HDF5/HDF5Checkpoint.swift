@@ -32,7 +32,8 @@ public struct HDF5Checkpoint: Checkpoint {
     let url = file.url
     let place = HDF5Place(file: url)
     let fileSize = file.bytes.count
-    (datasets, attributes) = try HDF5Library.locked { () throws(CheckpointError) -> (NameTable<HDF5Dataset>, JSONObject) in
+    (datasets, attributes) = try HDF5Library.locked(justified: fileSize) {
+      () throws(CheckpointError) -> (NameTable<HDF5Dataset>, JSONObject) in
       guard let root = HDF5Identifier(H5Gopen2(file.identifier, "/", 0)) else { throw place.libraryFailure("opening the root group") }
       var walker = HDF5Walker(file, place: place)
       return (try walker.walk(root: root), try HDF5Attribute.all(of: root, fileSize: fileSize, place: place))
@@ -73,7 +74,9 @@ public struct HDF5Checkpoint: Checkpoint {
   /// Has the library gather the elements. Its own reading is exact: the memory type differs from the stored one in byte order only.
   private func read(_ expected: HDF5Dataset, _ place: HDF5Place) throws(CheckpointError) -> Tensor {
     let fileSize = file.bytes.count
-    return try HDF5Library.locked { () throws(CheckpointError) -> Tensor in
+    // Beside what the file has, a chunk unfolds in a buffer that doubles until it is large enough.
+    let justified = max(fileSize, 2 * expected.chunkBytes)
+    return try HDF5Library.locked(justified: justified) { () throws(CheckpointError) -> Tensor in
       guard let dataset = HDF5Identifier(H5Dopen2(file.identifier, expected.path, 0)),
         let type = HDF5Identifier(H5Dget_type(dataset.raw)), let memoryType = HDF5Identifier(H5Tcopy(type.raw))
       else { throw place.libraryFailure("opening the dataset") }

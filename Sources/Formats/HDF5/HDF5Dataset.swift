@@ -9,6 +9,8 @@ struct HDF5Dataset: Equatable, Sendable {
   let byteCount: Int
   /// Bytes that its elements occupy in the file.
   let storedBytes: UInt64
+  /// What one chunk takes unfolded; 0 where there are none.
+  let chunkBytes: Int
   let access: Access
 
   enum Access: Equatable, Sendable {
@@ -47,14 +49,16 @@ struct HDF5Dataset: Equatable, Sendable {
     switch layout {
     case H5D_CHUNKED:
       let elementSize = H5Tget_size(type.raw)
-      try storage.checkChunks(creation, of: shape, elementSize: elementSize)
+      chunkBytes = try storage.checkChunks(creation, of: shape, elementSize: elementSize)
       try HDF5Filters.check(creation, elementSize: elementSize, place: place)
       access = .library(isBigEndian: element.isBigEndian)
     case H5D_COMPACT:
       try storage.checkExact()
+      chunkBytes = 0
       access = .library(isBigEndian: element.isBigEndian)
     default:
       try storage.checkExact()
+      chunkBytes = 0
       let offset = try storage.checkOffset(chdf5_dataset_offset(dataset.raw))
       access = element.isBigEndian ? .library(isBigEndian: true) : .mapped(offset: offset)
     }

@@ -36,7 +36,9 @@ final class HDF5File: @unchecked Sendable {
       throw place.malformed("not an HDF5 file", remedy: "give a file written by h5py, Keras or another HDF5 library")
     }
     self.start = start
-    identifier = try HDF5Library.locked { () throws(CheckpointError) -> hid_t in
+    let structure = HDF5StructureCheck(bytes: HDF5RawBytes(UnsafeRawBufferPointer(rebasing: bytes[start...])))
+    try HDF5Superblock(in: structure.bytes, place).check(structure, fileSize: bytes.count, place)
+    identifier = try HDF5Library.locked(justified: bytes.count) { () throws(CheckpointError) -> hid_t in
       guard let access = HDF5Identifier(H5Pcreate(chdf5_file_access_class())),
         chdf5_set_memory_driver(access.raw, HDF5Library.memoryDriver, bytes.baseAddress, UInt64(bytes.count)) >= 0,
         H5Pset_fclose_degree(access.raw, H5F_CLOSE_STRONG) >= 0

@@ -10,10 +10,18 @@ enum HDF5Library {
   /// The driver that reads mapped files, registered at its first use inside `locked`.
   static let memoryDriver = chdf5_register_memory_driver()
 
+  /// What the library may take at once for itself, whatever the file: its largest buffer takes a megabyte.
+  static let room = 2 << 20
+
   /// Runs `body` alone, with error printing silenced and plug-ins forbidden: a file must not choose code to load.
-  static func locked<Result, E: Error>(_ body: () throws(E) -> Result) throws(E) -> Result {
+  /// - Parameter justified: the library gets at most this at once, and its own room. It asks for what a damaged file says, in more places than can
+  ///   be checked before, and says what it did not get. This holds in programs that replace the C library's allocator.
+  static func locked<Result, E: Error>(justified: Int = .max, _ body: () throws(E) -> Result) throws(E) -> Result {
     lock.lock()
     defer { lock.unlock() }
+    let (limit, overflow) = justified.addingReportingOverflow(room)
+    let outer = chdf5_limit_requests(overflow ? .max : limit)
+    defer { _ = chdf5_limit_requests(outer) }
     // Nothing is left to do at the exit: files are read from memory and closed here. After a damaged one, 1.10 would crash there.
     _ = H5dont_atexit()
     _ = H5open()

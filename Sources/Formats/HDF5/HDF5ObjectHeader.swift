@@ -6,10 +6,14 @@ struct HDF5ObjectHeader {
   struct Message {
     let type: Int
     let body: Range<Int>
+    /// The body is only where the message lies.
+    let isElsewhere: Bool
   }
 
   /// The message types that are looked into.
   enum MessageType {
+    static let linkInfo = 2
+    static let dataType = 3
     static let link = 6
     static let externalFiles = 7
     static let dataLayout = 8
@@ -17,6 +21,9 @@ struct HDF5ObjectHeader {
     static let attribute = 12
     static let continuation = 16
     static let symbolTable = 17
+    static let nodeSizes = 19
+    static let attributeInfo = 21
+    static let cacheImage = 24
   }
 
   private(set) var messages: [Message] = []
@@ -55,6 +62,7 @@ struct HDF5ObjectHeader {
           length <= block.upperBound - position - prefixLength
         else { return nil }
         let body = position + prefixLength..<position + prefixLength + length
+        let flags = bytes.number(at: position + (isFirstVersion ? 4 : 3), 1) ?? 0
         if type == MessageType.continuation {
           guard length >= 16, let next = bytes.number(at: body.lowerBound, 8), let size = bytes.number(at: body.lowerBound + 8, 8),
             let block = bytes.range(at: next, size)
@@ -68,7 +76,7 @@ struct HDF5ObjectHeader {
           guard bytes.has("OCHK", at: next), size >= 8 else { return nil }
           blocks.append(block.lowerBound + 4..<block.upperBound - 4)
         } else {
-          messages.append(Message(type: type, body: body))
+          messages.append(Message(type: type, body: body, isElsewhere: flags & 2 != 0))
         }
         position = body.upperBound
       }

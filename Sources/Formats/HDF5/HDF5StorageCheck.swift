@@ -31,7 +31,8 @@ struct HDF5StorageCheck {
   }
 
   /// Chunked: neither the whole nor one chunk is larger than its stored bytes can unfold to, nor are there more chunks than can be stored.
-  func checkChunks(_ creation: borrowing HDF5Identifier, of shape: Shape, elementSize: Int) throws(CheckpointError) {
+  /// Returns the bytes of one chunk.
+  func checkChunks(_ creation: borrowing HDF5Identifier, of shape: Shape, elementSize: Int) throws(CheckpointError) -> Int {
     guard storedBytes <= UInt64(fileSize) else { throw mismatch }
     var extents = [hsize_t](repeating: 0, count: 32)
     let rank = H5Pget_chunk(creation.raw, 32, &extents)
@@ -52,6 +53,8 @@ struct HDF5StorageCheck {
     guard chunkCount <= UInt64(fileSize) / Self.bytesPerChunk + Self.unwrittenChunks else {
       throw place.malformed("it has \(chunkCount) chunks, more than the file of \(fileSize) bytes can hold", remedy: Self.rewrite)
     }
+    guard let bytes = Int(exactly: chunkBytes), bytes <= Int.max / 2 else { throw place.damaged("the shape of its chunks overflows") }
+    return bytes
   }
 
   private func isJustified(_ bytes: UInt64) -> Bool {

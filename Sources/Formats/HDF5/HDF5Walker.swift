@@ -26,7 +26,8 @@ struct HDF5Walker {
 
   /// Every dataset under the names that tensors have.
   mutating func walk(root: borrowing HDF5Identifier) throws(CheckpointError) -> NameTable<HDF5Dataset> {
-    let address = try address(at: place) { chdf5_object_address(root.raw, $0) }
+    var address: UInt64 = 0
+    guard chdf5_object_address(root.raw, &address) >= 0 else { throw place.libraryFailure("examining the root group") }
     guard visit(address) == 1 else { throw place.malformed("its root was walked already") }
     try structure.check(objectAt: address, place)
     try walk(root, path: "", name: "", depth: 0)
@@ -49,10 +50,12 @@ struct HDF5Walker {
       let child = "\(path)/\(component)"
       let there = place.object(child)
       try refuseUnlessHard(entry.kind, there)
-      let address = try address(at: there) { chdf5_linked_object_address(group.raw, component, $0) }
-      try structure.check(objectAt: address, there)
-      let visits = visit(address)
-      guard let object = HDF5Identifier(H5Oopen(group.raw, component, 0)) else { throw there.libraryFailure("opening the object") }
+      // Where the link itself says that the object is: the library decodes its header only after the check, and no other one.
+      try structure.check(objectAt: entry.address, there)
+      let visits = visit(entry.address)
+      guard let object = HDF5Identifier(chdf5_open_object(group.raw, entry.address)) else {
+        throw there.libraryFailure("opening the object")
+      }
       let childName = name.isEmpty ? component : "\(name).\(component)"
       switch H5Iget_type(object.raw) {
       case H5I_GROUP:
@@ -86,14 +89,6 @@ struct HDF5Walker {
     return visits[address, default: 0]
   }
 
-  private func address(
-    at here: HDF5Place, _ find: (UnsafeMutablePointer<UInt64>) -> Int32
-  ) throws(CheckpointError) -> UInt64 {
-    var address: UInt64 = 0
-    guard find(&address) >= 0 else { throw here.libraryFailure("examining the object") }
-    return address
-  }
-
   private mutating func links(
     of group: borrowing HDF5Identifier, at here: HDF5Place
   ) throws(CheckpointError) -> [HDF5NameList.Entry] {
@@ -101,9 +96,9 @@ struct HDF5Walker {
     let status = withUnsafeMutablePointer(to: &list) { list in
       chdf5_visit_links(
         group.raw,
-        { name, kind, context in
+        { name, kind, address, context in
           guard let name, let list = context?.assumingMemoryBound(to: HDF5NameList.self) else { return -1 }
-          return list.pointee.append(name, kind: kind)
+          return list.pointee.append(name, kind: kind, address: address)
         }, list)
     }
     guard status >= 0 else { throw here.libraryFailure("reading the group") }
