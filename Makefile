@@ -13,7 +13,7 @@ else
 FROM := $(STATIC_BUILD)
 endif
 
-.PHONY: help setup build demo man install check-install uninstall static release deb test test-kernels test-arm test-sanitized examples docs lint fuzz bench faults interop clean
+.PHONY: help setup build demo man install check-install uninstall static release deb test test-kernels test-arm test-sanitized test-threads examples docs lint fuzz bench faults interop clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r target words; do printf '  make %-15s %s\n' "$$target" "$$words"; done
@@ -79,6 +79,10 @@ test-arm: ## the same for AArch64
 test-sanitized: ## the same under the sanitizers
 	@Scripts/test-kernels sanitized
 
+# Races between threads, in a build of its own. THREADS_BUILD names another folder for it, TESTS some suites.
+test-threads: setup ## tests of what threads share, under the thread sanitizer (Linux)
+	@Scripts/test-threads $(TESTS)
+
 examples: setup ## builds the examples and runs them
 	$(SWIFT) build $(RELEASE) --package-path Examples
 	@Examples/run
@@ -113,4 +117,4 @@ interop: build ## our files in the programs that they are for
 	Tests/Interop/run.sh
 
 clean: ## removes all builds
-	rm -rf .build .build-test $(STATIC_BUILD) dist .build-kernels .build-fuzz Benchmarks/.build Examples/.build
+	rm -rf .build .build-test $(STATIC_BUILD) dist .build-kernels .build-fuzz .build-threads Benchmarks/.build Examples/.build
