@@ -123,10 +123,9 @@ public struct Evaluator: Sendable {
 
   private static func requireFinite(_ values: [Double], _ side: String, _ graph: ModelGraph) throws {
     guard !values.allSatisfy(\.isFinite) else { return }
-    if let cause = graph.notFinite() { throw cause }
+    let cause = graph.notFinite().map { "\($0.subject) \($0.problem)" } ?? "its weights are numbers, but some are far out of range"
     throw EvaluationError(
-      "the \(side)", "gives logits that are not finite: its weights are numbers, but some are far out of range",
-      remedy: "repair the checkpoint, or fetch it again", kind: .badData)
+      "the \(side)", "gives logits that are not finite: \(cause)", remedy: "repair the checkpoint, or fetch it again", kind: .badData)
   }
 
   /// One scored prediction.

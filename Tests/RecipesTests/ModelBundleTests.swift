@@ -53,6 +53,7 @@ import Testing
     for (own, reference, word) in [(good, bad, "reference"), (bad, good, "model"), (bad, bad, "model")] {
       let error = #expect(throws: EvaluationError.self) { try Measurement(model: own, reference: reference, settings: settings).report() }
       #expect(error?.kind == .badData && error?.subject.contains(word) == true)
+      #expect(error?.problem.contains("model.norm.weight has 128 weights that are NaN") == true)
     }
     var generator = try TextGenerator(model: bad)
     #expect(throws: ExecutionError.self) { try generator.generate(from: "a", maximumTokens: 2) { _ in } }
