@@ -7,7 +7,8 @@ extension HDF5StructureCheck {
 
   /// Whether the header is that of a tree of such records, and no node holds more of them than fit, lies outside the file, or is reached twice: the
   /// library makes room for as many as fit and decodes as many as are said to be there.
-  func isSoundTree(of records: Records, at tree: Int) -> Bool {
+  /// - Parameter isSound: whether the record there is.
+  func isSoundTree(of records: Records, at tree: Int, where isSound: (_ record: Int) -> Bool = { _ in true }) -> Bool {
     guard bytes.has("BTHD", at: tree), bytes.number(at: tree + 5, 1) == records.kind, let size = bytes.number(at: tree + 6, 4),
       isPlausible(size), bytes.number(at: tree + 10, 2) == records.size, let depth = bytes.number(at: tree + 12, 2),
       let count = bytes.number(at: tree + 24, 2), let levels = Self.levels(0...depth, of: records.size, in: size)
@@ -21,8 +22,9 @@ extension HDF5StructureCheck {
         count <= levels[level].capacity
       else { return false }
       room -= size
-      guard level > 0 else { continue }
       let children = node + 6 + count * records.size
+      guard stride(from: node + 6, to: children, by: records.size).allSatisfy(isSound) else { return false }
+      guard level > 0 else { continue }
       for child in stride(from: children, through: children + count * levels[level].pointer, by: levels[level].pointer) {
         guard let address = bytes.number(at: child, 8), let count = bytes.number(at: child + 8, levels[level].countLength) else {
           return false
@@ -61,5 +63,5 @@ extension HDF5StructureCheck {
   }
 
   /// How many bytes a number takes.
-  private static func length(of number: Int) -> Int { max(1, (Int.bitWidth - number.leadingZeroBitCount + 7) / 8) }
+  static func length(of number: Int) -> Int { max(1, (Int.bitWidth - number.leadingZeroBitCount + 7) / 8) }
 }

@@ -66,6 +66,9 @@ import Testing
     Claim("latest", Array("BTHD".utf8) + [0, 11], 5, 10, 1, "/tree: the index of its chunks is damaged"),
     Claim("latest", Array("BTHD".utf8) + [0, 11], 16, 1917, 8, "/tree: the index of its chunks is damaged"),
     Claim("latest", Array("BTHD".utf8) + [0, 5], 24, 0xFFFF, 2, "/dense: the heap of its names is damaged"),
+    // A link in the heap, with flags that there are not; where the heap's table or block is.
+    Claim("latest", [1, 0, 2] + Array("17".utf8), 1, 0xFF, 1, "/dense: the heap of its names is damaged"),
+    Claim("latest", Array("FRHP".utf8), 132, 0x7FFF_FFFF_FFFF_FFFF, 8, "/dense: the heap of its names is damaged"),
     // Blocks in a row, of which there are 2, 4, 8 …; rows.
     Claim("latest", Array("FRHP".utf8), 110, 3, 2, "/dense: the heap of its names is damaged"),
     Claim("latest", Array("FRHP".utf8), 140, 60, 2, "/dense: the heap of its names is damaged"),
