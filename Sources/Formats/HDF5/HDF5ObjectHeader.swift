@@ -12,6 +12,7 @@ struct HDF5ObjectHeader {
 
   /// The message types that are looked into.
   enum MessageType {
+    static let dataSpace = 1
     static let linkInfo = 2
     static let dataType = 3
     static let link = 6

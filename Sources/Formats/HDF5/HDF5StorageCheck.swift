@@ -14,7 +14,7 @@ struct HDF5StorageCheck {
   /// A chunk and its entry in the index take at least this; a few chunks may never have been written.
   static let bytesPerChunk: UInt64 = 12
   static let unwrittenChunks: UInt64 = 1 << 12
-  private static let rewrite = "write the file again with all its data"
+  static let rewrite = "write the file again with all its data"
 
   /// Contiguous and compact: exactly the declared bytes are there.
   func checkExact() throws(CheckpointError) {

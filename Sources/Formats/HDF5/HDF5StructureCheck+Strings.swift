@@ -1,5 +1,5 @@
 extension HDF5StructureCheck {
-  /// Attribute message, versions 1 to 3: strings of variable length must each be a whole object of a global heap. Other types pass.
+  /// Attribute message, versions 1 to 3: its type is sound, and strings of variable length are each a whole object of a global heap.
   func hasSoundStrings(_ body: Range<Int>) -> Bool {
     guard let version = bytes.number(at: body.lowerBound, 1), (1...3).contains(version),
       let nameSize = bytes.number(at: body.lowerBound + 2, 2), let typeSize = bytes.number(at: body.lowerBound + 4, 2),
@@ -12,6 +12,9 @@ extension HDF5StructureCheck {
     guard dataAt <= body.upperBound, let kind = bytes.number(at: typeAt, 1), let detail = bytes.number(at: typeAt + 1, 1) else {
       return false
     }
+    // From version 2 on a flag says that only where the type is stands there.
+    let isElsewhere = version > 1 && (bytes.number(at: body.lowerBound + 1, 1) ?? 0) & 1 != 0
+    guard isElsewhere || hasSoundType(typeAt..<typeAt + typeSize) else { return false }
     // Datatype message: class 9 is variable length; the first four bits of its detail are 1 for a string. Nothing else is read.
     guard kind & 0xF == 9, detail & 0xF == 1 else { return true }
     return stride(from: dataAt, through: body.upperBound - 16, by: 16).allSatisfy(isSoundString)

@@ -12,7 +12,7 @@ struct HDF5StructureCheck {
       switch message.type {
       case HDF5ObjectHeader.MessageType.externalFiles:
         throw place.malformed("its data lies in an external file", remedy: HDF5Place.selfContainedRemedy)
-      case HDF5ObjectHeader.MessageType.dataLayout: try checkLayout(message.body, place)
+      case HDF5ObjectHeader.MessageType.dataLayout: try checkLayout(message.body, of: header, place)
       case HDF5ObjectHeader.MessageType.link where !isSoundLink(message.body):
         throw place.damaged("a link in this group is damaged")
       case HDF5ObjectHeader.MessageType.symbolTable where !hasSoundNames(message.body):
@@ -23,55 +23,11 @@ struct HDF5StructureCheck {
         throw place.damaged("an attribute of it is damaged")
       case HDF5ObjectHeader.MessageType.dataType where !message.isElsewhere && !hasSoundType(message.body):
         throw place.damaged("its type is damaged")
-      case HDF5ObjectHeader.MessageType.linkInfo where !hasSoundHeap(message.body, indexLength: 8),
-        HDF5ObjectHeader.MessageType.attributeInfo where !hasSoundHeap(message.body, indexLength: 2):
+      case HDF5ObjectHeader.MessageType.linkInfo where !hasSoundHeap(message.body, .links),
+        HDF5ObjectHeader.MessageType.attributeInfo where !hasSoundHeap(message.body, .attributes):
         throw place.damaged("the heap of its names is damaged")
       default: break
       }
-    }
-  }
-
-  /// Data layout message, versions 1 to 4: compact (class 0), contiguous (1), or chunked (2) without an extent of 0.
-  private func checkLayout(_ body: Range<Int>, _ place: HDF5Place) throws(CheckpointError) {
-    let version = bytes.number(at: body.lowerBound, 1) ?? 0
-    let (classAt, rankAt, extentsAt) = version < 3 ? (2, 1, 16) : version == 3 ? (1, 2, 11) : (1, 3, 5)
-    let extentLength = version < 4 ? 4 : bytes.number(at: body.lowerBound + 4, 1) ?? 0
-    guard version < 5 else {
-      throw place.malformed(
-        "its storage layout has version \(version), which is not read", remedy: "write it with h5py's libver=\"v110\" or earlier")
-    }
-    guard version > 0, let layoutClass = bytes.number(at: body.lowerBound + classAt, 1) else {
-      throw place.damaged("its storage layout is damaged")
-    }
-    switch layoutClass {
-    case 0, 1: return
-    case 2: break
-    case 3: throw place.malformed("it is a virtual dataset, assembled from other files", remedy: HDF5Place.selfContainedRemedy)
-    default: throw place.damaged("its storage layout is unknown")
-    }
-    guard let rank = bytes.number(at: body.lowerBound + rankAt, 1), (1...33).contains(rank), (1...8).contains(extentLength),
-      extentsAt + rank * extentLength <= body.count,
-      (0..<rank).allSatisfy({ index in
-        bytes.number(at: body.lowerBound + extentsAt + index * extentLength, extentLength).map { $0 > 0 } ?? false
-      })
-    else { throw place.damaged("the shape of its chunks is damaged") }
-    guard hasSoundIndex(body, version: version, rank: rank, extentsAt: extentsAt, extentLength: extentLength) else {
-      throw place.damaged("the index of its chunks is damaged")
-    }
-  }
-
-  /// What finds the chunks: up to version 3 a B-tree, whose keys are a chunk's size and filters, and a position. Later there are five kinds.
-  private func hasSoundIndex(_ body: Range<Int>, version: Int, rank: Int, extentsAt: Int, extentLength: Int) -> Bool {
-    if version < 4 {
-      // No address, no tree.
-      let tree = bytes.number(at: body.lowerBound + extentsAt - 8, 8)
-      return tree.map { isSound(Tree(kind: 1, keySize: 8 + 8 * rank), at: $0) } ?? true
-    }
-    let kindAt = body.lowerBound + extentsAt + rank * extentLength
-    switch bytes.number(at: kindAt, 1) {
-    case 3: return bytes.number(at: kindAt + 2, 8).map(isSoundArray) ?? true
-    case 5: return bytes.number(at: kindAt + 7, 8).map(isSoundTree) ?? true
-    default: return true
     }
   }
 

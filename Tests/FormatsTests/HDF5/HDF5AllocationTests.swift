@@ -27,6 +27,8 @@ import Testing
   }
 
   static let signature = HDF5File.signature
+  /// The extents of the dataset that grows in one direction, and how far.
+  static let extensible = [12, 10, UInt64.max, 10].flatMap { HDF5Fixture.littleEndian($0, 8) }
   static let claims = [
     Claim("victim", signature, 8, 7, 1, "the version of its superblock is unknown"),
     Claim("victim", signature, 13, 4, 1, "its addresses and sizes take 4 and 8 bytes; 8 are read"),
@@ -47,6 +49,29 @@ import Testing
     // 10 and 11: chunks without filters and with.
     Claim("latest", Array("BTHD".utf8) + [0, 11], 6, 0xFFFF_FFFF, 4, "/tree: the index of its chunks is damaged"),
     Claim("latest", Array("FAHD".utf8), 8, 1 << 40, 8, "/implicit: the index of its chunks is damaged"),
+    // Fewer entries than chunks; entries of another kind; entries too short.
+    Claim("latest", Array("FAHD".utf8), 8, 5, 8, "/implicit: the index of its chunks is damaged"),
+    Claim("latest", Array("FAHD".utf8), 5, 1, 1, "/implicit: the index of its chunks is damaged"),
+    Claim("latest", Array("FAHD".utf8), 6, 4, 1, "/implicit: the index of its chunks is damaged"),
+    // The library would go from place to place.
+    Claim(
+      "latest", Array("EAHD".utf8), 44, 1 << 40, 8, "/extensible: the index of its chunks has 1099511627776 places, more than the file"),
+    Claim("latest", Array("EAHD".utf8), 7, 64, 1, "/extensible: the index of its chunks is damaged"),
+    // The type of the message with the shape, and in it an extent that is greater than it may be.
+    Claim("latest", extensible, -8, 0, 1, "/extensible: its shape or its filters are not in its own header, once"),
+    Claim("latest", extensible, 24, 9, 8, "/extensible: the index of its chunks is damaged"),
+    // More records than a node holds; shorter ones; of another kind; in a node that is the header.
+    Claim("latest", Array("BTHD".utf8) + [0, 11], 24, 0xFFFF, 2, "/tree: the index of its chunks is damaged"),
+    Claim("latest", Array("BTHD".utf8) + [0, 11], 10, 8, 2, "/tree: the index of its chunks is damaged"),
+    Claim("latest", Array("BTHD".utf8) + [0, 11], 5, 10, 1, "/tree: the index of its chunks is damaged"),
+    Claim("latest", Array("BTHD".utf8) + [0, 11], 16, 1917, 8, "/tree: the index of its chunks is damaged"),
+    Claim("latest", Array("BTHD".utf8) + [0, 5], 24, 0xFFFF, 2, "/dense: the heap of its names is damaged"),
+    // A link in the heap, with flags that there are not; where the heap's table or block is.
+    Claim("latest", [1, 0, 2] + Array("17".utf8), 1, 0xFF, 1, "/dense: the heap of its names is damaged"),
+    Claim("latest", Array("FRHP".utf8), 132, 0x7FFF_FFFF_FFFF_FFFF, 8, "/dense: the heap of its names is damaged"),
+    // Blocks in a row, of which there are 2, 4, 8 …; rows.
+    Claim("latest", Array("FRHP".utf8), 110, 3, 2, "/dense: the heap of its names is damaged"),
+    Claim("latest", Array("FRHP".utf8), 140, 60, 2, "/dense: the heap of its names is damaged"),
     // The size of an enumeration's type, as often as it has values.
     Claim("refused-enumeration", Array("BLUE\0".utf8), -8, 0xFFFF_FFFF, 4, "/colour: its type is damaged"),
     // A name of a group, said to be behind all names.

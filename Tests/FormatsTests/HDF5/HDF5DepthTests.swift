@@ -97,6 +97,21 @@ import Testing
     expectRefusal("/weight: its type is damaged")
   }
 
+  /// The same type, of an attribute of the root.
+  @Test func anAttributeOfATypeInATypeInAType() throws {
+    let list: [UInt8] = [0x19, 0, 0, 0, 16, 0, 0, 0]
+    let integer: [UInt8] = [0x10, 8, 0, 0, 4, 0, 0, 0, 0, 0, 32, 0]
+    let type = (0..<8000).flatMap { _ in list } + integer + [0, 0, 0, 0]
+    // Version, no flags, the sizes of name, type and shape; the name, padded to 8 bytes; no extents; an element that is nowhere.
+    let sizes = [UInt64(2), UInt64(type.count), 8].flatMap { HDF5Fixture.littleEndian($0, 2) }
+    let parts = [UInt8(ascii: "a"), 0, 0, 0, 0, 0, 0, 0] + type + [1, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 16)
+    let nowhere = [UInt8](repeating: 0xFF, count: 16)
+    var sketch = HDF5Sketch()
+    sketch.append(HDF5Sketch.header([HDF5Sketch.message(2, [0, 0] + nowhere), HDF5Sketch.message(12, [1, 0] + sizes + parts)]))
+    try sketch.write(to: url)
+    expectRefusal("an attribute of it is damaged")
+  }
+
   /// The library goes down a B-tree by a call for each level: here a node is its own child.
   @Test(arguments: [("victim", 0, 8, "the names in this group are damaged"), ("chunked", 1, 32, "the index of its chunks is damaged")])
   func aTreeThatGrowsOutOfItself(name: String, kind: UInt8, keySize: Int, reason: String) throws {
