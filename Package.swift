@@ -18,25 +18,28 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let modules: [Module] = [
   Module(name: "Diagnostics"),
   Module(name: "Statistics"),
+  Module(name: "Distribution", imports: ["Diagnostics"]),
   Module(name: "StructuredData", imports: ["Diagnostics"]),
   Module(name: "Tensors", imports: ["CKernels", "Diagnostics"]),
   Module(name: "Formats", imports: ["Tensors", "CHDF5", "StructuredData", "Diagnostics"]),
   Module(name: "ModelGraph", imports: ["Tensors", "Diagnostics"]),
   Module(name: "Architectures", imports: ["ModelGraph", "Tensors", "StructuredData", "Diagnostics"], plugins: ["TypeList"]),
-  Module(name: "Execution", imports: ["ModelGraph", "Tensors", "CKernels", "Diagnostics"]),
+  Module(name: "Execution", imports: ["ModelGraph", "Tensors", "CKernels", "Distribution", "Diagnostics"]),
   Module(
-    name: "Training", imports: ["Formats", "Execution", "ModelGraph", "Tensors", "CKernels", "StructuredData", "Diagnostics"]),
+    name: "Training",
+    imports: ["Formats", "Execution", "ModelGraph", "Tensors", "CKernels", "StructuredData", "Distribution", "Diagnostics"]),
   Module(
-    name: "Compression", imports: ["Training", "CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"],
+    name: "Compression",
+    imports: ["Training", "CKernels", "Execution", "ModelGraph", "Tensors", "StructuredData", "Distribution", "Diagnostics"],
     plugins: ["TypeList"]),
-  Module(name: "Evaluation", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Statistics", "Diagnostics"]),
+  Module(name: "Evaluation", imports: ["Execution", "ModelGraph", "Tensors", "CKernels", "Statistics", "Distribution", "Diagnostics"]),
   Module(name: "Calibration", imports: ["Evaluation", "Execution", "ModelGraph", "Tensors", "StructuredData", "Diagnostics"]),
   Module(name: "Reporting", imports: ["StructuredData", "Statistics", "Diagnostics"]),
   Module(
     name: "Recipes",
     imports: [
       "Reporting", "Compression", "Training", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph", "Formats",
-      "Tensors", "StructuredData", "Statistics", "Diagnostics",
+      "Tensors", "StructuredData", "Statistics", "Distribution", "Diagnostics",
     ],
     external: [yams],
     resources: [.copy("Demo"), .copy("Presets"), .copy("Catalogue")]),
@@ -44,10 +47,13 @@ let modules: [Module] = [
     name: "DeepSeekOptimize",
     imports: [
       "Recipes", "Reporting", "Compression", "Training", "Calibration", "Evaluation", "Execution", "Architectures", "ModelGraph",
-      "Formats", "Tensors", "StructuredData", "Statistics", "Diagnostics",
+      "Formats", "Tensors", "StructuredData", "Statistics", "Distribution", "Diagnostics",
     ]),
   Module(name: "Telemetry", imports: ["Diagnostics"], external: [metrics]),
-  Module(name: "Commands", imports: ["DeepSeekOptimize", "Telemetry", "CMemory"], external: [argumentParser]),
+  Module(
+    name: "MessagePassing", imports: ["Distribution", "Diagnostics"],
+    external: [.target(name: "CMPI", condition: .when(traits: ["MPI"]))]),
+  Module(name: "Commands", imports: ["DeepSeekOptimize", "Telemetry", "MessagePassing", "CMemory"], external: [argumentParser]),
 ]
 
 /// One row per test target: what it looks at beyond the module it is named for, its fixtures, and scripts that only people run.
@@ -61,6 +67,7 @@ struct Tests {
 let tests: [Tests] = [
   Tests(module: "Diagnostics"),
   Tests(module: "Statistics"),
+  Tests(module: "Distribution", imports: ["Diagnostics"]),
   Tests(
     module: "StructuredData", imports: ["Diagnostics"], fixtures: ["Templates/TemplateFixtures"],
     scripts: ["Templates/make-template-fixtures.py"]),
@@ -135,6 +142,7 @@ let package = Package(
     .library(name: "CKernels", targets: ["CKernels"]),
   ]
     + executables.map { .executable(name: $0, targets: [$0]) },
+  traits: [.trait(name: "MPI", description: "Several processes share a run, on one machine or many: what mpirun or srun start")],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -144,6 +152,9 @@ let package = Package(
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     // What happens when memory runs out: a matter of programs, not of the library.
     .target(name: "CMemory"),
+    // Open MPI, or what DSO_MPI names; only where the trait asks for it.
+    .systemLibrary(
+      name: "CMPI", pkgConfig: Context.environment["DSO_MPI"] ?? "ompi-c", providers: [.apt(["libopenmpi-dev"]), .brew(["open-mpi"])]),
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
     // Finds passes and families in the sources: a new one is one new file.
     .plugin(name: "TypeList", capability: .buildTool(), path: "Sources/Plugins/TypeList"),

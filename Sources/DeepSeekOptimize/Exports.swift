@@ -3,6 +3,7 @@
 @_exported import Calibration
 @_exported import Compression
 @_exported import Diagnostics
+@_exported import Distribution
 @_exported import Evaluation
 @_exported import Execution
 @_exported import Formats

@@ -3,13 +3,20 @@ import Synchronization
 /// A wish to stop, noted by a signal handler and honoured between two pieces of work, so that what was begun is cleared away.
 public enum Interruption {
   private static let isRequested = Atomic<Bool>(false)
+  private static let isLeftToGroup = Atomic<Bool>(false)
 
   /// Asks for a stop. Safe to call from a signal handler.
   public static func request() { isRequested.store(true, ordering: .relaxed) }
 
+  /// Whether a stop was asked for.
+  package static var isWanted: Bool { isRequested.load(ordering: .relaxed) }
+
+  /// Lets a stop wait for those places where several processes agree on it: one that stopped by itself would leave the others waiting.
+  package static func leaveToGroup() { isLeftToGroup.store(true, ordering: .relaxed) }
+
   /// Throws when a stop was asked for.
   public static func check() throws(StoppedFailure) {
-    if isRequested.load(ordering: .relaxed) { throw StoppedFailure() }
+    if isWanted, !isLeftToGroup.load(ordering: .relaxed) { throw StoppedFailure() }
   }
 }
 

@@ -1,0 +1,16 @@
+/// How the processes of a group reach each other: messages between two, in the order they are sent, and from one to all.
+///
+/// Every process makes the calls that concern it in the same order. A call waits until its memory may be used again; waiting must not keep a
+/// processor busy, since several processes may share one. A process that fails ends all of them, so that none waits for ever.
+public protocol MessageTransport: AnyObject, Sendable {
+  /// Of this process, from 0.
+  var rank: Int { get }
+  var count: Int { get }
+  /// The machine of every process, by rank.
+  var hosts: [String] { get }
+
+  /// Hands the bytes of one process to all others, whose memory is as large.
+  func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws
+  func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws
+  func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws
+}
