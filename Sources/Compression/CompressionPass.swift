@@ -135,7 +135,7 @@ extension WeightStorage {
 /// What a pass did.
 public struct PassRecord: Sendable, Equatable {
   /// One layer that the pass changed.
-  public struct Layer: Sendable, Equatable {
+  public struct Layer: Sendable, Equatable, Codable {
     public let module: String
     public let scheme: QuantizationScheme
     public let weights: Int
@@ -172,7 +172,7 @@ public struct PassRecord: Sendable, Equatable {
   }
 
   /// What became of the inputs of one layer.
-  public struct Inputs: Sendable, Equatable {
+  public struct Inputs: Sendable, Equatable, Codable {
     public let module: String
     /// Share of calibration's values that are beyond the range of a stored scale.
     public let clippedFraction: Double?

@@ -1,5 +1,6 @@
 import CKernels
 import Diagnostics
+import Distribution
 import Execution
 import ModelGraph
 
@@ -25,7 +26,7 @@ public struct Evaluator: Sendable {
   /// - Parameters:
   ///   - keyValues: the form of the cache that the model's keys and values go through, as in generation; the reference's stay float32.
   ///     So a model against itself shows what the cache alone costs.
-  ///   - layerErrors: told, for the first batch, what quantization does to every layer's output.
+  ///   - layerErrors: told, for the first batch, what quantization does to every layer's output. Of several processes the first one's is.
   public func accuracy(
     of model: ModelGraph, keyValues: KeyValueQuantization = .none, reference: ModelGraph? = nil, on text: EvaluationText,
     layerErrors: LayerErrorMeter? = nil
@@ -59,11 +60,12 @@ public struct Evaluator: Sendable {
             observer: meter.map { meter in
               { batch, run in if batch == 0 { try meter.observe(run, interpreter: stream.interpreter) } }
             },
-            progress: { work.meter.begin(first + $0) })
+            progress: { work.meter.begin(first + $0) }, only: group.owns)
         }
         let done = first + (reference?.body.count ?? 0)
-        let states = try modelStream.hidden(of: running, windows: windows, progress: { work.meter.begin(done + $0) })
-        return try score(states, of: model, against: referenceStates, of: reference, windows: windows)
+        let states = try modelStream.hidden(of: running, windows: windows, progress: { work.meter.begin(done + $0) }, only: group.owns)
+        let own = try score(states, of: model, against: referenceStates, of: reference, windows: windows)
+        return try gather(own, of: windows)
       }
       for row in rows {
         scores.model.losses.append(row.loss)
@@ -129,22 +131,35 @@ public struct Evaluator: Sendable {
   }
 
   /// One scored prediction.
-  private struct Row {
+  private struct Row: BitwiseCopyable {
     var loss = 0.0, referenceLoss = 0.0, divergence = 0.0
     var correct = false, referenceCorrect = false, agrees = false
   }
 
+  /// The processes that divide the batches.
+  private var group: ProcessGroup { stream.interpreter.group }
+
+  /// The predictions of every batch, in order, from those that each process has scored.
+  private func gather(_ own: [[Row]], of windows: [[Int32]]) throws -> [Row] {
+    if group.isAlone { return own.flatMap { $0 } }
+    var own = own[...]
+    return try stream.batches(of: windows).indices.flatMap { batch in
+      try group.broadcast(group.owns(batch) ? own.popFirst() ?? [] : [], from: batch % group.count)
+    }
+  }
+
   /// Runs the heads tile by tile, so that the logits of the whole text never exist at once.
+  /// - Returns: the predictions of each of these states.
   private func score(
     _ states: [ForwardStream.Hidden], of model: ModelGraph, against referenceStates: [ForwardStream.Hidden]?,
     of reference: ModelGraph?, windows: [[Int32]]
-  ) throws -> [Row] {
+  ) throws -> [[Row]] {
     let head = try HeadRunner(model, stream.interpreter)
     let referenceHead = try reference.map { try HeadRunner($0, stream.interpreter) }
     let vocabulary = model.vocabularySize
     let tile = max(8, min(256, (32 << 20) / (vocabulary * 4)))
-    var rows: [Row] = []
-    for (index, state) in states.enumerated() {
+    return try states.enumerated().map { index, state in
+      var rows: [Row] = []
       // The last row of a window predicts nothing that is known.
       var scored: [(row: Int, target: Int32)] = []
       var first = 0
@@ -161,8 +176,8 @@ public struct Evaluator: Sendable {
         }
         rows += summarize(logits, referenceLogits, targets: part.map(\.target))
       }
+      return rows
     }
-    return rows
   }
 
   private func summarize(_ logits: Matrix, _ reference: Matrix?, targets: [Int32]) -> [Row] {

@@ -23,10 +23,8 @@ public final class DistributionFile {
     file = try SpillFile(in: directory, economy: "keep fewer --top-tokens")
   }
 
-  private var windowBytes: Int { rows * kept * (2 + idBytes) }
-
-  /// Bytes that are on the disk.
-  public var byteCount: Int { known.count * windowBytes }
+  /// Bytes of a window on the disk.
+  public var windowBytes: Int { rows * kept * (2 + idBytes) }
 
   /// Whether a window's distributions are on the disk.
   public func holds(_ window: Int) -> Bool { known.contains(window) }

@@ -21,32 +21,34 @@ public struct ForwardStream: Sendable {
   /// - Parameters:
   ///   - observer: called for every linear layer, with the index of the batch it works on.
   ///   - progress: called after each block.
+  ///   - isWanted: which batches are run, by their place; nil for all.
   public func hidden(
     of graph: ModelGraph, windows: [[Int32]], observer: ((_ batch: Int, LinearRun) throws -> Void)? = nil,
-    progress: (_ blocksDone: Int) throws -> Void = { _ in }
+    progress: (_ blocksDone: Int) throws -> Void = { _ in }, only isWanted: ((_ batch: Int) -> Bool)? = nil
   ) throws -> [Hidden] {
-    let batches = batches(of: windows)
+    let batches = batches(of: windows).enumerated().filter { isWanted?($0.offset) ?? true }
     var states: [Matrix] = []
     for (blockIndex, block) in graph.body.enumerated() {
       let weights = try LoadedBlock(block, of: graph, experts: .passing)
-      for (index, batch) in batches.enumerated() {
+      for (place, (index, batch)) in batches.enumerated() {
         try Interruption.check()
         if blockIndex == 0 {
           let tokens = Array(windows[batch.windows].joined())
           states.append(
             try interpreter.run(block, of: graph, weights: weights, tokens: tokens, sequences: batch.layout))
         } else {
-          states[index] = try interpreter.run(
-            block, of: graph, weights: weights, input: states[index], sequences: batch.layout,
+          states[place] = try interpreter.run(
+            block, of: graph, weights: weights, input: states[place], sequences: batch.layout,
             observer: observer.map { observer in { try observer(index, $0) } })
         }
       }
       try progress(blockIndex + 1)
     }
-    return zip(batches, states).map { Hidden(matrix: $1, windows: $0.windows, layout: $0.layout) }
+    return zip(batches, states).map { Hidden(matrix: $1, windows: $0.element.windows, layout: $0.element.layout) }
   }
 
-  private func batches(of windows: [[Int32]]) -> [(windows: Range<Int>, layout: SequenceLayout)] {
+  /// How windows are cut: whole ones that run together.
+  package func batches(of windows: [[Int32]]) -> [(windows: Range<Int>, layout: SequenceLayout)] {
     var batches: [(windows: Range<Int>, layout: SequenceLayout)] = []
     var start = 0
     while start < windows.count {

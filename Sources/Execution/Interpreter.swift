@@ -1,5 +1,6 @@
 import CKernels
 import Diagnostics
+import Distribution
 import ModelGraph
 import Tensors
 
@@ -49,7 +50,10 @@ public struct Interpreter: Sendable {
   public var products = ProductPrecision.float32
   let rotaryTables = RotaryTables()
 
-  public init(pool: ThreadPool) { self.pool = pool }
+  /// The processes that this one shares its work with.
+  public let group: ProcessGroup
+
+  public init(pool: ThreadPool, group: ProcessGroup = .alone) { (self.pool, self.group) = (pool, group) }
 
   /// The same with another arithmetic of its products.
   public func computing(in arithmetic: Arithmetic) -> Interpreter {

@@ -1,5 +1,5 @@
 /// Over which weights one scale is shared.
-public enum Granularity: Sendable, Hashable {
+public enum Granularity: Sendable, Hashable, Codable {
   /// One scale per output channel (row).
   case channel
   /// One scale per `size` consecutive weights along the input axis.
@@ -51,7 +51,7 @@ public enum CodeOffset: String, Sendable, Hashable, Codable, CaseIterable {
 }
 
 /// How the scales of groups are stored, and minima with them.
-public enum ScaleEncoding: Sendable, Hashable {
+public enum ScaleEncoding: Sendable, Hashable, Codable {
   /// Each as a floating-point number.
   case direct
   /// As a power of two, E8M0 (OCP Microscaling Formats 1.0): MXFP4.
@@ -66,7 +66,7 @@ public enum ScaleEncoding: Sendable, Hashable {
 }
 
 /// How a weight matrix is represented: width, signedness, granularity, and what meets it at run time.
-public struct QuantizationScheme: Sendable, Hashable {
+public struct QuantizationScheme: Sendable, Hashable, Codable {
   /// Bits per code, 2 to 8.
   public var bits: Int
   public var offset: CodeOffset

@@ -108,7 +108,7 @@ import Testing
     let calibration = try calibration(graph, block: 2)
     let statistics = try calibration.statistics([.gram, .columns], in: graph)
     var expected: [ValueID: GramMatrix] = [:]
-    try calibration.forward(in: graph, from: calibration.input) { _, run in
+    try calibration.forward(in: graph) { _, run in
       let value = run.node.inputs[0]
       guard graph[value].route != nil, run.node.scope.hasSuffix(".gate") || run.node.scope.hasSuffix(".down") else { return }
       let gram = expected[value] ?? GramMatrix(inputs: run.input.columns)

@@ -57,7 +57,7 @@ import Testing
     try file.store(window(1), for: [2])
     let both = try file.load([2, 7])
     #expect(both.ids == window(1).ids + window(3).ids && both.probabilities == window(1).probabilities + window(3).probabilities)
-    #expect(file.holds(7) && both.temperature == 1.5 && file.byteCount == 2 * 12 * (vocabulary > 65_536 ? 6 : 4))
+    #expect(file.holds(7) && both.temperature == 1.5 && file.windowBytes == 12 * (vocabulary > 65_536 ? 6 : 4))
   }
 
   /// All sequences at once draw what each would by itself, and the draws are of the model's distribution.

@@ -62,7 +62,7 @@ public struct InputErrors: Sendable {
     let histograms = kinds.contains(.int8Static) ? try calibration.histograms(in: graph) : [:]
     let scales = histograms.mapValues { $0.smallestError(in: .float32).scale }
     var powers: [ParameterID: (noise: Double, signal: Double)] = [:]
-    try calibration.forward(in: graph, from: calibration.input) { _, run in
+    try calibration.forward(in: graph) { _, run in
       let (node, x) = (run.node, run.input)
       guard let weight = node.parameters.first, let kind = inputs[weight], kind != .none, x.rows > 0 else { return }
       let bias = node.parameters.dropFirst().first

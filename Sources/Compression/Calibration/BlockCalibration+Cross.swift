@@ -22,9 +22,12 @@ final class CrossStatistics {
 
 extension BlockCalibration {
   /// Runs the block on both streams of activations. The last tenth of the batches, at least one, is held out.
+  /// - Parameter division: which sums this process will ask for; nil for all.
   /// - Returns: nil when there is no reference stream, or a single batch.
-  func crossStatistics(in graph: ModelGraph, pool: ThreadPool) throws -> [ValueID: CrossStatistics]? {
-    guard batchCount > 1, try referenceInput(0) != nil else { return nil }
+  func crossStatistics(
+    in graph: ModelGraph, divided division: LayerDivision? = nil, pool: ThreadPool
+  ) throws -> [ValueID: CrossStatistics]? {
+    guard batchCount > 1, hasReference else { return nil }
     let heldOut = batchCount - max(1, batchCount / 10)
     var result: [ValueID: CrossStatistics] = [:]
     let loaded = try LoadedBlock(block, of: graph)
@@ -34,11 +37,15 @@ extension BlockCalibration {
       importance[node.inputs[0]] = try sensitivity?.importance(readersOf: node.inputs[0], in: block, of: graph)
     }
     var first = 0
-    for batch in 0..<batchCount {
-      guard let input = try referenceInput(batch) else { return nil }
-      let expected = try inputs(of: batch, from: input, in: reference, original)
-      let actual = try inputs(of: batch, from: try self.input(batch), in: graph, loaded)
-      for (value, compressed) in actual {
+    let models = [(graph: reference, weights: original), (graph: graph, weights: loaded)]
+    try forEachBatch(of: models.map(\.graph)) { batch in
+      try models.indices.map { index in
+        let input = try index == 0 ? ownReferenceInput(batch) : ownInput(batch)
+        return try inputs(of: batch, from: input, in: models[index].graph, models[index].weights)
+      }
+    } observer: { batch, runs in
+      let (expected, actual) = (Self.inputs(of: runs[0]), Self.inputs(of: runs[1]))
+      for (value, compressed) in actual where division?.owns(value) ?? true {
         guard let difference = expected[value] else { continue }
         // What is taken away is the compressed one: −1 times it is added.
         let ones = [Float](repeating: 1, count: compressed.columns)
@@ -66,14 +73,17 @@ extension BlockCalibration {
     return result
   }
 
-  /// Copies of what the block's linear layers read, by value.
-  private func inputs(of batch: Int, from input: Matrix, in graph: ModelGraph, _ weights: LoadedBlock) throws -> [ValueID: Matrix] {
-    var inputs: [ValueID: Matrix] = [:]
+  /// What the block's linear layers read, those of experts aside: they may see other tokens in either model, so that their inputs have no
+  /// counterpart row by row.
+  private func inputs(of batch: Int, from input: Matrix, in graph: ModelGraph, _ weights: LoadedBlock) throws -> RecordedRuns {
+    var record = RecordedRuns(outputs: false)
     _ = try interpreter.run(block, of: graph, weights: weights, input: input, sequences: layout(of: batch)) { run in
-      // Experts may see other tokens in either model: their inputs have no counterpart row by row.
-      let value = run.node.inputs[0]
-      if run.rows == nil, inputs[value] == nil { inputs[value] = run.input.copy(rows: 0..<run.input.rows) }
+      if run.rows == nil { record.append(run) }
     }
-    return inputs
+    return record
+  }
+
+  private static func inputs(of runs: [LinearRun]) -> [ValueID: Matrix] {
+    Dictionary(runs.map { ($0.node.inputs[0], $0.input) }) { first, _ in first }
   }
 }

@@ -1,4 +1,5 @@
 import Diagnostics
+import Distribution
 import Execution
 import ModelGraph
 
@@ -31,25 +32,48 @@ public final class BlockCalibration {
   /// How the rows of a batch fall into windows.
   public func layout(of batch: Int) -> SequenceLayout { stream.batches[batch].layout }
 
-  /// The activations of a batch in front of the block, behind compressed blocks. They must not be written.
-  public func input(_ batch: Int) throws -> Matrix { try stream.compressed.load(batch) }
+  /// The activations of a batch in front of the block, behind compressed blocks. They must not be written. Where several processes run, all of
+  /// them ask for the same.
+  public func input(_ batch: Int) throws -> Matrix { try stream.load(batch, from: stream.compressed) }
 
   /// The same in the uncompressed model; nil unless a pass asked for reference activations.
-  public func referenceInput(_ batch: Int) throws -> Matrix? { try stream.reference?.load(batch) }
+  public func referenceInput(_ batch: Int) throws -> Matrix? { try stream.reference.map { try stream.load(batch, from: $0) } }
+
+  /// Whether a pass asked for the activations of the uncompressed model.
+  var hasReference: Bool { stream.reference != nil }
+
+  /// The activations of a batch that is this process's.
+  func ownInput(_ batch: Int) throws -> Matrix { try stream.compressed.load(batch) }
+
+  /// The same in the uncompressed model, where there are any.
+  func ownReferenceInput(_ batch: Int) throws -> Matrix { try (stream.reference ?? stream.compressed).load(batch) }
 
   /// A place for activations of this width for every batch, in memory or on disk as the stream's own are.
   func makeStore(width: Int) throws -> ActivationStore { try stream.makeStore(width: width) }
 
   var interpreter: Interpreter { stream.interpreter }
 
+  /// The processes that divide batches and layers.
+  var group: ProcessGroup { stream.group }
+
   /// The uncompressed model.
   public var reference: ModelGraph { stream.source }
 
   /// The inputs of the block's linear layers, by the value they read. Experts that few tokens came to are made up for as `ExpertShortage` says.
-  /// - Parameter graph: the model as it is now.
-  public func statistics(_ wanted: StatisticKinds, in graph: ModelGraph) throws -> [ValueID: InputStatistics] {
+  /// - Parameters:
+  ///   - graph: the model as it is now.
+  ///   - division: whose Gram matrices this process will ask for; nil for all. Another process forms the others.
+  public func statistics(
+    _ wanted: StatisticKinds, in graph: ModelGraph, divided division: LayerDivision? = nil
+  ) throws -> [ValueID: InputStatistics] {
     let isThere = !gathered.isEmpty && kinds.isSuperset(of: wanted)
-    if isThere, !wanted.contains(.gram) || gathered.values.allSatisfy(\.hasGram) { return gathered }
+    func isOwn(_ value: ValueID) -> Bool { division?.owns(value) ?? true }
+    // Every process must come to the same answer: forming them takes all.
+    if isThere,
+      try !wanted.contains(.gram) || !group.any(gathered.contains { isOwn($0.key) && !$0.value.hasGram })
+    {
+      return gathered
+    }
     kinds.formUnion(wanted)
     var result: [ValueID: InputStatistics] = [:]
     let pool = stream.interpreter.pool
@@ -62,12 +86,13 @@ public final class BlockCalibration {
     let first = Dictionary(linears.map { ($0.node.inputs[0], $0.node.output) }) { first, _ in first }
     let experts = kinds.contains(.gram) ? try ExpertInputs(of: block, in: graph, calibration: self, importance: importance) : nil
     var row = 0
-    try forward(in: graph, from: input) { batch, run in
+    try forward(in: graph) { batch, run in
       let (value, x) = (run.node.inputs[0], run.input)
       guard first[value] == run.node.output else { return }
       try experts?.note(run, batch: batch)
       // What experts read is multiplied out when it is asked for.
-      let statistics = result[value] ?? InputStatistics(width: x.columns, kinds: run.rows == nil ? kinds : kinds.subtracting(.gram))
+      let hasGram = run.rows == nil && isOwn(value)
+      let statistics = result[value] ?? InputStatistics(width: x.columns, kinds: hasGram ? kinds : kinds.subtracting(.gram))
       result[value] = statistics
       let weights = importance[value].map { all in
         run.rows.map { $0.map { all[row + Int($0)] } } ?? Array(all[row..<row + x.rows])
@@ -104,7 +129,7 @@ public final class BlockCalibration {
     let pool = stream.interpreter.pool
     let linears = graph.linears(of: block)
     let first = Dictionary(linears.map { ($0.node.inputs[0], $0.node.output) }) { first, _ in first }
-    try forward(in: graph, from: input) { _, run in
+    try forward(in: graph) { _, run in
       let value = run.node.inputs[0]
       guard first[value] == run.node.output else { return }
       try result[value, default: MagnitudeHistogram()].add(run.input, named: run.node.scope, pool: pool)
@@ -112,25 +137,65 @@ public final class BlockCalibration {
     return result
   }
 
-  /// Runs the block over all batches and shows the input of every linear layer.
+  /// Runs the block over all batches and shows every linear layer as it ran, batch after batch. Several processes run a batch each, and see
+  /// all of them.
+  /// - Parameter showsOutputs: whether the observer looks at what layers give.
   public func forward(
-    in graph: ModelGraph, from source: (Int) throws -> Matrix, observer: (_ batch: Int, LinearRun) throws -> Void,
+    in graph: ModelGraph, showsOutputs: Bool = false, observer: (_ batch: Int, LinearRun) throws -> Void,
     after: (_ batch: Int) throws -> Void = { _ in }
   ) throws {
     let weights = try LoadedBlock(block, of: graph, experts: .passing)
-    for batch in stream.batches.indices {
-      try Interruption.check()
+    func run(_ batch: Int, _ observer: (LinearRun) throws -> Void) throws {
       do {
         _ = try withoutActuallyEscaping(observer) { observer in
-          try stream.interpreter.run(
-            block, of: graph, weights: weights, input: try source(batch), sequences: stream.batches[batch].layout
-          ) { run in try observer(batch, run) }
+          try interpreter.run(
+            block, of: graph, weights: weights, input: try ownInput(batch), sequences: layout(of: batch), observer: observer)
         }
       } catch let failure as CompressionError where failure.kind == .badData {
         // Who reads what is no number is not to blame for it.
         throw reference.notFinite(upTo: block) ?? failure
       }
+    }
+    if group.isAlone {
+      // Shown as they run: nothing is kept.
+      for batch in 0..<batchCount {
+        try Interruption.check()
+        try run(batch) { try observer(batch, $0) }
+        try after(batch)
+      }
+      return
+    }
+    try forEachBatch(of: [graph]) { batch in
+      var record = RecordedRuns(outputs: showsOutputs)
+      try run(batch) { record.append($0) }
+      return [record]
+    } observer: { batch, runs in
+      do {
+        for run in runs[0] { try observer(batch, run) }
+      } catch let failure as CompressionError where failure.kind == .badData {
+        throw reference.notFinite(upTo: block) ?? failure
+      }
       try after(batch)
+    }
+  }
+
+  /// Records something of every batch, each process of another batch of the round, and shows all of it to all processes, batch after batch: so
+  /// sums that they form have the order that one process would give them.
+  /// - Parameters:
+  ///   - graphs: that the runs are of.
+  ///   - record: of a batch whose activations this process has; as many as graphs.
+  func forEachBatch(
+    of graphs: [ModelGraph], record: (_ batch: Int) throws -> [RecordedRuns], observer: (_ batch: Int, _ runs: [[LinearRun]]) throws -> Void
+  ) throws {
+    for first in stride(from: 0, to: batchCount, by: group.count) {
+      try Interruption.check()
+      let own = first + group.rank < batchCount ? try record(first + group.rank) : []
+      for batch in first..<min(first + group.count, batchCount) {
+        let runs = try graphs.enumerated().map { index, graph in
+          try group.broadcast(group.owns(batch) ? own[index] : nil, from: batch % group.count, of: graph)
+        }
+        try observer(batch, runs)
+      }
     }
   }
 }

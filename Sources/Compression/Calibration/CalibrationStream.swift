@@ -1,4 +1,5 @@
 import Diagnostics
+import Distribution
 import Execution
 import Foundation
 import ModelGraph
@@ -6,7 +7,8 @@ import ModelGraph
 /// Calibration text on its way through a model that is being compressed: the activations in front of the block at work, behind the blocks that
 /// are compressed already, and, when a pass compares, those of the uncompressed model.
 ///
-/// Memory is the activations of one place of the model; beyond `memoryLimit` they wait in a file.
+/// Memory is the activations of one place of the model; beyond `memoryLimit` they wait in a file. Several processes divide the batches: each
+/// has the activations of its own.
 public final class CalibrationStream {
   let interpreter: Interpreter
   /// The model before any calibrated pass.
@@ -41,7 +43,8 @@ public final class CalibrationStream {
     self.windows = windows
     batches = CalibrationBatch.cut(windows, rows: batchRows)
     let widest = source.body.compactMap { source[source.boundary(of: $0).output].width }.max() ?? 0
-    let rows = batches.map(\.layout.rows)
+    let group = interpreter.group
+    let rows = batches.enumerated().map { group.owns($0.offset) ? $0.element.layout.rows : 0 }
     let keepsReference = needs.contains(.referenceActivations)
     let bytes = rows.reduce(0, +) * widest * MemoryLayout<Float>.stride * (keepsReference ? 2 : 1)
     let spill = bytes > memoryLimit ? directory : nil
@@ -53,6 +56,14 @@ public final class CalibrationStream {
   /// A place for activations of this width for every batch, kept as the stream's own are.
   func makeStore(width: Int) throws -> ActivationStore {
     try ActivationStore(rows: batches.map(\.layout.rows), widest: width, spillingTo: spillDirectory)
+  }
+
+  /// The processes that divide the batches.
+  var group: ProcessGroup { interpreter.group }
+
+  /// The activations of a batch, at every process; all of them must ask.
+  func load(_ batch: Int, from store: ActivationStore) throws -> Matrix {
+    try group.broadcast(group.owns(batch) ? store.load(batch) : nil, from: batch % group.count)
   }
 
   /// What a pass sees of the text in front of this block; nil in front of the first, which takes tokens.
@@ -73,7 +84,7 @@ public final class CalibrationStream {
 
   private func run(_ block: Block, of graph: ModelGraph, from input: ActivationStore?, into output: ActivationStore) throws {
     let weights = try LoadedBlock(block, of: graph, experts: .passing)
-    for (index, batch) in batches.enumerated() {
+    for (index, batch) in batches.enumerated() where group.owns(index) {
       try Interruption.check()
       let result =
         if let input {
@@ -97,13 +108,22 @@ public final class CalibrationStream {
     source[source.boundary(of: source.blocks[block]).output].width ?? 0
   }
 
-  /// The activations as bytes, so that a run that is resumed need not find them again.
+  /// The activations as bytes, so that a run that is resumed need not find them again, however many processes it has. The first process writes.
   public func save(to url: URL) throws {
-    let writer = try ActivationFile(creating: url)
+    // One that cannot write still takes what the others send.
+    var written = Result { group.isFirst ? try ActivationFile(creating: url) : nil }
     for store in [compressed, reference].compactMap({ $0 }) {
-      for batch in batches.indices where position > 0 { try writer.append(try store.load(batch)) }
+      for batch in batches.indices where position > 0 {
+        let matrix = try load(batch, from: store)
+        written = written.flatMap { file in
+          Result {
+            try file?.append(matrix)
+            return file
+          }
+        }
+      }
     }
-    try writer.finish()
+    try written.get()?.finish()
   }
 
   /// Takes up what `save` wrote in front of the block of that index.
@@ -116,7 +136,7 @@ public final class CalibrationStream {
       for (index, batch) in batches.enumerated() {
         let matrix = Matrix(rows: batch.layout.rows, columns: width)
         try reader.read(into: matrix)
-        try store.store(matrix, for: index)
+        if group.owns(index) { try store.store(matrix, for: index) }
       }
     }
   }

@@ -1,4 +1,5 @@
 import Diagnostics
+import Distribution
 import Execution
 import ModelGraph
 import Tensors
@@ -22,13 +23,19 @@ struct GPTQWorker: BlockPass {
     guard let calibration = context.calibration else {
       throw CompressionError(block.name, "cannot be calibrated", remedy: "give --calibration", kind: .usage)
     }
-    let statistics = try calibration.statistics([.gram, .columns], in: graph)
-    let cross = pass.retarget ? try calibration.crossStatistics(in: graph, pool: context.pool) : nil
+    let division = calibration.division(of: targeted, in: graph) { inputs, weights in
+      weights.reduce(WorkEstimate.gram(inputs, tokens: calibration.tokens) + WorkEstimate.factor(inputs)) {
+        $0 + WorkEstimate.feedback(rows: $1[0], columns: inputs, isTwoSided: false)
+      }
+    }
+    let statistics = try calibration.statistics([.gram, .columns], in: graph, divided: division)
+    let cross = pass.retarget ? try calibration.crossStatistics(in: graph, divided: division, pool: context.pool) : nil
     if pass.retarget, cross == nil, !record.warnings.contains(Self.noHeldOutText) { record.warnings.append(Self.noHeldOutText) }
     var dead: [(module: String, dead: Int, width: Int)] = []
+    let first = record.layers.count
     var inputs: [ValueID] = []
     for (node, _) in targeted where !inputs.contains(node.inputs[0]) { inputs.append(node.inputs[0]) }
-    for input in inputs {
+    for input in inputs where division.owns(input) {
       let readers = targeted.filter { $0.node.inputs[0] == input }
       guard let statistics = statistics[input], let gram = try statistics.takeGram(pool: context.pool) else {
         throw CompressionError(readers[0].node.scope, "was not reached by calibration", kind: .badData)
@@ -40,6 +47,18 @@ struct GPTQWorker: BlockPass {
       let retargeting = cross?[input].map { Retargeting(factor: factor, statistics: $0, pool: context.pool) }
       for (node, id) in readers {
         try quantize(node, id, of: &graph, factor: factor, statistics: statistics, retargeting: retargeting, in: context)
+      }
+    }
+    let group = context.interpreter.group
+    if !group.isAlone {
+      // In the order of one process.
+      let ordered = inputs.flatMap { input in targeted.filter { $0.node.inputs[0] == input } }
+      try record.exchange(ordered, division, of: &graph, notesFrom: first, in: group)
+      dead = try inputs.map { input in
+        let readers = targeted.filter { $0.node.inputs[0] == input }
+        let own = dead.first { $0.module == readers[0].node.scope }
+        let counts = try group.broadcast([own?.dead ?? 0, own?.width ?? 0], from: division.rank(of: input))
+        return (readers[0].node.scope, counts[0], counts[1])
       }
     }
     record.warnOfDeadInputs(in: block, dead, consequence: "their weights are rounded to nearest")

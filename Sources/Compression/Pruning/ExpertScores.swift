@@ -26,7 +26,7 @@ package enum ExpertScores {
       try progress(index, graph.blocks.count)
       if let calibration = stream.calibration(for: block, at: index, sensitivity: nil), graph.routers.contains(where: { $0.block == index })
       {
-        try calibration.forward(in: graph, from: calibration.input) { _, run in
+        try calibration.forward(in: graph, showsOutputs: true) { _, run in
           guard graph[run.node.parameters[0]].role == .expertDown, let route = graph.expert(of: run.node), let routed = run.routed else {
             return
           }

@@ -73,7 +73,7 @@ package struct ExpertTraits: Sendable {
     else { throw CompressionError(calibration.block.name, "has a router without experts", kind: .badData) }
     var samples: [Matrix] = []
     var tokens = [Int](repeating: 0, count: kind.experts)
-    try calibration.forward(in: graph, from: calibration.input) { _, run in
+    try calibration.forward(in: graph, showsOutputs: true) { _, run in
       if run.node.output == route.inputs[0] { samples.append(sample(run.input, rows: sampledRows)) }
       guard graph[run.node.parameters[0]].role == .expertDown, let place = graph.expert(of: run.node), place.routing == routing else {
         return

@@ -4,6 +4,9 @@ extension Matrix {
   /// Number of elements.
   var values: Int { rows * columns }
 
+  /// Adds another one of the same shape, element by element.
+  package func add(_ other: Matrix, pool: ThreadPool) { adds(other, pool: pool) }
+
   func adds(_ other: Matrix, pool: ThreadPool) {
     pool.ranges(of: values, grain: 16_384) { range in
       dso_add(other.pointer + range.lowerBound, pointer + range.lowerBound, Int64(range.count))

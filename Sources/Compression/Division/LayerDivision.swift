@@ -1,0 +1,52 @@
+import Distribution
+import ModelGraph
+import Tensors
+
+/// Which process works on which layers of a block: those that read the same input go together, for they share what is known of it.
+///
+/// It follows from the graph alone, so that every process comes to the same.
+public struct LayerDivision: Sendable {
+  private let group: ProcessGroup
+  private var ranks: [ValueID: Int] = [:]
+
+  /// - Parameters:
+  ///   - layers: that are worked on.
+  ///   - cost: of all layers that read an input, in any unit.
+  init(
+    _ layers: [(node: Node, weight: ParameterID)], of group: ProcessGroup, cost: (_ inputs: Int, _ weights: [Shape]) -> Double,
+    in graph: ModelGraph
+  ) {
+    self.group = group
+    guard !group.isAlone else { return }
+    var readers: [ValueID: [Shape]] = [:]
+    var order: [ValueID] = []
+    for (node, weight) in layers {
+      if readers[node.inputs[0]] == nil { order.append(node.inputs[0]) }
+      readers[node.inputs[0], default: []].append(graph[weight].shape)
+    }
+    let costs = order.map { value in
+      let shapes = readers[value] ?? []
+      return cost(shapes.first.map { $0[$0.rank - 1] } ?? 0, shapes)
+    }
+    // The largest first, each to whoever has least to do.
+    // The largest first.
+    var shares = WorkShares(of: group)
+    for index in order.indices.sorted(by: { (costs[$1], $0) < (costs[$0], $1) }) { ranks[order[index]] = shares.take(costs[index]) }
+  }
+
+  /// Who works on the layers that read this value.
+  public func rank(of value: ValueID) -> Int { ranks[value] ?? 0 }
+
+  /// Whether this process does.
+  public func owns(_ value: ValueID) -> Bool { group.isAlone || rank(of: value) == group.rank }
+}
+
+extension BlockCalibration {
+  /// Divides layers of the block among the processes.
+  /// - Parameter cost: of all layers that read an input together, in any unit.
+  func division(
+    of layers: [(node: Node, weight: ParameterID)], in graph: ModelGraph, cost: (_ inputs: Int, _ weights: [Shape]) -> Double
+  ) -> LayerDivision {
+    LayerDivision(layers, of: group, cost: cost, in: graph)
+  }
+}
