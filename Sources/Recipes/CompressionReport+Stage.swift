@@ -1,7 +1,9 @@
 import Calibration
 import Diagnostics
+import Distribution
 import Evaluation
 import Execution
+import Formats
 import Foundation
 import ModelGraph
 import Reporting
@@ -20,12 +22,15 @@ extension CompressionReport {
       tool: .init(name: Recipes.Tool.name, version: Recipes.Tool.version),
       model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
     self.recipe = recipe.listing
-    inputs = .init(modelSHA256: try model.contentDigest(), calibrationSHA256: selection?.digest, evalSHA256: evaluation?.digest)
+    let known = try interpreter.group.digests(of: model.weightFiles + written.checkpoint.files)
+    inputs = .init(
+      modelSHA256: try model.contentDigest(known: known, progress: progress), calibrationSHA256: selection?.digest,
+      evalSHA256: evaluation?.digest)
     calibration = selection.map { .init($0, trials: []) }
     warnings = selection?.warnings ?? []
     let reference = settings.reference ?? model
     size = .init(of: written, from: reference)
-    outputs = try CompressionReport.OutputFile.files(of: written)
+    outputs = try CompressionReport.OutputFile.files(of: written, known: known)
     switch evaluation {
     case nil: break
     case .embeddings(let plan):

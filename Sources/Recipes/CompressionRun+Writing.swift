@@ -1,6 +1,7 @@
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Execution
 import Formats
 import Foundation
@@ -20,8 +21,10 @@ extension CompressionRun {
       for index in workers.indices { workers[index].record = journal.records[index] }
     }
     if journal.isWritten { return journal.digests }
-    let writer = try makeWriter(layout, output, journal, configuration: configuration, recipe: yaml, observer: observer)
-    func flush() throws { try writer.suspend() }
+    // The first process writes for all.
+    let writer =
+      group.isFirst ? try makeWriter(layout, output, journal, configuration: configuration, recipe: yaml, observer: observer) : nil
+    func flush() throws { try writer?.suspend() }
     func saveActivations(_ blocks: Int) throws {
       try calibration?.save(to: output.file(RunJournal.activationFile(blocks: blocks)), at: blocks)
     }
@@ -31,24 +34,29 @@ extension CompressionRun {
     try calibration?.begin(
       at: journal.blocks, restoring: journal.isResuming ? output.file(RunJournal.activationFile(blocks: journal.blocks)) : nil)
     var weights = WeightOutput(layout, to: writer, from: model.graph, digests: journal.digests)
-    let work = meter(of: source, workers, calibration)
+    let meter = meter(of: source, workers, calibration)
+    let planned = Set(workers.flatMap(\.plan.keys))
+    var shares = WorkShares(of: group)
     let layersAlone = calibration == nil && trained == nil && workers.allSatisfy(\.treatsLayersAlone)
     do {
       for (index, block) in graph.blocks.enumerated() where index >= journal.blocks {
-        try Interruption.check()
-        work.begin(index)
+        try group.checkInterruption()
+        meter.begin(index)
         let context = context.with(calibration?.calibration(for: block, at: index))
-        for part in layersAlone
-          ? source.layers(of: block, parameters: layout.blocks[index]) : [(nodes: block, parameters: layout.blocks[index])]
-        {
+        let parts =
+          layersAlone ? source.layers(of: block, parameters: layout.blocks[index]) : [(nodes: block, parameters: layout.blocks[index])]
+        for part in parts {
           // Activations would be left ahead of the weights that a resumed run goes on from; without any, a stop need not wait for the block.
           if layersAlone { try Interruption.check() }
-          try work.measure {
-            for pass in workers.indices { try workers[pass].apply(to: part.nodes, of: &graph, in: context) }
+          // Layers that are treated by themselves are each treated by one process; whole blocks by all, which divide them.
+          let work = part.parameters.reduce(0) { $0 + (planned.contains($1) ? Double(graph[$1].shape.elementCount) : 0) }
+          let worker = layersAlone ? shares.take(work) : nil
+          try meter.measure {
+            try apply(&workers, to: part.nodes, of: &graph, in: context, by: worker)
             try calibration?.advance(past: block, in: graph)
             for id in part.parameters {
               guard let entry = layout.parameters[id] else { continue }
-              try weights.write(try graph[id].load(), entry)
+              if worker == nil || worker == group.rank || group.isFirst { try weights.write(try graph[id].load(), entry) }
               WorkMeter.add(WorkEstimate.storedValue * Double(graph[id].shape.elementCount))
               model.weights.release(entry.name)
               graph.release(id)
@@ -64,10 +72,33 @@ extension CompressionRun {
       throw stop
     }
     try graph.verify()
-    work.finish()
+    meter.finish()
     try weights.finish(passingOn: model.weights)
-    journal.finishWriting(digests: weights.digests, records: workers.map(\.record))
-    return weights.digests
+    let digests = try weights.digests(in: group)
+    journal.finishWriting(digests: digests, records: workers.map(\.record))
+    return digests
+  }
+
+  /// Lets the passes change a part of the model, and all processes know what became of it.
+  /// - Parameter rank: of the process that does it; nil for all, each of which then knows.
+  private func apply(
+    _ workers: inout [any BlockPass], to part: Block, of graph: inout ModelGraph, in context: PassContext, by rank: Int?
+  ) throws {
+    let isAbsent = rank.map { $0 != group.rank } ?? false
+    let known = workers.map { PassRecord.Extent($0.record) }
+    if !isAbsent { for pass in workers.indices { try workers[pass].apply(to: part, of: &graph, in: context) } }
+    guard let rank, !group.isAlone, !workers.isEmpty else { return }
+    // The first process writes, and keeps the record.
+    guard rank != 0, let pair = group.pair(from: rank, to: 0) else { return }
+    for (pass, known) in zip(workers.indices, known) {
+      let news = try pair.broadcast(value: workers[pass].record.since(known), from: 0)
+      if !pair.isFirst { workers[pass].record.append(news) }
+    }
+    for id in Set(graph.nodes[part.nodes].flatMap(\.parameters)).sorted(by: { $0.index < $1.index })
+    where workers.contains(where: { $0.plan[id] != nil }) {
+      let weight = try pair.broadcast(pair.isFirst ? graph[id].load() : nil, from: 0)
+      if !pair.isFirst { try graph.replace(id, with: weight) }
+    }
   }
 
   /// What every block will cost: what its passes say, its calibration text sent on, and its values written.

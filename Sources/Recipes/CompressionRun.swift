@@ -1,6 +1,7 @@
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Execution
 import Formats
 import Foundation
@@ -28,7 +29,7 @@ public struct CompressionRun {
     self.recipe = resolved
     self.settings = settings
     self.progress = progress
-    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
+    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads), group: settings.group)
   }
 
   /// A run that was checked as far as it can be without weights.
@@ -84,20 +85,25 @@ public struct CompressionRun {
     let evaluation = try settings.evaluation.map { try EvaluationPlan($0, model: model) }
     let prepared = try prepareWithinMemory()
     return try reserving { output in
-      // One thread means one: then files are digested at the end.
-      let digests = interpreter.pool.threads > 1 ? StreamedDigests(of: model.weightFiles) : nil
+      // One thread means one: then files are digested at the end. So do several processes, each some of them.
+      let digests = interpreter.pool.threads > 1 && group.isAlone ? StreamedDigests(of: model.weightFiles) : nil
       defer { digests?.cancel() }
       return try finish(quantize(prepared, into: output, digests: digests), evaluation: evaluation, digests: digests, since: start)
     }
   }
 
   /// Refuses at once what could not be written in the end.
-  func checkPlace() throws { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
+  func checkPlace() throws {
+    if group.isFirst { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
+  }
+
+  /// The processes that share the run.
+  var group: ProcessGroup { interpreter.group }
 
   /// Works in an output directory.
   func reserving(_ body: (OutputDirectory) throws -> CompressionReport) throws -> CompressionReport {
     let output = try OutputDirectory(
-      settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
+      settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs, group: group)
     return try output.keepingWhatCounts { try body(output) }
   }
 
@@ -132,6 +138,8 @@ public struct CompressionRun {
     let errors = try calibration?.inputErrors()
     let chosen = try errors.map { try prepare(graph, inputErrors: $0) } ?? prepared
     let journal = try RunJournal(self, in: output, blockCount: graph.blocks.count, calibration: calibration)
+    // Nobody changes what another has not read yet.
+    try output.synchronize()
     let training = try QuantizationTraining(self, graph: graph, calibration: calibration, in: output)?.train()
     let layout = chosen.layout
     var workers = chosen.workers
@@ -145,8 +153,9 @@ public struct CompressionRun {
     for companion in try model.companions(for: recipe.format) { try output.write(companion.content, to: companion.name) }
     try output.write(recipeHeader + yaml, to: "recipe.yaml")
 
+    try output.synchronize()
     let written = try ModelBundle(opening: output.partial.path, families: model.families)
-    let unfit = try WeightOutput.compare(written, with: expected, progress: progress)
+    let unfit = try WeightOutput.compare(written, with: expected, in: group, progress: progress)
     // What comes after a merge, or another container, leaves nothing that it could be taken out of.
     if recipe.passes.count == 1, recipe.passes[0] is AdapterMerging, recipe.format == .compressedTensors {
       try MergeRecord.write(of: graph, beside: written, digests: expected, in: output, pool: interpreter.pool)

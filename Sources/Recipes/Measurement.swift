@@ -1,4 +1,5 @@
 import Diagnostics
+import Distribution
 import Evaluation
 import Execution
 import Foundation
@@ -16,6 +17,7 @@ public struct Measurement {
 
   public init(
     model: ModelBundle, reference: ModelBundle? = nil, settings: EvaluationSettings = EvaluationSettings(), threads: Int? = nil,
+    group: ProcessGroup = .alone,
     maximumMemory: Int? = nil, progress: ProgressHandler? = nil
   ) {
     self.model = model
@@ -23,7 +25,7 @@ public struct Measurement {
     self.settings = settings
     self.maximumMemory = maximumMemory
     self.progress = progress
-    interpreter = Interpreter(pool: ThreadPool(threads: threads))
+    interpreter = Interpreter(pool: ThreadPool(threads: threads), group: group)
   }
 
   /// Measures. The text is tokenized by the model's own tokenizer; a reference must share the vocabulary.

@@ -1,6 +1,7 @@
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Evaluation
 import Execution
 import Foundation
@@ -102,12 +103,13 @@ struct QuantizationTraining {
           }
         }
         guard trainer.steps < pass.steps else { break }
-        try Interruption.check()
+        try interpreter.group.checkInterruption()
         meter.begin(step: trainer.steps)
-        let batch = TrainingBatch(
-          windows(of: trainer.steps, order, text.training).map { ($0, Array(repeating: true, count: $0.count)) })
+        let batches = TrainingBatch.cut(windows(of: trainer.steps, order, text.training), rows: \.count).map { windows in
+          TrainingBatch(windows.map { ($0, Array(repeating: true, count: $0.count)) })
+        }
         let begin = ContinuousClock.now
-        let step = try trainer.step([batch]) { _, batch, _ in
+        let step = try trainer.step(batches) { _, batch, _ in
           TrainingObjective(
             .teacher(
               LossTarget.Teacher(
@@ -142,7 +144,7 @@ struct QuantizationTraining {
     where item.lastPathComponent.hasPrefix(Self.prefix + "-")
       && item.lastPathComponent != history.best.map({ best($0.step).lastPathComponent })
     {
-      try? FileManager.default.removeItem(at: item)
+      output.remove(item.lastPathComponent)
     }
   }
 
@@ -154,9 +156,7 @@ struct QuantizationTraining {
   /// Removes what is no part of the output.
   static func clear(_ output: OutputDirectory) {
     for item in (try? FileManager.default.contentsOfDirectory(at: output.partial, includingPropertiesForKeys: nil)) ?? []
-    where item.lastPathComponent.hasPrefix(prefix) {
-      try? FileManager.default.removeItem(at: item)
-    }
+    where item.lastPathComponent.hasPrefix(prefix) { output.remove(item.lastPathComponent) }
   }
 
   /// Windows to train on, and to measure on.

@@ -1,6 +1,7 @@
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Evaluation
 import Execution
 import Formats
@@ -24,6 +25,9 @@ struct ReportBuilder {
   /// Of the files that were read and written, where they were found out meanwhile.
   let digests: StreamedDigests?
 
+  /// What only the report needs is found out by the process that writes it.
+  private var isFirst: Bool { run.group.isFirst }
+
   func report(evaluation: EvaluationPlan?) throws -> CompressionReport {
     var report = CompressionReport(
       tool: .init(name: Tool.name, version: Tool.version),
@@ -31,11 +35,11 @@ struct ReportBuilder {
     report.recipe = run.recipe.listing
     report.calibration = calibration.map { .init($0, trials: run.settings.trials) }
     report.size = .init(of: written, from: run.source)
-    if run.recipe.passes.contains(where: { $0 is Sparsification }) { report.size?.sparsity = try written.zeroShare() }
+    if isFirst, run.recipe.passes.contains(where: { $0 is Sparsification }) { report.size?.sparsity = try written.zeroShare() }
     let rescaled = Set(records.flatMap(\.rescaled))
     report.warnings = (calibration?.warnings ?? []) + textWarnings(rescaled) + records.flatMap(\.warnings) + caveats
     let meter = LayerErrorMeter(model: written.graph, leavingOut: rescaled, naming: naming)
-    if !records.isEmpty { try meter.measureWeights(against: prepared, pool: run.interpreter.pool) }
+    if isFirst, !records.isEmpty { try meter.measureWeights(against: prepared, pool: run.interpreter.pool) }
     switch evaluation {
     case .predictions(let plan): try measure(plan, meter, into: &report)
     case .embeddings(let plan): try measure(plan, meter, into: &report)
@@ -52,7 +56,7 @@ struct ReportBuilder {
     report.warnings += vanishingWarnings(report.layers ?? [])
     report.gates = run.settings.gates.results(report.accuracy)
     // Last, since the measurement takes long, and files are digested beside it.
-    let known = digests?.finish() ?? [:]
+    let known = try digests?.finish() ?? run.group.digests(of: run.model.weightFiles + written.checkpoint.files)
     report.inputs = .init(
       modelSHA256: try run.model.contentDigest(known: known, progress: run.progress), calibrationSHA256: calibration?.digest,
       evalSHA256: evaluation?.digest,
@@ -69,7 +73,7 @@ struct ReportBuilder {
     let accuracy = try evaluator.accuracy(
       of: written.graph, reference: run.reference(), on: evaluation.text,
       layerErrors: isOwnReference ? meter : nil)
-    if !isOwnReference { try evaluator.measureLayers(meter, of: prepared, on: evaluation.text) }
+    if isFirst, !isOwnReference { try evaluator.measureLayers(meter, of: prepared, on: evaluation.text) }
     report.accuracy = .init(accuracy, computedIn: evaluation.arithmetic)
     report.keyValueCache = try .init(of: written.graph, evaluation, evaluator: evaluator)
     report.activations = try activations(accuracy, evaluation, evaluator)
@@ -80,10 +84,14 @@ struct ReportBuilder {
       // Decoding keeps every block at hand, which a model beyond the limit must not.
       let bytes = report.size.map { ($0.sourceBytes ?? 0) + ($0.outputBytes ?? 0) } ?? 0
       let limit = min(run.settings.maximumMemory ?? Self.largestTimedModels, Self.largestTimedModels)
-      if bytes <= limit {
+      if bytes <= limit, !isFirst {
+        // What is timed is timed by the first process, while the others wait.
+        try run.group.wait()
+      } else if bytes <= limit {
         // Nothing else may run beside what is timed.
         _ = digests?.finish()
         report.speed = try speed(evaluation)
+        try run.group.wait()
       } else {
         report.warnings.append("speed was not measured: decoding in turns would hold both models in memory")
       }
@@ -95,7 +103,7 @@ struct ReportBuilder {
     report.embeddings = try evaluation.section(
       of: written.graph, reference: run.reference(), interpreter: run.interpreter, progress: run.progress)
     let evaluator = Evaluator(interpreter: run.interpreter, progress: run.progress)
-    try evaluator.measureLayers(meter, of: prepared, on: Array(evaluation.text.sentences.prefix(Self.measuredSentences)))
+    if isFirst { try evaluator.measureLayers(meter, of: prepared, on: Array(evaluation.text.sentences.prefix(Self.measuredSentences))) }
   }
 
   /// Sentences that layers are compared on.

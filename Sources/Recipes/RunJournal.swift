@@ -1,6 +1,7 @@
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Formats
 import Foundation
 import StructuredData
@@ -15,6 +16,7 @@ final class RunJournal {
   private let output: OutputDirectory
   private let fingerprint: String
   private let isEnabled: Bool
+  private let group: ProcessGroup
   /// The least time between two saves; nil saves behind every block.
   private let interval: Duration?
   private var lastAttempt = ContinuousClock.now
@@ -51,6 +53,7 @@ final class RunJournal {
   /// everything that it names is there.
   init(_ run: CompressionRun, in output: OutputDirectory, blockCount: Int, calibration: CalibrationWork? = nil) throws {
     self.output = output
+    group = run.group
     fingerprint = Self.fingerprint(of: run, calibration?.selection)
     isEnabled = run.recipe.format.isResumable
     interval = run.saveInterval
@@ -113,7 +116,10 @@ final class RunJournal {
     state.blocks = block + 1
     self.digests = digests
     self.records = records
-    if let interval, ContinuousClock.now - lastAttempt < max(interval, lastDuration * 20) { return }
+    // The clock of the first process counts: saving takes all of them.
+    var isDue = interval.map { ContinuousClock.now - lastAttempt >= max($0, lastDuration * 20) } ?? true
+    isDue = try group.broadcast(isDue ? UInt8(1) : 0) == 1
+    guard isDue else { return }
     let start = ContinuousClock.now
     // Without its weights on the disk the output itself has failed.
     if needsSave { try flush() }
@@ -164,8 +170,14 @@ final class RunJournal {
     guard needsSave else { return }
     // What failed keeps no room, and what was replaced neither.
     defer { removeActivations(except: saved) }
-    try saveActivations(blocks)
-    try output.replace(Self.fileName, with: document.text(pretty: false))
+    let outcome = Result {
+      try saveActivations(blocks)
+      try output.replace(Self.fileName, with: document.text(pretty: false))
+    }
+    // Only the first process knows: all of them must remember the same.
+    let isSaved = try group.broadcast((try? outcome.get()) == nil ? UInt8(0) : 1) == 1
+    try outcome.get()
+    guard isSaved else { return }
     saved = state
     output.keepsPartial = true
   }
@@ -189,9 +201,7 @@ final class RunJournal {
   /// The run is complete: the journal is no part of the output.
   func remove() {
     removeActivations(except: nil)
-    for name in [Self.fileName, Self.fileName + OutputDirectory.temporarySuffix] {
-      try? FileManager.default.removeItem(at: output.file(name))
-    }
+    for name in [Self.fileName, Self.fileName + OutputDirectory.temporarySuffix] { output.remove(name) }
     output.keepsPartial = false
   }
 
@@ -199,9 +209,7 @@ final class RunJournal {
   private func removeActivations(except state: State?) {
     let kept = state.flatMap { $0.isWritten ? nil : Self.activationFile(blocks: $0.blocks) }
     let files = (try? FileManager.default.contentsOfDirectory(atPath: output.partial.path)) ?? []
-    for file in files where file.hasPrefix(Self.activationPrefix) && file != kept {
-      try? FileManager.default.removeItem(at: output.file(file))
-    }
+    for file in files where file.hasPrefix(Self.activationPrefix) && file != kept { output.remove(file) }
   }
 }
 

@@ -1,3 +1,4 @@
+import Distribution
 import Execution
 import Foundation
 
@@ -19,6 +20,8 @@ public struct RunSettings: Sendable {
   public var threads: Int?
   /// The most bytes that activations and buffers may take; nil for the default.
   public var maximumMemory: Int?
+  /// The processes that share the run, each of which makes the same calls. The bytes that are written never depend on how many there are.
+  public var group = ProcessGroup.alone
 
   public init(output: URL, overwrite: Bool = false) {
     self.output = output

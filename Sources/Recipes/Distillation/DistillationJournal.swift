@@ -40,17 +40,19 @@ final class DistillationJournal {
 
   func load(into parameters: any Parametrization, pool: ThreadPool) throws {
     guard !stages.isEmpty else { return }
+    try output.synchronize()
     try parameters.loadVariables(from: variables(stages.count), pool: pool)
   }
 
   /// Puts the variables back to where the stage at work began.
   func rollBack(_ parameters: any Parametrization, pool: ThreadPool) throws {
+    try output.synchronize()
     try parameters.loadVariables(from: variables(stages.count), pool: pool)
   }
 
   /// Saves where a stage begins.
   func begin(_ parameters: any Parametrization) throws {
-    try parameters.saveVariables(to: variables(stages.count))
+    if output.isFirst { try parameters.saveVariables(to: variables(stages.count)) }
     try save()
   }
 
@@ -64,10 +66,12 @@ final class DistillationJournal {
 
   /// Notes that a stage is finished, the variables being what it left.
   func finish(_ stage: CompressionReport.Distillation.Stage, _ parameters: any Parametrization) throws {
-    try parameters.saveVariables(to: variables(stages.count + 1))
+    if output.isFirst { try parameters.saveVariables(to: variables(stages.count + 1)) }
     stages.append(stage)
     try save()
-    for place in [variables(stages.count - 1), state(stages.count - 1)] { try? FileManager.default.removeItem(at: place) }
+    // Everyone has gone back to them who had to.
+    try output.synchronize()
+    for place in [variables(stages.count - 1), state(stages.count - 1)] { output.remove(place.lastPathComponent) }
   }
 
   private func save() throws {
@@ -80,8 +84,6 @@ final class DistillationJournal {
   /// None of this is a part of the output.
   static func clear(_ output: OutputDirectory) {
     for item in (try? FileManager.default.contentsOfDirectory(at: output.partial, includingPropertiesForKeys: nil)) ?? []
-    where item.lastPathComponent.hasPrefix(prefix) {
-      try? FileManager.default.removeItem(at: item)
-    }
+    where item.lastPathComponent.hasPrefix(prefix) { output.remove(item.lastPathComponent) }
   }
 }

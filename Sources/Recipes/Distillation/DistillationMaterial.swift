@@ -95,8 +95,14 @@ final class DistillationMaterial {
     }
   }
 
-  /// What the distributions take on the disk.
-  var cacheBytes: Int { distributions.byteCount }
+  /// Windows whose distributions were asked for, at any process.
+  private var asked = Set<Int>()
+
+  /// What their distributions take on the disk; of several processes each holds some of them.
+  var cacheBytes: Int { asked.count * distributions.windowBytes }
+
+  /// Notes that some process will ask for the distributions of these windows.
+  func note(_ indices: [Int]) { asked.formUnion(indices) }
 
   var teacherHead: Block { teacher.graph.blocks[teacher.graph.blocks.count - 1] }
 
@@ -116,6 +122,7 @@ final class DistillationMaterial {
 
   /// The teacher's distributions behind every token of some windows, from the disk or computed now.
   func target(_ indices: [Int]) throws -> LossTarget {
+    note(indices)
     let missing = indices.filter { !distributions.holds($0) }
     if !missing.isEmpty { try distributions.store(fresh(missing.map { windows[$0] }), for: missing) }
     return .partial(mixed(try distributions.load(indices), with: indices.flatMap { Array(windows[$0].dropFirst()) + [0] }))

@@ -53,7 +53,8 @@ struct FeaturePhase: DistillationPhase {
 
   func step(_ trainer: Trainer) throws -> TrainingStep {
     let indices = try material.indices(step: trainer.steps, phase: 1, count: material.options.batchWindows)
-    return try trainer.step([DistillationMaterial.batch(indices.map { material.windows[$0] })]) { _, batch, share in
+    // Projectors' gradients are kept beside the others.
+    return try trainer.step([DistillationMaterial.batch(indices.map { material.windows[$0] })], isDivided: false) { _, batch, share in
       alignment.aim(
         at: try material.teacherStates(batch), sequences: batch.sequences, share: share / Float(material.mapping.pairs.count))
       return TrainingObjective(hidden: alignment)
@@ -73,8 +74,10 @@ struct LogitPhase: DistillationPhase {
 
   func step(_ trainer: Trainer) throws -> TrainingStep {
     let indices = try material.indices(step: trainer.steps, phase: 2, count: material.options.batchWindows)
-    let target = try material.target(indices)
-    return try trainer.step([DistillationMaterial.batch(indices.map { material.windows[$0] })]) { _, _, _ in TrainingObjective(target) }
+    material.note(indices)
+    let parts = TrainingBatch.cut(indices) { material.windows[$0].count }
+    let batches = parts.map { part in DistillationMaterial.batch(part.map { material.windows[$0] }) }
+    return try trainer.step(batches) { index, _, _ in TrainingObjective(try material.target(parts[index])) }
   }
 }
 
@@ -89,6 +92,7 @@ struct TextPhase: DistillationPhase {
 
   func step(_ trainer: Trainer) throws -> TrainingStep {
     let indices = try material.indices(step: trainer.steps, phase: 2, count: material.options.batchWindows)
-    return try trainer.step([DistillationMaterial.batch(indices.map { material.windows[$0] })])
+    let parts = TrainingBatch.cut(indices.map { material.windows[$0] }, rows: \.count)
+    return try trainer.step(parts.map(DistillationMaterial.batch))
   }
 }

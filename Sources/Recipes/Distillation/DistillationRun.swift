@@ -1,6 +1,7 @@
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Evaluation
 import Execution
 import Formats
@@ -23,7 +24,7 @@ public struct DistillationRun {
   let progress: ProgressHandler?
   let interpreter: Interpreter
   /// Asked before every step whether to go on; throws to stop.
-  var stopCheck: (_ phase: String, _ step: Int) throws -> Void = { _, _ in try Interruption.check() }
+  var stopCheck: (_ phase: String, _ step: Int) throws -> Void
 
   public init(
     student model: ModelBundle, distillation: Distillation, calibration: CalibrationPlan? = nil, seed: UInt64 = 0, settings: RunSettings,
@@ -31,7 +32,8 @@ public struct DistillationRun {
   ) {
     (self.model, self.distillation, self.calibration, self.seed) = (model, distillation, calibration, seed)
     (self.settings, self.progress) = (settings, progress)
-    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
+    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads), group: settings.group)
+    stopCheck = { _, _ in try settings.group.checkInterruption() }
   }
 
   /// Trains and writes the result.
@@ -41,9 +43,10 @@ public struct DistillationRun {
     let start = ContinuousClock.now
     let teacher = try openTeacher()
     _ = try check(on: model.graph, teacher: teacher)
-    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
+    if interpreter.group.isFirst { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
-    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
+    let output = try OutputDirectory(
+      settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs, group: interpreter.group)
     return try output.keepingWhatCounts {
       progress?(StageProgress(stage: "Drawing windows", completed: 0, total: 1))
       let material = try DistillationMaterial(
@@ -150,8 +153,7 @@ public struct DistillationRun {
   /// - Returns: what was written, and what the report says of values in it that are no numbers.
   private func write(_ graph: ModelGraph, to output: OutputDirectory) throws -> (written: ModelBundle, warnings: [String]) {
     let layout = try OutputLayout(model: model, graph: graph, plan: [:], format: .compressedTensors)
-    let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
-    var weights = WeightOutput(layout, to: writer, from: model.graph)
+    var weights = try output.weights(of: layout, from: model.graph)
     for block in graph.blocks {
       for id in graph.parameters(of: block) {
         guard let entry = layout.parameters[id] else { continue }
@@ -161,8 +163,8 @@ public struct DistillationRun {
     try weights.finish(passingOn: model.weights)
     try output.write(try OutputConfiguration(model: model, graph: graph, layout: layout).json.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
-    let written = try ModelBundle(opening: output.partial.path, families: model.families)
-    return (written, try WeightOutput.compare(written, with: weights.digests, progress: progress))
+    let (written, warnings) = try output.reopened(of: model, with: weights, progress: progress)
+    return (written, warnings)
   }
 
   private func makeReport(
@@ -173,13 +175,16 @@ public struct DistillationRun {
       tool: .init(name: Tool.name, version: Tool.version),
       model: .init(name: model.name, family: model.graph.family, parameters: model.graph.parameterCount))
     report.recipe = recipe.listing
-    report.inputs = .init(modelSHA256: try model.contentDigest(), evalSHA256: evaluation?.digest, dataSHA256: material.textDigest)
+    let known = try interpreter.group.digests(of: model.weightFiles + written.checkpoint.files)
+    report.inputs = .init(
+      modelSHA256: try model.contentDigest(known: known, progress: progress), evalSHA256: evaluation?.digest,
+      dataSHA256: material.textDigest)
     report.warnings = material.textWarnings
     if try data().isDemo, reference.name != DemoModel.name {
       report.warnings.append("learned from the demo text; give text of the kind the model is for")
     }
     report.size = .init(of: written, from: reference)
-    report.outputs = try CompressionReport.OutputFile.files(of: written)
+    report.outputs = try CompressionReport.OutputFile.files(of: written, known: known)
     if let evaluation {
       let evaluator = evaluation.evaluator(interpreter, within: settings.maximumMemory, progress: progress)
       report.accuracy = .init(

@@ -78,8 +78,10 @@ struct FinetuneData {
   }
 
   static func batches(_ rows: [TrainingRow], size: Int) -> [TrainingBatch] {
-    stride(from: 0, to: rows.count, by: max(1, size)).map { begin in
-      TrainingBatch(rows: rows[begin..<min(rows.count, begin + max(1, size))])
+    stride(from: 0, to: rows.count, by: max(1, size)).flatMap { begin in
+      TrainingBatch.cut(Array(rows[begin..<min(rows.count, begin + max(1, size))]), rows: \.tokens.count).map {
+        TrainingBatch(rows: $0[...])
+      }
     }
   }
 }

@@ -1,4 +1,5 @@
 import Diagnostics
+import Distribution
 import Execution
 import Foundation
 import ModelGraph
@@ -69,7 +70,7 @@ final class FinetuneLoop {
           try meter.measure(evaluate)
         }
         guard trainer.steps < steps, !stoppedEarly else { break }
-        try Interruption.check()
+        try run.interpreter.group.checkInterruption()
         meter.begin(step: trainer.steps)
         let start = ContinuousClock.now
         let step = try meter.measure { try trainer.step(data.batches(step: trainer.steps)) }
@@ -153,7 +154,7 @@ final class FinetuneLoop {
   private func removeBest(except step: Int?) throws {
     for item in (try? FileManager.default.contentsOfDirectory(at: place.partial, includingPropertiesForKeys: nil)) ?? []
     where item.lastPathComponent.hasPrefix(Self.bestPrefix) && item.lastPathComponent != step.map({ Self.bestPrefix + "\($0)" }) {
-      try? FileManager.default.removeItem(at: item)
+      place.remove(item.lastPathComponent)
     }
   }
 
@@ -161,7 +162,7 @@ final class FinetuneLoop {
   func clear() throws {
     try removeBest(except: nil)
     for suffix in ["", ".new", ".old"] {
-      try? FileManager.default.removeItem(atPath: run.state(in: place).path + suffix)
+      place.remove(run.state(in: place).lastPathComponent + suffix)
     }
   }
 }

@@ -1,5 +1,6 @@
 import Compression
 import Diagnostics
+import Distribution
 import Execution
 import Formats
 import Foundation
@@ -16,7 +17,15 @@ struct FinetuneResult {
   let loop: FinetuneLoop
   let place: OutputDirectory
 
-  func write(since start: ContinuousClock.Instant) throws -> CompressionReport {
+  /// Of several processes, which all have the same, the first one writes, and the others learn what it reports.
+  func writeTogether(since start: ContinuousClock.Instant) throws -> CompressionReport {
+    let group = run.interpreter.group
+    guard !group.isFirst else { return try group.hand(write(since: start)) }
+    try place.commit()
+    return try group.hand(nil)
+  }
+
+  private func write(since start: ContinuousClock.Instant) throws -> CompressionReport {
     var written: ModelBundle?
     switch run.settings.method {
     case .lora: try FinetunedAdapter(run: run, subject: subject, place: place).write()

@@ -1,5 +1,6 @@
 import Compression
 import Diagnostics
+import Distribution
 import Execution
 import Formats
 import Foundation
@@ -32,6 +33,7 @@ public struct FinetuneRun {
 
   public init(
     model: ModelBundle, named modelName: String, data: URL, settings: FinetuneSettings, output: URL, threads: Int? = nil,
+    group: ProcessGroup = .alone,
     progress: FinetuneProgress? = nil
   ) {
     self.model = model
@@ -39,7 +41,7 @@ public struct FinetuneRun {
     self.data = data
     self.output = output
     self.progress = progress
-    interpreter = Interpreter(pool: ThreadPool(threads: threads))
+    interpreter = Interpreter(pool: ThreadPool(threads: threads), group: group)
     var settings = settings
     if settings.sequenceLength == 0 { settings.sequenceLength = min(512, model.graph.maximumPositions) }
     self.settings = settings
@@ -52,17 +54,18 @@ public struct FinetuneRun {
     let start = ContinuousClock.now
     try check()
     let data = try readData()
-    let place = try OutputDirectory(output, overwrite: overwrite, resume: resume, inputs: inputs)
+    let place = try OutputDirectory(output, overwrite: overwrite, resume: resume, inputs: inputs, group: interpreter.group)
     if resume {
       // What a run had begun to write after its training is written again.
       place.clear(keeping: [Self.stateName, FinetuneLoop.bestPrefix])
       place.keepsPartial = TrainingState.exists(at: state(in: place))
+      try place.synchronize()
     }
     do {
       let subject = try FinetuneSubject(self)
       let loop = try FinetuneLoop(run: self, subject: subject, data: data, place: place)
       try loop.train()
-      return try FinetuneResult(run: self, subject: subject, loop: loop, place: place).write(since: start)
+      return try FinetuneResult(run: self, subject: subject, loop: loop, place: place).writeTogether(since: start)
     } catch is StoppedFailure {
       throw StoppedFailure(isResumable: place.keepsPartial)
     }
@@ -92,7 +95,7 @@ public struct FinetuneRun {
           remedy: "train adapters, or start from the unquantized model", kind: .usage)
       }
     }
-    try OutputDirectory.check(output, overwrite: overwrite, inputs: inputs)
+    if interpreter.group.isFirst { try OutputDirectory.check(output, overwrite: overwrite, inputs: inputs) }
   }
 
   private func readData() throws -> FinetuneData {

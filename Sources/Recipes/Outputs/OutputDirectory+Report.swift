@@ -7,6 +7,7 @@ extension OutputDirectory {
 
   /// Writes these files when everything else is written, and notes in the report what `verify` compares: a digest of every file.
   func write(_ report: inout CompressionReport, card: ModelCard.Output) throws {
+    guard isFirst else { return }
     try write(HTMLReport.render(report), to: "report.html")
     try write(ModelCard(report, of: card).text, to: "README.md")
     report.files = try companionFiles(besides: report.outputs)

@@ -1,16 +1,21 @@
 import Diagnostics
+import Distribution
 import Foundation
 import Training
 
 /// OUTPUT in the making: a temporary sibling that is renamed when everything in it is written, flushed and checked.
 /// A crash leaves no OUTPUT, and a leftover that the next run to the same place resumes or clears away.
+///
+/// Of several processes all see it, and the first one alone changes it: what the others are told to write is left to that one.
 final class OutputDirectory {
   /// Where the output will be.
   let final: URL
   /// Where it is written.
   let partial: URL
   private let overwrite: Bool
-  private let lock: OutputLock
+  private let lock: OutputLock?
+  /// The processes that share the run.
+  let group: ProcessGroup
   /// Whether the partial directory is this run's, to fill and to clear away.
   private var ownsPartial = false
   /// Whether what is there stays when the run ends without committing, for a later one to resume.
@@ -23,25 +28,56 @@ final class OutputDirectory {
   /// - Parameters:
   ///   - resume: leaves what an earlier run wrote. If that run saved its progress, ending this one does not remove it.
   ///   - inputs: what must survive: the output may neither be one of them nor hold one.
-  /// - Throws: what `check` throws, and when another run is writing to the same place.
-  init(_ url: URL, overwrite: Bool, resume: Bool = false, inputs: [URL] = []) throws {
-    try Self.check(url, overwrite: overwrite, inputs: inputs)
+  ///   - group: the processes that share the run; each of them reserves it.
+  /// - Throws: what `check` throws, when another run is writing to the same place, and when not all processes see it.
+  init(_ url: URL, overwrite: Bool, resume: Bool = false, inputs: [URL] = [], group: ProcessGroup = .alone) throws {
+    if group.isFirst { try Self.check(url, overwrite: overwrite, inputs: inputs) }
     final = url.standardizedFileURL
+    self.group = group
     self.overwrite = overwrite
     let parent = final.deletingLastPathComponent()
     partial = parent.appendingPathComponent(".\(final.lastPathComponent).partial", isDirectory: true)
-    lock = try OutputLock(of: final)
-    try Self.makeDirectory(partial)
-    ownsPartial = true
-    guard resume else {
+    lock = group.isFirst ? try OutputLock(of: final) : nil
+    if group.isFirst {
+      try Self.makeDirectory(partial)
+      ownsPartial = true
       // What a run that was killed left behind.
-      clear()
-      return
+      if !resume { clear() }
     }
+    try meet()
+    guard resume else { return }
     keepsPartial =
       [RunJournal.fileName, StageJournal.fileName, DistillationJournal.fileName].contains { access(file($0).path, F_OK) == 0 }
       || TrainingState.exists(at: file(QuantizationTraining.prefix))
     survivesFailure = keepsPartial
+  }
+
+  /// Finds out whether all processes see the directory that the first one has made.
+  private func meet() throws {
+    guard !group.isAlone else { return }
+    let mark = try group.broadcast(UInt64.random(in: 0...UInt64.max))
+    let file = file(".group-\(mark)")
+    if group.isFirst { try write("", to: file.lastPathComponent) }
+    try group.wait()
+    let isThere = access(file.path, F_OK) == 0
+    try group.wait()
+    if group.isFirst { unlink(file.path) }
+    guard isThere else {
+      throw RecipeError(
+        partial.deletingLastPathComponent().path, "is not the directory that the first process, on \(group.hosts[0]), writes to",
+        remedy: "give an --output on a file system that all machines share", kind: .cannotCreate)
+    }
+  }
+
+  /// Whether this process is the one that writes.
+  var isFirst: Bool { group.isFirst }
+
+  /// Returns when every process has come here: what the first one wrote before can be read by all.
+  func synchronize() throws { try group.wait() }
+
+  /// Removes something that the run needs no more.
+  func remove(_ name: String) {
+    if group.isFirst { try? FileManager.default.removeItem(at: file(name)) }
   }
 
   /// Checks, without touching anything, that an output can be created: it is new or may be replaced, its parent is a directory, nothing
@@ -108,6 +144,7 @@ final class OutputDirectory {
   func clear(keeping prefixes: [String] = []) {
     keepsPartial = false
     survivesFailure = false
+    guard group.isFirst else { return }
     for item in (try? FileManager.default.contentsOfDirectory(at: partial, includingPropertiesForKeys: nil)) ?? []
     where !prefixes.contains(where: item.lastPathComponent.hasPrefix) {
       try? FileManager.default.removeItem(at: item)
@@ -120,6 +157,7 @@ final class OutputDirectory {
   /// A directory in the output, new and empty.
   func makeDirectory(_ name: String) throws -> URL {
     let directory = file(name)
+    guard group.isFirst else { return directory }
     try? FileManager.default.removeItem(at: directory)
     do { try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false) } catch {
       throw RecipeError(directory.path, "cannot be created", remedy: "check the disk and its permissions", kind: .cannotCreate)
@@ -133,6 +171,7 @@ final class OutputDirectory {
   }
 
   func write(_ data: Data, to name: String) throws {
+    guard group.isFirst else { return }
     let url = file(name)
     if name.contains("/") {
       try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
@@ -159,6 +198,7 @@ final class OutputDirectory {
 
   /// Puts a small file in the place of another in one step, after everything that was written and named before.
   func replace(_ name: String, with text: String) throws {
+    guard group.isFirst else { return }
     let temporary = name + Self.temporarySuffix
     do {
       try write(text, to: temporary)
@@ -177,6 +217,9 @@ final class OutputDirectory {
 
   /// Gives the output its name. An output that was there is exchanged for it in one step where the system can, and removed then.
   func commit() throws {
+    // Whoever still reads in it does so by its old name.
+    try synchronize()
+    guard group.isFirst else { return }
     try Self.flush(partial)
     let isReplacing = (try? FileManager.default.attributesOfItem(atPath: final.path)) != nil
     if isReplacing, !overwrite { throw Self.exists(final) }
@@ -192,7 +235,7 @@ final class OutputDirectory {
     // After an exchange this is the output that was replaced.
     if isReplacing { try? FileManager.default.removeItem(at: partial) }
     ownsPartial = false
-    lock.release()
+    lock?.release()
   }
 
   /// Swaps two directories in one step.
@@ -242,7 +285,7 @@ final class OutputDirectory {
 
   deinit {
     if ownsPartial && !keepsPartial { try? FileManager.default.removeItem(at: partial) }
-    lock.release()
+    lock?.release()
   }
 }
 

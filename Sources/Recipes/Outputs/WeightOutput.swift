@@ -1,5 +1,7 @@
 import Compression
 import Diagnostics
+import Distribution
+import Execution
 import Formats
 import ModelGraph
 import Tensors
@@ -7,7 +9,8 @@ import Tensors
 /// Weights on their way into a checkpoint, with a digest of each as it must be read again, by the name that it is read under.
 struct WeightOutput {
   private let layout: OutputLayout
-  private let writer: any CheckpointWriter
+  /// Nil where another process writes.
+  private let writer: (any CheckpointWriter)?
   private let source: ModelGraph
   /// Whether the source has values that are no numbers; nil until that is asked.
   private var sourceHoldsOthers: Bool?
@@ -16,16 +19,18 @@ struct WeightOutput {
   /// - Parameters:
   ///   - source: the model that the weights come from: where it holds numbers alone, the output does.
   ///   - digests: of weights that an earlier run has written.
-  init(_ layout: OutputLayout, to writer: any CheckpointWriter, from source: ModelGraph, digests: [TensorName: String] = [:]) {
+  init(_ layout: OutputLayout, to writer: (any CheckpointWriter)?, from source: ModelGraph, digests: [TensorName: String] = [:]) {
     (self.layout, self.writer, self.source, self.digests) = (layout, writer, source, digests)
   }
 
   /// Does not look for a stop: within a block that would leave activations ahead of the weights that a resumed run goes on from.
-  mutating func write(_ weight: Weight, _ entry: OutputLayout.Entry) throws { try write(weight, entry, isPassedOn: false) }
+  mutating func write(_ weight: @autoclosure () throws -> Weight, _ entry: OutputLayout.Entry) throws {
+    if writer != nil { try write(try weight(), entry, isPassedOn: false) }
+  }
 
   private mutating func write(_ weight: Weight, _ entry: OutputLayout.Entry, isPassedOn: Bool) throws {
     // What the format does without cannot be read again.
-    guard !entry.tensors.isEmpty else { return }
+    guard let writer, !entry.tensors.isEmpty else { return }
     let encoded = try layout.encoding.encode(weight, as: entry)
     try requireNumbers(encoded.map(\.1), of: weight, entry, isPassedOn: isPassedOn)
     for (descriptor, tensor) in encoded { try writer.write(descriptor.name, tensor) }
@@ -53,6 +58,7 @@ struct WeightOutput {
 
   /// Writes what is left of the layout beside the graph's parameters, and closes the checkpoint.
   mutating func finish(passingOn source: any WeightSource) throws {
+    guard let writer else { return }
     for entry in layout.extras where digests[layout.nameReadBack(of: entry)] == nil {
       try write(try source.load(entry.name), entry, isPassedOn: true)
       source.release(entry.name)
@@ -60,14 +66,27 @@ struct WeightOutput {
     try writer.finish()
   }
 
-  /// Reads every weight again and compares it with what was handed to the writer.
+  /// The digests of all weights, at every process.
+  func digests(in group: ProcessGroup) throws -> [TensorName: String] {
+    guard !group.isAlone else { return digests }
+    let lines = digests.map { "\($0.value) \($0.key.text)" }.sorted().joined(separator: "\n")
+    let text = String(decoding: try group.broadcast(Array(lines.utf8), from: 0), as: UTF8.self)
+    return text.split(separator: "\n").reduce(into: [:]) { result, line in
+      let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
+      if parts.count == 2 { result[TensorName(parts[1])] = parts[0] }
+    }
+  }
+
+  /// Reads every weight again and compares it with what was handed to the writer. Each process compares some.
   /// - Returns: what the report says of values that are no numbers, and were passed on.
-  static func compare(_ written: ModelBundle, with digests: [TensorName: String], progress: ProgressHandler?) throws -> [String] {
+  static func compare(
+    _ written: ModelBundle, with digests: [TensorName: String], in group: ProcessGroup = .alone, progress: ProgressHandler?
+  ) throws -> [String] {
     let names = written.weights.names
     let meter = WorkMeter(
       "Checking", costs: names.map { Double(written.weights.describe($0)?.shape.elementCount ?? 0) }, progress: progress)
-    var unfit: [(name: String, count: Int)] = []
-    for (index, name) in names.enumerated() {
+    var counts = [Int](repeating: 0, count: names.count)
+    for (index, name) in names.enumerated() where group.owns(index) {
       try Interruption.check()
       meter.begin(index)
       guard let expected = digests[TensorName(name)] else {
@@ -79,10 +98,13 @@ struct WeightOutput {
       }
       // Codes were refused without numbers for scales.
       if case .dense? = written.weights.describe(name)?.storage, case let count = try written.weights.load(name).notFiniteCount, count > 0 {
-        unfit.append((name, count))
+        counts[index] = count
       }
       written.weights.release(name)
     }
+    // What one process finds ends the others here, too.
+    let found = try (0..<group.count).map { try group.broadcast(counts, from: $0) }
+    let unfit = names.enumerated().map { (name: $1, count: found[$0 % group.count][$0]) }.filter { $0.count > 0 }
     guard let missing = digests.keys.map(\.text).sorted().first(where: { written.weights.describe($0) == nil }) else {
       meter.finish()
       return unfit.first.map { first in

@@ -2,6 +2,7 @@ import Architectures
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Evaluation
 import Execution
 import Formats
@@ -34,7 +35,7 @@ public struct PruningRun {
     self.pruning = (try? pruning.validate(for: model.graph)).flatMap { try? pruning.resolved(for: model.graph) } ?? pruning
     (self.model, self.settings, self.progress) = (model, settings, progress)
     (self.calibration, self.seed) = (calibration, seed)
-    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
+    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads), group: settings.group)
   }
 
   /// What a run would leave, found without reading a weight.
@@ -57,7 +58,7 @@ public struct PruningRun {
   public func plan() throws -> Plan {
     let plan = try plan(of: model.graph)
     _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
-    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
+    if interpreter.group.isFirst { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
     return plan
   }
 
@@ -99,7 +100,8 @@ public struct PruningRun {
     let start = ContinuousClock.now
     _ = try plan()
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
-    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs)
+    let output = try OutputDirectory(
+      settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs, group: interpreter.group)
     var work = try PruningWork(self, interpreter: interpreter, spillingTo: output.partial)
     let written = try work.write(to: output)
     var report = try CompressionReport(

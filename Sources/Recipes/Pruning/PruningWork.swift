@@ -2,6 +2,7 @@ import Architectures
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Evaluation
 import Execution
 import Formats
@@ -131,13 +132,12 @@ struct PruningWork {
     let dropped = Set(model.strayLayers)
     let layout = try OutputLayout(
       model: model, graph: sizes, plan: [:], format: .compressedTensors, leavingOut: { dropped.contains($0) })
-    let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
-    var weights = WeightOutput(layout, to: writer, from: model.graph)
+    var weights = try output.weights(of: layout, from: model.graph)
     // A repair gathers what layers read, then sends the text on.
     let meter = WorkMeter(
       "Pruning", blocksOf: graph, tokens: selection?.windows.tokenCount ?? 0, runs: 3, isWritten: true, progress: run.progress)
     for (index, block) in graph.blocks.enumerated() {
-      try Interruption.check()
+      try output.group.checkInterruption()
       meter.begin(index)
       let (stream, whole) = (stream, graph.blocks[index])
       try meter.measure {
@@ -167,8 +167,8 @@ struct PruningWork {
     configuration.removeQuantization()
     try output.write(JSONValue.object(configuration).text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
-    let written = try ModelBundle(opening: output.partial.path, families: run.model.families)
-    unfit = try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
-    return written
+    let written = try output.reopened(of: model, with: weights, progress: run.progress)
+    unfit = written.warnings
+    return written.model
   }
 }

@@ -2,6 +2,7 @@ import Architectures
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Evaluation
 import Execution
 import Formats
@@ -29,7 +30,7 @@ public struct ReplacementRun {
     (self.model, self.replacement, self.settings, self.progress) = (model, replacement, settings, progress)
     // A recipe's text may be there for its other passes.
     (self.calibration, self.seed) = (replacement.usesText ? calibration : nil, seed)
-    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads))
+    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads), group: settings.group)
   }
 
   /// What a run would leave, found without reading a weight.
@@ -48,7 +49,7 @@ public struct ReplacementRun {
     let plan = try plan(of: model.graph)
     if let calibration { _ = try CalibrationText(contentsOf: calibration.file) }
     _ = try evaluationPlan()
-    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
+    if interpreter.group.isFirst { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
     return plan
   }
 
@@ -84,7 +85,8 @@ public struct ReplacementRun {
     let start = ContinuousClock.now
     let plan = try plan()
     let evaluation = try evaluationPlan()
-    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs)
+    let output = try OutputDirectory(
+      settings.output, overwrite: settings.overwrite, resume: false, inputs: inputs, group: interpreter.group)
     var work = try ReplacementWork(self, spillingTo: output.partial)
     let written = try work.write(to: output)
     var report = try CompressionReport(

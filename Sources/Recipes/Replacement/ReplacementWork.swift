@@ -2,6 +2,7 @@ import Architectures
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Evaluation
 import Execution
 import Formats
@@ -70,11 +71,10 @@ struct ReplacementWork {
     let model = run.model
     let layout = try OutputLayout(
       model: model, graph: graph, plan: [:], format: .compressedTensors, leavingOut: { dropped.contains($0) })
-    let writer = try SafeTensorsWriter(directory: output.partial, tensors: layout.tensors)
-    var weights = WeightOutput(layout, to: writer, from: model.graph)
+    var weights = try output.weights(of: layout, from: model.graph)
     let meter = WorkMeter("Replacing", blocksOf: graph, isWritten: true, progress: run.progress)
     for (index, block) in graph.blocks.enumerated() {
-      try Interruption.check()
+      try output.group.checkInterruption()
       meter.begin(index)
       for id in graph.parameters(of: block) {
         guard let entry = layout.parameters[id] else { continue }
@@ -86,8 +86,8 @@ struct ReplacementWork {
     try weights.finish(passingOn: model.weights)
     try output.write(configuration.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
-    let written = try ModelBundle(opening: output.partial.path, families: model.families)
-    warnings += try WeightOutput.compare(written, with: weights.digests, progress: run.progress)
-    return written
+    let written = try output.reopened(of: model, with: weights, progress: run.progress)
+    warnings += written.warnings
+    return written.model
   }
 }

@@ -1,5 +1,6 @@
 import Compression
 import Diagnostics
+import Distribution
 import Execution
 import Formats
 import Foundation
@@ -31,7 +32,7 @@ public struct RecipeRun {
     for stage in recipe.stages {
       graph = try Recipe.stage(stage, on: model, settings: settings, progress: progress).check(on: graph)
     }
-    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
+    if settings.group.isFirst { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
   }
 
   /// Stages of their own write safetensors in the types of their source.
@@ -56,21 +57,26 @@ public struct RecipeRun {
       return try Recipe.stage(recipe, on: model, settings: settings, progress: progress).execute()
     }
     try check()
-    let output = try OutputDirectory(settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs)
+    let output = try OutputDirectory(
+      settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs, group: settings.group)
     return try output.keepingWhatCounts {
       let journal = try StageJournal(self, in: output)
+      // Nobody changes what another has not read yet.
+      try output.synchronize()
       for (index, stage) in stages.enumerated() where index >= journal.finished {
-        try Interruption.check()
+        try settings.group.checkInterruption()
         let input = index == 0 ? model : try ModelBundle(opening: journal.directory(index - 1).path, families: model.families)
         progress?(StageProgress(stage: "Stage \(index + 1), \(stage.identifiers)", completed: index, total: stages.count))
         _ = try Recipe.stage(
           stage, on: input, settings: stageSettings(index, of: stages.count, journal), progress: progress
         ).execute()
+        try output.synchronize()
         try journal.finish(index)
       }
       var report = try StagedReport(self, stages: stages, journal: journal).combined()
       try journal.adopt(stages.count - 1)
       try output.write(recipe.header() + recipe.yaml(), to: "recipe.yaml")
+      try output.synchronize()
       let written = try ModelBundle(opening: output.partial.path, families: model.families)
       try output.write(&report, card: recipe.card(of: written, from: settings.reference ?? model))
       journal.remove()

@@ -41,7 +41,7 @@ final class StageJournal {
     guard index > 0 else { return }
     let previous = directory(index - 1)
     for item in (try? FileManager.default.contentsOfDirectory(at: previous, includingPropertiesForKeys: nil)) ?? []
-    where item.lastPathComponent != "report.json" {
+    where output.isFirst && item.lastPathComponent != "report.json" {
       try? FileManager.default.removeItem(at: item)
     }
   }
@@ -61,6 +61,7 @@ final class StageJournal {
 
   /// Makes what a stage left the output, but for what the whole run writes itself. Its files get second names: a run that is killed meanwhile finds them where they were.
   func adopt(_ index: Int) throws {
+    guard output.isFirst else { return }
     let files = FileManager.default
     for item in try files.contentsOfDirectory(at: directory(index), includingPropertiesForKeys: nil)
     where !Self.rewritten.contains(item.lastPathComponent) {
@@ -81,7 +82,7 @@ final class StageJournal {
     where item.lastPathComponent.hasPrefix(Self.prefix) || item.lastPathComponent.hasPrefix(".\(Self.prefix)")
       || item.lastPathComponent.hasPrefix(Self.fileName)
     {
-      try? FileManager.default.removeItem(at: item)
+      output.remove(item.lastPathComponent)
     }
     output.keepsPartial = false
   }

@@ -1,4 +1,5 @@
 import Diagnostics
+import Distribution
 import Execution
 import Foundation
 import ModelGraph
@@ -35,8 +36,8 @@ public struct TrainingStep: Sendable, Hashable {
   public let isSkipped: Bool
 }
 
-/// Trains the variables of a parametrization, step by step. The result depends on the batches, not on the number of threads or on
-/// how often it was stopped and resumed.
+/// Trains the variables of a parametrization, step by step. The result depends on the batches, not on the number of threads or processes, or
+/// on how often it was stopped and resumed.
 public final class Trainer {
   public let settings: TrainerSettings
   /// Of evaluations.
@@ -79,27 +80,36 @@ public final class Trainer {
     limit > 0 ? min(1, limit / (Float(norm) + 1e-6)) : 1
   }
 
-  /// One step of the optimizer over some batches, whose gradients are added up: the loss is the mean over all their predictions, however
-  /// they are cut.
-  /// - Parameter objective: what a batch is trained towards, given its place among the batches and the share of all predictions that one of
-  ///   its rows of weight 1 has; its own tokens when nil.
+  /// One step of the optimizer over some batches, whose gradients are added up in their order: the loss is the mean over all their
+  /// predictions, however they are cut. Several processes each find the gradients of some batches.
+  /// - Parameters:
+  ///   - isDivided: false where every process finds all gradients, because the objective keeps something of each batch.
+  ///   - objective: what a batch is trained towards, given its place among the batches and the share of all predictions that one of its rows of
+  ///     weight 1 has; its own tokens when nil.
   @discardableResult
   public func step(
-    _ batches: [TrainingBatch], objective: ((Int, TrainingBatch, _ share: Float) throws -> TrainingObjective)? = nil
+    _ batches: [TrainingBatch], isDivided: Bool = true,
+    objective: ((Int, TrainingBatch, _ share: Float) throws -> TrainingObjective)? = nil
   ) throws -> TrainingStep {
     let total = batches.reduce(0) { $0 + $1.targetWeight }
     guard total > 0 else { throw TrainingError("batch", "has no predictions that count", kind: .badData) }
-    var (loss, sums) = (0.0, [ParameterID: Matrix]())
     let scale = Double(lossScale.value)
-    for (index, batch) in batches.enumerated() {
-      let result = try training.gradients(
-        of: model, tokens: batch.tokens, sequences: batch.sequences,
-        objective: try objective?(index, batch, Float(scale / total)) ?? TrainingObjective(.tokens(batch.targets)),
-        rowWeights: batch.weights.map { Float(Double($0) / total * scale) }, wanting: parametrization.wanted, retention: retention,
-        addingTo: sums)
-      (loss, sums) = (loss + result.loss, result.parameters)
+    let group = isDivided ? group : .alone
+    var sums = GradientSums(interpreter, group, wanted: parametrization.wanted)
+    for round in stride(from: 0, to: batches.count, by: group.count) {
+      var own: ModelGradients?
+      let index = round + group.rank
+      if index < batches.count {
+        let batch = batches[index]
+        own = try training.gradients(
+          of: model, tokens: batch.tokens, sequences: batch.sequences,
+          objective: try objective?(index, batch, Float(scale / total)) ?? TrainingObjective(.tokens(batch.targets)),
+          rowWeights: batch.weights.map { Float(Double($0) / total * scale) }, wanting: parametrization.wanted, retention: retention)
+      }
+      for batch in round..<min(round + group.count, batches.count) { try sums.add(own, of: batch % group.count) }
     }
-    let gradients = try parametrization.gradients(from: sums, pool: interpreter.pool)
+    var loss = sums.loss
+    let gradients = try parametrization.gradients(from: sums.parameters, pool: interpreter.pool)
     loss /= scale
     let norm = gradientNorm(gradients) / scale
     let isFinite = loss.isFinite && norm.isFinite
@@ -134,12 +144,18 @@ public final class Trainer {
   public func loss(_ batches: [TrainingBatch]) throws -> Double {
     let total = batches.reduce(0) { $0 + $1.targetWeight }
     guard total > 0 else { return .nan }
-    return try batches.reduce(0) { sum, batch in
-      try sum
-        + interpreter.gradients(
-          of: model, tokens: batch.tokens, sequences: batch.sequences, target: .tokens(batch.targets),
-          rowWeights: batch.weights.map { Float(Double($0) / total) }, wanting: []
-        ).loss
+    let losses = try batches.enumerated().map { index, batch in
+      guard group.owns(index) else { return 0.0 }
+      return try interpreter.gradients(
+        of: model, tokens: batch.tokens, sequences: batch.sequences, target: .tokens(batch.targets),
+        rowWeights: batch.weights.map { Float(Double($0) / total) }, wanting: []
+      ).loss
+    }
+    return try losses.indices.reduce(0) { sum, index in
+      try sum + Double(bitPattern: group.broadcast(losses[index].bitPattern, from: index % group.count))
     }
   }
+
+  /// The processes that divide the batches.
+  private var group: ProcessGroup { interpreter.group }
 }

@@ -18,6 +18,18 @@ public struct TrainingBatch: Sendable {
     weights = examples.flatMap { example in example.isTarget.dropFirst().map { $0 ? 1 : 0 } + (example.isTarget.isEmpty ? [] : [0]) }
   }
 
+  /// Sequences cut into batches of their own, as many as fill this many rows in each: gradients are added up batch by batch, so that several
+  /// processes can find them.
+  public static let rowsAlone = 1024
+
+  /// Neighbours together, whole ones, up to ``rowsAlone`` rows.
+  public static func cut<Item>(_ items: [Item], rows: (Item) -> Int) -> [[Item]] {
+    items.reduce(into: []) { parts, item in
+      let filled = parts.last.map { $0.reduce(0) { $0 + rows($1) } } ?? 0
+      if parts.isEmpty || filled + rows(item) > rowsAlone { parts.append([item]) } else { parts[parts.count - 1].append(item) }
+    }
+  }
+
   /// - Parameters:
   ///   - targets: what should follow each token.
   ///   - weights: as many as tokens.

@@ -1,4 +1,5 @@
 import Diagnostics
+import Distribution
 import Execution
 import Formats
 import Foundation
@@ -26,6 +27,8 @@ public enum TrainingState {
       "exponent": .integer(Int64(trainer.lossScale.exponent)), "steady": .integer(Int64(trainer.lossScale.steadySteps)),
     ]
     object["notes"] = .object(notes)
+    // The first process saves for all, who have the same.
+    guard trainer.interpreter.group.isFirst else { return }
     try replace(directory, tensors: trainer.optimizer.state, document: object)
   }
 
@@ -82,6 +85,8 @@ public enum TrainingState {
     trainer.skippedInARow = skipped
     trainer.lossScale = scale
     try trainer.parametrization.update(pool: trainer.interpreter.pool)
+    // Nobody replaces what another has not read yet.
+    try trainer.interpreter.group.wait()
     return notes
   }
 
@@ -160,10 +165,13 @@ extension Parametrization {
 
 extension Trainer {
   /// Saves the variables alone.
-  public func saveVariables(to directory: URL) throws { try parametrization.saveVariables(to: directory) }
+  public func saveVariables(to directory: URL) throws {
+    if interpreter.group.isFirst { try parametrization.saveVariables(to: directory) }
+  }
 
   /// Puts variables that were saved back.
   public func loadVariables(from directory: URL) throws {
+    try interpreter.group.wait()
     try parametrization.loadVariables(from: directory, pool: interpreter.pool)
   }
 }

@@ -1,0 +1,24 @@
+import Architectures
+import Diagnostics
+import Distribution
+import Formats
+import Foundation
+import ModelGraph
+
+extension OutputDirectory {
+  /// Weights on their way into safetensors here; of several processes the first one writes.
+  /// - Parameter source: the model that they come from.
+  func weights(of layout: OutputLayout, from source: ModelGraph) throws -> WeightOutput {
+    WeightOutput(layout, to: isFirst ? try SafeTensorsWriter(directory: partial, tensors: layout.tensors) : nil, from: source)
+  }
+
+  /// Opens what was written, and compares what is read again with what it was written from.
+  /// - Returns: what was written, and what the report says of values in it that are no numbers.
+  func reopened(
+    of model: ModelBundle, with weights: WeightOutput, progress: ProgressHandler?
+  ) throws -> (model: ModelBundle, warnings: [String]) {
+    try synchronize()
+    let written = try ModelBundle(opening: partial.path, families: model.families)
+    return (written, try WeightOutput.compare(written, with: weights.digests(in: group), in: group, progress: progress))
+  }
+}

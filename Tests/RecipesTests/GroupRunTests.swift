@@ -1,0 +1,71 @@
+import DeepSeekOptimize
+import Foundation
+import Testing
+
+/// Several processes make what one makes, by passes that work block by block.
+@Suite struct GroupRunTests {
+  private let bench: GroupBench
+
+  init() throws { bench = try GroupBench() }
+
+  private func expectSame(_ passes: [any CompressionPass], model: String = "demo", calibrated: Bool = true) throws {
+    try bench.expectSame { group, output in
+      let calibration = CalibrationPlan(text: "demo", samples: 20, sequenceLength: 256)
+      return try CompressionRun(
+        model: ModelBundle(opening: model), recipe: Recipe(passes: passes, calibration: calibrated ? calibration : nil),
+        settings: GroupBench.settings(output, group)
+      ).execute()
+    }
+  }
+
+  @Test func roundingToNearest() throws { try expectSame([RoundToNearest(bits: 4, groupSize: 64)], calibrated: false) }
+
+  @Test func errorFeedback() throws { try expectSame([GPTQ(bits: 3, groupSize: 64)]) }
+
+  @Test func twoSidedFeedback() throws { try expectSame([GPTQ(bits: 4, groupSize: 64, outputSensitivity: true)]) }
+
+  @Test func smoothingThenFeedback() throws { try expectSame([SmoothQuant(), GPTQ(bits: 8, groupSize: 0)]) }
+
+  @Test func activationAware() throws { try expectSame([ActivationAware(bits: 4, groupSize: 64)]) }
+
+  /// Experts: each one's rows come from all batches.
+  @Test func mixture() throws {
+    let model = bench.directory.path("mixture")
+    try MixtureModel.write(to: URL(fileURLWithPath: model))
+    try expectSame([GPTQ(bits: 4, groupSize: 32)], model: model)
+  }
+
+  /// A process that fails ends the others, and nothing is left.
+  @Test func whoFailsLeavesNothing() throws {
+    let output = bench.place(3)
+    #expect(throws: RecipeError.self) {
+      try LocalTransport.run(3) { group in
+        let calibration = CalibrationPlan(text: "demo", samples: 6, sequenceLength: 64)
+        return try CompressionRun(
+          model: ModelBundle(opening: "demo"), recipe: Recipe(passes: [FailingPass()], calibration: calibration),
+          settings: GroupBench.settings(output, group)
+        ).execute()
+      }
+    }
+    #expect(bench.directory.contents.filter { !$0.hasPrefix(".") } == [])
+  }
+}
+
+/// Fails at the second process, in the middle of the model.
+private struct FailingPass: CompressionPass {
+  static let identifier = "failing"
+  static let contract = PassContract()
+
+  func validate(for graph: ModelGraph) throws(CompressionError) {}
+  func begin(on graph: ModelGraph, in context: PassContext) throws(CompressionError) -> any BlockPass { Worker() }
+
+  struct Worker: BlockPass {
+    var plan: [ParameterID: WeightStorage] { [:] }
+    var record = PassRecord(pass: FailingPass.identifier)
+
+    mutating func apply(to block: Block, of graph: inout ModelGraph, in context: PassContext) throws {
+      guard context.interpreter.group.rank == 1, block.name.hasSuffix(".1") else { return }
+      throw RecipeError("rank 1", "fails", kind: .badData)
+    }
+  }
+}
