@@ -13,7 +13,7 @@ else
 FROM := $(STATIC_BUILD)
 endif
 
-.PHONY: help setup build demo man install check-install uninstall static release deb test test-kernels test-arm test-sanitized test-threads examples docs lint fuzz bench faults interop clean
+.PHONY: help setup build build-mpi demo man install check-install uninstall static release deb test test-mpi test-kernels test-arm test-sanitized test-threads examples docs lint fuzz bench faults interop clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r target words; do printf '  make %-15s %s\n' "$$target" "$$words"; done
@@ -23,6 +23,10 @@ setup: ## installs the HDF5 library and pkg-config where they are missing
 
 build: setup ## release build; executables in .build/release
 	$(SWIFT) build $(RELEASE)
+
+build-mpi: ## the same with MPI; executables in .build-mpi/release
+	@Scripts/setup mpi
+	$(SWIFT) build $(RELEASE) --scratch-path .build-mpi --traits MPI
 
 demo: build ## quantizes the demo model to 8 bits
 	.build/release/deepseek-quant --bits 8 --overwrite
@@ -63,11 +67,17 @@ deb: static ## a Debian package, in dist
 test: setup lint examples test-kernels ## lint, then every test
 	$(SWIFT) test $(RELEASE) $(TEST) --skip CKernelsTests
 	$(SWIFT) test $(RELEASE) $(TEST) --filter CKernelsTests
+	@$(MAKE) test-mpi
 	@Scripts/check-docs .build-test/release
 	@Scripts/check-added-method .build-test/release
 	@Scripts/build-docs
 	@Scripts/man-pages .build-test/man .build-test .build-test/release
 	@$(MAKE) check-install FROM=.build-test
+
+# What the trait changes is built once more, the rest is there.
+test-mpi: ## several processes against one, by MPI
+	@Scripts/setup mpi
+	$(SWIFT) test $(RELEASE) $(TEST) --traits MPI --filter MPITests
 
 # Every variant of every kernel against the portable one, in C alone: here, on AArch64, and under the sanitizers.
 test-kernels: ## every variant of every kernel against the portable one
@@ -117,4 +127,4 @@ interop: build ## our files in the programs that they are for
 	Tests/Interop/run.sh
 
 clean: ## removes all builds
-	rm -rf .build .build-test $(STATIC_BUILD) dist .build-kernels .build-fuzz .build-threads Benchmarks/.build Examples/.build
+	rm -rf .build .build-mpi .build-test $(STATIC_BUILD) dist .build-kernels .build-fuzz .build-threads Benchmarks/.build Examples/.build

@@ -28,6 +28,7 @@ struct ConvertCommand: ParsableCommand {
   func run() throws {
     let bundle = try ModelBundle(opening: model.model)
     var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? "\(bundle.name)-\(format.rawValue)"))
+    settings.group = Launch.group
     settings.overwrite = destination.overwrite
     settings.resume = destination.resume
     settings.evaluation = nil

@@ -29,6 +29,7 @@ public enum EntryPoint {
     pthread_sigmask(SIG_UNBLOCK, &stops, nil)
     let command = CompletionScript.isAsked(by: CommandLine.arguments) ? CompletionScript.source(of: command) : command
     do {
+      try Launch.begin()
       if let word = CommandPath(of: command, CommandLine.arguments).unknownHelp { throw ValidationError("Unexpected argument '\(word)'") }
       // Shells offer `help` behind every command: one without subcommands is asked for its own.
       let asksHelp = command.configuration.subcommands.isEmpty && CommandLine.arguments.dropFirst() == ["help"]
@@ -36,18 +37,17 @@ public enum EntryPoint {
       if let long = parsed as? any LongCommand { try long.longRun.begin(name(of: parsed)) }
       try parsed.run()
       if Terminal.outputError != 0 {
-        Terminal.printError("error: standard output: cannot be written: \(String(cString: strerror(Terminal.outputError)))")
-        exit(FailureKind.inputOutput.rawValue)
+        Launch.end(
+          FailureKind.inputOutput.rawValue,
+          saying: "error: standard output: cannot be written: \(String(cString: strerror(Terminal.outputError)))")
       }
-      exit(0)
+      Launch.end(0)
     } catch let stop as StoppedFailure {
-      Terminal.printError("error: \(text(of: stop))")
-      exit(stop.kind.rawValue)
+      Launch.end(stop.kind.rawValue, saying: "error: \(text(of: stop))")
     } catch let failure as any Failure {
-      Terminal.printError("error: \(failure)\(PathSuggestion.hint(for: failure))")
-      exit(failure.kind.rawValue)
+      Launch.end(failure.kind.rawValue, saying: "error: \(failure)\(PathSuggestion.hint(for: failure))")
     } catch let status as ExitCode {
-      exit(status.rawValue)
+      Launch.end(status.rawValue)
     } catch {
       finish(error, of: command)
     }
@@ -83,7 +83,7 @@ public enum EntryPoint {
     guard code != .success else {
       let text = command.message(for: error)
       Terminal.print(CompletionScript.isAsked(by: CommandLine.arguments) ? CompletionScript.offeringDemo(text) : text)
-      exit(0)
+      Launch.end(0)
     }
     // The parser lists accepted values, then adds usage and hints, each on lines of their own: what stands before usage says what is wrong.
     let lines = command.message(for: error).split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
@@ -97,7 +97,6 @@ public enum EntryPoint {
     var text = mistake.text.hasSuffix(".") ? String(mistake.text.dropLast()) : mistake.text
     let help = "\(CommandPath(of: command, CommandLine.arguments).name) --help"
     text += mistake.hint.map { "; did you mean '\($0)'? See \(help)" } ?? "; see \(help)"
-    Terminal.printError("error: \(text.printable)")
-    exit(FailureKind.usage.rawValue)
+    Launch.end(FailureKind.usage.rawValue, saying: "error: \(text.printable)")
   }
 }

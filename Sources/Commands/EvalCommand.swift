@@ -66,7 +66,7 @@ struct EvalCommand: ParsableCommand {
     }
     let measurement = try Measurement(
       model: bundle, reference: reference.map(ModelBundle.init(opening:)),
-      settings: evaluation.settings, threads: resources.threads, maximumMemory: resources.maxMemory?.bytes,
+      settings: evaluation.settings, threads: resources.threads, group: Launch.group, maximumMemory: resources.maxMemory?.bytes,
       progress: ProgressBar.handler(quiet: resources.quiet))
     let report = try measurement.report()
     if let reportFile { try TextOutput.write(HTMLReport.render(report), to: reportFile) }

@@ -23,7 +23,7 @@ struct LongRunOptions: ParsableArguments {
 
   /// Called before any work.
   func begin(_ command: String) throws {
-    if let metrics { try RunTelemetry.serve(at: metrics, command: command) }
+    if let metrics, Launch.group.isFirst { try RunTelemetry.serve(at: metrics, command: command) }
     guard let timeLimit else { return }
     let thread = Thread {
       Thread.sleep(forTimeInterval: timeLimit.seconds)

@@ -11,7 +11,7 @@ struct ResourceOptions: ParsableArguments {
   @OptionGroup var longRun: LongRunOptions
   @OptionGroup var display: DisplayOptions
 
-  var threads: Int? { pool.threads }
+  var threads: Int? { pool.threads ?? Launch.threads }
   var quiet: Bool { display.quiet }
   var json: Bool { display.json }
 }

@@ -30,6 +30,7 @@ struct RunOptionsOf<Resume: ResumeChoice>: ParsableArguments {
 
   func settings(defaultOutput: String, trials: [AlgorithmTrial.Outcome] = []) -> RunSettings {
     var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? defaultOutput))
+    settings.group = Launch.group
     settings.overwrite = destination.overwrite
     settings.resume = destination.resume
     settings.evaluation = noEval ? nil : evaluation.settings

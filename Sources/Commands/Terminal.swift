@@ -28,8 +28,12 @@ enum Terminal {
 
   static func print(json: JSONValue) { print(json.text().trimmingCharacters(in: .newlines)) }
 
+  /// Whether another process speaks for this one.
+  nonisolated(unsafe) static var isMuted = false
+
   static func printError(_ text: String) {
     lineLock.withLock {
+      guard !isMuted else { return }
       closeLine()
       write(text + "\n", to: STDERR_FILENO)
     }
@@ -39,6 +43,7 @@ enum Terminal {
   /// - Parameter isLast: whether it stays.
   static func draw(_ line: String, isLast: Bool) {
     lineLock.withLock {
+      guard !isMuted else { return }
       write("\r\u{1B}[K\(line)" + (isLast ? "\n" : ""), to: STDERR_FILENO)
       isLineOpen = !isLast
     }

@@ -56,7 +56,7 @@ struct TrainCommand: ParsableCommand {
     var run = FinetuneRun(
       model: bundle, named: model.model, data: try data.url(),
       settings: settings, output: URL(fileURLWithPath: destination.output ?? "\(bundle.name)-\(settings.method.rawValue)"),
-      threads: pool.threads, progress: FinetuneProgressLine.handler(quiet: display.quiet))
+      threads: pool.threads ?? Launch.threads, group: Launch.group, progress: FinetuneProgressLine.handler(quiet: display.quiet))
     run.evaluation = data.evaluationURL
     run.adapterFormat = adapters.format
     run.overwrite = destination.overwrite

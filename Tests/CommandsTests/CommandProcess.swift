@@ -17,13 +17,13 @@ final class CommandProcess {
   }
 
   /// - Parameters:
-  ///   - words: the executable's name, and its arguments.
+  ///   - words: the executable's name, or another one's path, and its arguments.
   ///   - terminal: what standard output and error are, instead of files.
   init(_ words: [String], in directory: URL, environment: [String: String] = [:], terminal: FileHandle? = nil) throws {
     error = directory.appendingPathComponent("std-\(UUID().uuidString)")
     output = directory.appendingPathComponent("std-\(UUID().uuidString)")
     for file in [error, output] { try Data().write(to: file) }
-    process.executableURL = Self.products.appendingPathComponent(words[0])
+    process.executableURL = words[0].hasPrefix("/") ? URL(fileURLWithPath: words[0]) : Self.products.appendingPathComponent(words[0])
     process.arguments = Array(words.dropFirst())
     process.currentDirectoryURL = directory
     process.environment = ProcessInfo.processInfo.environment.filter { $0.key != "NO_COLOR" }.merging(environment) { $1 }

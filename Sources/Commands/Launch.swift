@@ -1,0 +1,48 @@
+import DeepSeekOptimize
+import Foundation
+import MessagePassing
+
+/// How this process was started: by itself, or as one of several.
+enum Launch {
+  /// The processes that share the command.
+  nonisolated(unsafe) private(set) static var group = ProcessGroup.alone
+
+  /// Joins the others, before anything is printed or read.
+  static func begin() throws {
+    group = try MessagePassing.join()
+    guard !group.isAlone else { return }
+    Interruption.leaveToGroup()
+    guard !group.isFirst else { return }
+    // The first process speaks for all.
+    Terminal.isMuted = true
+    let nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC)
+    if nowhere >= 0 { dup2(nowhere, STDOUT_FILENO) }
+  }
+
+  /// Worker threads, where none are asked for: the processors, divided among the processes of this machine.
+  static var threads: Int? {
+    group.processesHere > 1 ? max(1, ProcessInfo.processInfo.activeProcessorCount / group.processesHere) : nil
+  }
+
+  /// Ends the process; in a group when all have come to it, and at once where it failed.
+  static func end(_ status: Int32, saying text: String? = nil) -> Never {
+    guard !group.isAlone else {
+      if let text { Terminal.printError(text) }
+      MessagePassing.leave(group)
+      exit(status)
+    }
+    // A missed gate is no failure: everything was written.
+    guard status != 0, text != nil else {
+      MessagePassing.leave(group)
+      exit(status)
+    }
+    // What all of them find out, a mistyped flag say, the first one says; what one alone does, that one.
+    // A signal that ends this wait is the job's end.
+    if !group.isFirst, sleep(2) > 0 { exit(status) }
+    Terminal.isMuted = false
+    let place = group.isFirst ? "" : "rank \(group.rank) on \(group.hosts[group.rank]): "
+    if let text { Terminal.printError(text.hasPrefix("error: ") ? "error: \(place)\(text.dropFirst(7))" : text) }
+    MessagePassing.abort(status)
+    exit(status)
+  }
+}
