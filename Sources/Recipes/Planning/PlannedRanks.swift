@@ -70,6 +70,8 @@ public struct PlannedRanks: Sendable {
   public let memory: (first: PlannedMemory, others: PlannedMemory?)
   /// What is taken for granted beside what the plan for one process assumes.
   public let assumptions: [String]
+  /// False where a pass's work is not known.
+  public let isComplete: Bool
 
   /// All steps, and what is exchanged, one after the other.
   public var seconds: Double { steps.reduce(0) { $0 + $1.seconds } + exchanges.reduce(0) { $0 + $1.seconds } }
@@ -86,7 +88,7 @@ public struct PlannedRanks: Sendable {
     let processors = ProcessInfo.processInfo.activeProcessorCount
     let crowd = layout.ranksPerNode
     let threads = work.run.settings.threads ?? (crowd == 1 ? measured : max(1, processors / crowd))
-    (self.layout, self.threads, self.processors) = (layout, threads, processors)
+    (self.layout, self.threads, self.processors, isComplete) = (layout, threads, processors, time.isComplete)
     let speed = RankSpeed(threads: threads, measured: measured, processors: processors, ranks: crowd)
     steps = time.steps.map { step in
       let divided = step.parts.filter { $0.seconds > 0 }.sorted { $0.seconds > $1.seconds }

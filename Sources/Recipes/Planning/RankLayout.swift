@@ -1,3 +1,5 @@
+import Diagnostics
+
 /// Processes that a plan is made for: how many there are, on how many machines, and how fast they reach each other.
 public struct RankLayout: Sendable, Equatable {
   public let ranks: Int

@@ -1,5 +1,6 @@
 import Compression
 import Distribution
+import Evaluation
 import Formats
 import Foundation
 import ModelGraph
