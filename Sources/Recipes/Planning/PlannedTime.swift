@@ -98,7 +98,8 @@ public struct PlannedTime: Sendable {
     add("calibration forwards", 2 * work.forwardOperations(tokens: tokens), "operations", rate: rates.products, .calibrationText)
     if let rate = rates.decoding {
       let batches = max(1, (tokens / 2048).rounded(.up))
-      add("decode experts for calibration", work.passingExpertWeights * (batches - 1), "FP8 weights", rate: rate,
+      add(
+        "decode experts for calibration", work.passingExpertWeights * (batches - 1), "FP8 weights", rate: rate,
         .calibrationText, .processor)
     }
     assumptions.append("calibration is counted as \(work.calibrationTokens) tokens, which a short text may not have")

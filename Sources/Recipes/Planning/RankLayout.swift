@@ -22,7 +22,8 @@ public struct RankLayout: Sendable, Equatable {
     }
     guard nodes <= ranks else {
       throw RecipeError(
-        "\(nodes) machines", "are more than the \(ranks) processes that would be spread over them", remedy: "plan for \(nodes) ranks or more",
+        "\(nodes) machines", "are more than the \(ranks) processes that would be spread over them",
+        remedy: "plan for \(nodes) ranks or more",
         kind: .usage)
     }
     if let linkRate, !(linkRate > 0 && linkRate.isFinite) {
