@@ -38,8 +38,12 @@ struct RankOptions: ParsableArguments {
       "--ranks plans processes, together with --dry-run; what starts them is mpirun -n \(ranks) \(command), or srun, without --ranks")
   }
 
-  /// What was asked for; nil for one process.
+  /// What was asked for, or the processes that this is one of; nil for one by itself.
   func layout() throws -> RankLayout? {
-    try ranks.map { try RankLayout(ranks: $0, nodes: nodes ?? 1, linkRate: linkRate.map { Double($0.bytes) }) }
+    guard let ranks else {
+      let group = Launch.group
+      return group.isAlone ? nil : try RankLayout(ranks: group.count, nodes: max(1, Set(group.hosts).count))
+    }
+    return try RankLayout(ranks: ranks, nodes: nodes ?? 1, linkRate: linkRate.map { Double($0.bytes) })
   }
 }

@@ -19,12 +19,14 @@ import Testing
 
   private func run(_ recipe: Recipe) throws -> CompressionRun { try Self.run(recipe, to: URL(fileURLWithPath: directory.path("out"))) }
 
-  private static func run(_ recipe: Recipe, to output: URL, in group: ProcessGroup = .alone) throws -> CompressionRun {
+  private static func run(
+    _ recipe: Recipe, of model: String = "demo", to output: URL, in group: ProcessGroup = .alone
+  ) throws -> CompressionRun {
     var settings = RunSettings(output: output)
     settings.evaluation = EvaluationSettings(context: 64, tokens: 8192)
     settings.evaluation?.measuresSpeed = false
     settings.group = group
-    return CompressionRun(model: try ModelBundle(opening: "demo"), recipe: recipe, settings: settings)
+    return CompressionRun(model: try ModelBundle(opening: model), recipe: recipe, settings: settings)
   }
 
   private func plan(_ recipe: Recipe, _ ranks: Int, nodes: Int = 1, rate: Double? = nil) throws -> PlannedRanks {
@@ -154,13 +156,20 @@ import Testing
   @Test func announcedBytesAreExchanged() throws {
     var short = feedback
     short.calibration = CalibrationPlan(text: "demo", samples: 40, sequenceLength: 128)
-    for (name, recipe, allowance) in [("rtn", rounding, 400_000), ("gptq", short, 2_000_000)] {
+    // Rows of experts, which every token takes as many of.
+    let mixture = directory.path("mixture")
+    try MixtureModel.write(to: URL(fileURLWithPath: mixture))
+    var routed = short
+    routed.passes = [GPTQ(bits: 4, groupSize: 32)]
+    for (name, model, recipe, allowance) in [
+      ("rtn", "demo", rounding, 400_000), ("gptq", "demo", short, 2_000_000), ("experts", mixture, routed, 2_000_000),
+    ] {
       let output = URL(fileURLWithPath: directory.path(name))
-      let announced = try #require(try Self.run(recipe, to: output).plan(for: RankLayout(ranks: 3)).ranks).exchangedBytes
+      let announced = try #require(try Self.run(recipe, of: model, to: output).plan(for: RankLayout(ranks: 3)).ranks).exchangedBytes
       let counter = Counter()
       _ = try LocalTransport.run(3) { group in
         let counted = ProcessGroup(CountingTransport(group, counter))
-        return try Self.run(recipe, to: output, in: counted).execute()
+        return try Self.run(recipe, of: model, to: output, in: counted).execute()
       }
       let exchanged = counter.bytes
       #expect(exchanged >= announced, "\(name): \(exchanged) of \(announced)")
