@@ -25,7 +25,8 @@ struct PlanTable {
           row.count == 1 ? bytes : "\(row.count) × \(bytes)", row.layer.reason.description,
         ].map { TextTable.Cell($0) })
     }
-    return (table.lines(width: width ?? .max, style: style) + [""] + summary).joined(separator: "\n")
+    let ranks = plan.ranks.map { RankTable(ranks: $0).lines(width: width, style: style) } ?? []
+    return (table.lines(width: width ?? .max, style: style) + [""] + summary + ranks).joined(separator: "\n")
   }
 
   /// Weights of experts that differ by nothing but their number are one row, where the first of them stands.
@@ -123,7 +124,7 @@ struct PlanTable {
   }
 
   var json: JSONValue {
-    [
+    var object: JSONObject = [
       "output": .string(output.path), "canRun": .bool(plan.canRun), "sourceBytes": Self.number(plan.sourceBytes),
       "outputBytes": Self.number(plan.outputBytes), "bitsPerWeight": .number(plan.bitsPerWeight),
       "largestBlockBytes": Self.number(plan.largestBlockBytes), "memory": memory, "traffic": traffic, "time": time,
@@ -137,23 +138,14 @@ struct PlanTable {
           ]
         }),
     ]
+    if let ranks = plan.ranks { object["ranks"] = RankTable(ranks: ranks).json }
+    return .object(object)
   }
 
   private static func number(_ value: Int) -> JSONValue { .integer(Int64(value)) }
 
   private var memory: JSONValue {
-    var object: JSONObject = [
-      "peakBytes": Self.number(plan.memory.peak), "baseBytes": Self.number(plan.memory.base),
-      "allowanceBytes": Self.number(plan.memory.allowance), "isLowerBound": .bool(!plan.memory.unknown.isEmpty),
-      "phases": .array(
-        plan.memory.phases.map { phase in
-          [
-            "name": .string(phase.name), "place": .string(phase.place), "weightBytes": Self.number(phase.weights),
-            "activationBytes": Self.number(phase.activations),
-          ]
-        }),
-    ]
-    if let largest = plan.memory.largest { object["largestPhase"] = .string(largest.name) }
+    var object = plan.memory.json
     if let limit = plan.maximumMemory { object["limitBytes"] = Self.number(limit) }
     return .object(object)
   }
@@ -177,5 +169,23 @@ struct PlanTable {
         }),
       "assumptions": .array(plan.time.assumptions.map(JSONValue.string)),
     ]
+  }
+}
+
+extension PlannedMemory {
+  var json: JSONObject {
+    var object: JSONObject = [
+      "peakBytes": .integer(Int64(peak)), "baseBytes": .integer(Int64(base)), "allowanceBytes": .integer(Int64(allowance)),
+      "isLowerBound": .bool(!unknown.isEmpty),
+      "phases": .array(
+        phases.map { phase in
+          [
+            "name": .string(phase.name), "place": .string(phase.place), "weightBytes": .integer(Int64(phase.weights)),
+            "activationBytes": .integer(Int64(phase.activations)),
+          ]
+        }),
+    ]
+    if let largest { object["largestPhase"] = .string(largest.name) }
+    return object
   }
 }

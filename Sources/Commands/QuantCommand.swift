@@ -43,10 +43,13 @@ public struct QuantCommand: ParsableCommand {
   @Flag(help: "Check everything and print what would be written, without reading a weight.")
   var dryRun = false
 
+  @OptionGroup var ranks: RankOptions
+
   public init() {}
 
   public func validate() throws {
     if printRecipe, dryRun { throw ValidationError("--print-recipe and --dry-run each print something else: give one of them") }
+    try ranks.requirePlan(isDryRun: dryRun, of: "deepseek-quant")
     let choice = quantization.mixedPrecision
     try runOptions.checkDivergenceGate(isBudget: choice.isAutomatic && choice.targetBitsPerWeight == nil)
   }
@@ -92,7 +95,7 @@ public struct QuantCommand: ParsableCommand {
     let run = runOptions.run(bundle, recipe, defaultOutput: defaultOutput(bundle, recipe), trials: trials)
     let allocation = budget.map { BitAllocation(run, budget: $0) }
     if dryRun {
-      let table = PlanTable(plan: try allocation?.plan() ?? run.plan(), output: run.settings.output)
+      let table = PlanTable(plan: try allocation?.plan(for: ranks.layout()) ?? run.plan(for: ranks.layout()), output: run.settings.output)
       let text = table.text(width: Terminal.terminalWidth, style: Terminal.outputStyle)
       if runOptions.resources.json { Terminal.print(json: table.json) } else { Terminal.print(text) }
       return

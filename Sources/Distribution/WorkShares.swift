@@ -2,7 +2,10 @@
 public struct WorkShares: Sendable {
   private var loads: [Double]
 
-  public init(of group: ProcessGroup) { loads = Array(repeating: 0, count: group.count) }
+  public init(of group: ProcessGroup) { self.init(among: group.count) }
+
+  /// The division that so many processes would come to.
+  public init(among count: Int) { loads = Array(repeating: 0, count: max(1, count)) }
 
   /// Who does the next piece. What costs nothing is the first process's.
   public mutating func take(_ cost: Double) -> Int {

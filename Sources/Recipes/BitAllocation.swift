@@ -140,7 +140,7 @@ public struct BitAllocation {
   }
 
   /// What a dry run can say: the output at the widest uniform choice within the budget.
-  public func plan() throws -> CompressionRun.Plan {
+  public func plan(for ranks: RankLayout? = nil) throws -> CompressionRun.Plan {
     let subject = try subject()
     let problem = subject.problem
     var choices = problem.options.map { _ in 0 }
@@ -151,7 +151,7 @@ public struct BitAllocation {
       if case .bitsPerWeight(let limit) = budget, problem.bitsPerWeight(bytes) > limit { break }
       choices = next
     }
-    return try candidate(choices, of: subject).plan()
+    return try candidate(choices, of: subject).plan(for: ranks)
   }
 
   private func candidate(_ choices: [Int], of subject: Subject) -> CompressionRun {

@@ -129,7 +129,7 @@ extension CompressionRun {
 extension ModelGraph {
   /// A block as the nodes that have parameters, each with those that it uses first.
   /// - Parameter parameters: those that the block uses first.
-  fileprivate func layers(of block: Block, parameters: [ParameterID]) -> [(nodes: Block, parameters: [ParameterID])] {
+  func layers(of block: Block, parameters: [ParameterID]) -> [(nodes: Block, parameters: [ParameterID])] {
     var pending = Set(parameters)
     return block.nodes.compactMap { index in
       let used = nodes[index].parameters

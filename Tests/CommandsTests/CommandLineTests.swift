@@ -139,6 +139,8 @@ import Testing
     ["--activation-outliers", "keep"], ["--activations", "int8-static"], ["--rotate", "fourier"],
     ["--mixed-precision", "auto"], ["--mixed-precision", "auto", "--calibration", "demo"], ["--target-bpw", "4"],
     ["--calibration", "demo", "--sequence-length", "513"], ["--print-recipe", "--dry-run"],
+    ["--ranks", "4"], ["--ranks", "0", "--dry-run"], ["--ranks", "2", "--nodes", "3", "--dry-run"], ["--nodes", "2", "--dry-run"],
+    ["--link-rate", "10GB", "--dry-run"], ["--ranks", "2", "--link-rate", "10", "--dry-run"],
     ["--format", "gptq", "--bits", "5"], ["--format", "awq", "--bits", "8"], ["--format", "awq", "--group-size", "16"],
     ["--format", "awq", "--group-size", "32", "--override", "re:.*q_proj=group-size:64"], ["--format", "gptq", "--activations", "int8"],
     ["--format", "gptq", "--type", "fp8"], ["--type", "fp8", "--bits", "8"], ["--type", "fp8", "--activations", "int8"],
@@ -438,6 +440,24 @@ import Testing
     #expect(plan.status == 0 && plan.output.contains("W4A16 g128") && plan.output.contains("nothing was written"))
     let recipe = try run("deepseek-quant", "--bits", "4", "--print-recipe")
     #expect(try Recipe(yaml: recipe.output).passes.first as? RoundToNearest == RoundToNearest(bits: 4, groupSize: 128))
+    #expect(contents.isEmpty)
+  }
+
+  /// Several processes are planned here, and started elsewhere.
+  @Test func ranksArePlannedAndNotStarted() throws {
+    let started = try run("deepseek-quant", "--bits", "4", "--ranks", "4")
+    expectRefusal(started, 64, "--dry-run", "mpirun -n 4 deepseek-quant")
+    let flags = ["--bits", "4", "--algorithm", "gptq", "--calibration", "demo", "--dry-run", "--ranks", "4", "--nodes", "2"]
+    let plan = try runList(["deepseek-quant"] + flags)
+    #expect(plan.status == 0, "\(plan.error)")
+    #expect(plan.output.contains("4 ranks on 2 machines") && plan.output.contains("quantized weights: "), "\(plan.output)")
+    let document = try runList(["deepseek-quant", "--json", "--link-rate", "2.5GB"] + flags)
+    let ranks = try #require(try JSONValue(parsing: document.output)["ranks"])
+    #expect(ranks["ranks"]?.array?.count == 4 && ranks["nodes"] == 2 && ranks["linkBytesPerSecond"]?.double == 2.5e9)
+    let kinds = ranks["exchanges"]?.array?.compactMap { $0["kind"]?.string }
+    #expect(kinds == ["layer-inputs", "weights", "scores"])
+    let alone = try run("deepseek-quant", "--bits", "4", "--dry-run", "--json")
+    #expect(try JSONValue(parsing: alone.output)["ranks"] == nil)
     #expect(contents.isEmpty)
   }
 

@@ -20,6 +20,8 @@ public final class CalibrationStream {
   let reference: ActivationStore?
   /// Where activations wait; nil for memory.
   private let spillDirectory: URL?
+  /// Where they would, and beyond which size.
+  private let overflow: (directory: URL, limit: Int)
   /// The block that the activations stand in front of.
   private(set) var position = 0
   /// Whether statistics count magnitudes too, so that one forward serves the passes that quantize weights and the one that quantizes inputs.
@@ -49,13 +51,17 @@ public final class CalibrationStream {
     let bytes = rows.reduce(0, +) * widest * MemoryLayout<Float>.stride * (keepsReference ? 2 : 1)
     let spill = bytes > memoryLimit ? directory : nil
     spillDirectory = spill
+    overflow = (directory, memoryLimit)
     compressed = try ActivationStore(rows: rows, widest: widest, spillingTo: spill)
     reference = keepsReference ? try ActivationStore(rows: rows, widest: widest, spillingTo: spill) : nil
   }
 
-  /// A place for activations of this width for every batch, kept as the stream's own are.
+  /// A place for activations of this width for every batch, kept as the stream's own are. Those of all batches may need a file where those of this
+  /// process alone do not.
   func makeStore(width: Int) throws -> ActivationStore {
-    try ActivationStore(rows: batches.map(\.layout.rows), widest: width, spillingTo: spillDirectory)
+    let rows = batches.map(\.layout.rows)
+    let isLarge = rows.reduce(0, +) * width * MemoryLayout<Float>.stride > overflow.limit
+    return try ActivationStore(rows: rows, widest: width, spillingTo: isLarge ? overflow.directory : spillDirectory)
   }
 
   /// The processes that divide the batches.

@@ -17,7 +17,14 @@ public struct LayerDivision: Sendable {
     in graph: ModelGraph
   ) {
     self.group = group
-    guard !group.isAlone else { return }
+    if !group.isAlone { ranks = Self.ranks(of: layers, among: group.count, cost: cost, in: graph) }
+  }
+
+  /// Who works on the layers that read each value, of as many processes: the largest first, each to whoever has least to do.
+  package static func ranks(
+    of layers: [(node: Node, weight: ParameterID)], among count: Int, cost: (_ inputs: Int, _ weights: [Shape]) -> Double,
+    in graph: ModelGraph
+  ) -> [ValueID: Int] {
     var readers: [ValueID: [Shape]] = [:]
     var order: [ValueID] = []
     for (node, weight) in layers {
@@ -28,10 +35,10 @@ public struct LayerDivision: Sendable {
       let shapes = readers[value] ?? []
       return cost(shapes.first.map { $0[$0.rank - 1] } ?? 0, shapes)
     }
-    // The largest first, each to whoever has least to do.
-    // The largest first.
-    var shares = WorkShares(of: group)
+    var shares = WorkShares(among: count)
+    var ranks: [ValueID: Int] = [:]
     for index in order.indices.sorted(by: { (costs[$1], $0) < (costs[$0], $1) }) { ranks[order[index]] = shares.take(costs[index]) }
+    return ranks
   }
 
   /// Who works on the layers that read this value.
@@ -39,6 +46,15 @@ public struct LayerDivision: Sendable {
 
   /// Whether this process does.
   public func owns(_ value: ValueID) -> Bool { group.isAlone || rank(of: value) == group.rank }
+}
+
+extension GPTQ {
+  /// What all layers that read an input cost together, in any unit: by it they are divided among processes.
+  package static func divisionCost(ofInputs inputs: Int, weights: [Shape], tokens: Int) -> Double {
+    weights.reduce(WorkEstimate.gram(inputs, tokens: tokens) + WorkEstimate.factor(inputs)) {
+      $0 + WorkEstimate.feedback(rows: $1[0], columns: inputs, isTwoSided: false)
+    }
+  }
 }
 
 extension BlockCalibration {

@@ -23,10 +23,8 @@ struct GPTQWorker: BlockPass {
     guard let calibration = context.calibration else {
       throw CompressionError(block.name, "cannot be calibrated", remedy: "give --calibration", kind: .usage)
     }
-    let division = calibration.division(of: targeted, in: graph) { inputs, weights in
-      weights.reduce(WorkEstimate.gram(inputs, tokens: calibration.tokens) + WorkEstimate.factor(inputs)) {
-        $0 + WorkEstimate.feedback(rows: $1[0], columns: inputs, isTwoSided: false)
-      }
+    let division = calibration.division(of: targeted, in: graph) {
+      GPTQ.divisionCost(ofInputs: $0, weights: $1, tokens: calibration.tokens)
     }
     let statistics = try calibration.statistics([.gram, .columns], in: graph, divided: division)
     let cross = pass.retarget ? try calibration.crossStatistics(in: graph, divided: division, pool: context.pool) : nil

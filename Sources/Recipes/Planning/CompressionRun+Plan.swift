@@ -30,6 +30,8 @@ extension CompressionRun {
     public let memory: PlannedMemory
     public let traffic: PlannedTraffic
     public let time: PlannedTime
+    /// What several processes would make of it; nil where none were asked for.
+    public let ranks: PlannedRanks?
     /// False where files of the source hold their header alone: then this plan is all that can be had of it.
     public let canRun: Bool
     /// The limit that the run would be held to; nil without one.
@@ -44,7 +46,8 @@ extension CompressionRun {
   /// Checks everything that can be checked without weights, text and output included, lays the output out, and estimates what the run takes.
   ///
   /// The estimate of time measures this machine for a few hundredths of a second; no weight is read.
-  public func plan() throws -> Plan {
+  /// - Parameter ranks: processes that would share the run; nil for one, which has it to itself.
+  public func plan(for ranks: RankLayout? = nil) throws -> Plan {
     let prepared = try prepare()
     if let calibration = recipe.calibration { _ = try CalibrationText(contentsOf: calibration.file) }
     let evaluation = try settings.evaluation.map { try EvaluationPlan($0, model: model) }
@@ -52,10 +55,12 @@ extension CompressionRun {
     let layers = try plannedLayers(prepared)
     let work = PlannedWork(run: self, prepared: prepared, layers: layers, evaluation: evaluation)
     let traffic = PlannedTraffic(work)
+    let time = PlannedTime(work, traffic: traffic)
     return Plan(
       layers: layers, sourceBytes: work.sourceBytes, outputBytes: work.outputBytes,
       largestBlockBytes: largestUnitBytes(prepared, layersAlone: false), memory: PlannedMemory(work), traffic: traffic,
-      time: PlannedTime(work, traffic: traffic), canRun: model.checkpoint.holdsValues, maximumMemory: settings.maximumMemory)
+      time: time, ranks: ranks.map { PlannedRanks(work, $0, traffic: traffic, time: time) }, canRun: model.checkpoint.holdsValues,
+      maximumMemory: settings.maximumMemory)
   }
 
   private func plannedLayers(_ prepared: Preparation) throws -> [Plan.Layer] {

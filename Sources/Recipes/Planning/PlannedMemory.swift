@@ -38,13 +38,21 @@ public struct PlannedMemory: Sendable {
   /// Of what is counted, what the allocator may keep beyond it.
   private static let share = 0.05
 
-  init(_ work: PlannedWork) {
+  /// One of several processes.
+  struct Member {
+    let shares: RankShares
+    /// The first one writes what the others have quantized, and does alone what is not divided.
+    let isFirst: Bool
+  }
+
+  /// - Parameter member: of what several processes divide; nil for one that does everything.
+  init(_ work: PlannedWork, of member: Member? = nil) {
     base = 2 * ProcessFigures.peakBytes
     unknown = work.unknownPasses
-    var phases = [Self.quantizing(work)]
-    if work.run.recipe.isCalibrated { phases.append(Self.calibrating(work)) }
-    if let comparing = Self.comparing(work) { phases.append(comparing) }
-    phases += Self.measuring(work)
+    var phases = [Self.quantizing(work, member)]
+    if work.run.recipe.isCalibrated { phases.append(Self.calibrating(work, member)) }
+    if member?.isFirst != false, let comparing = Self.comparing(work) { phases.append(comparing) }
+    phases += Self.measuring(work, member)
     self.phases = phases
     allowance = (16 << 20) + Int(Self.share * Double(phases.map(\.bytes).max() ?? 0))
   }
@@ -55,7 +63,7 @@ public struct PlannedMemory: Sendable {
   }
 
   /// One layer at a time, on top of what is quantized of its block where that is handed on as a whole.
-  private static func quantizing(_ work: PlannedWork) -> Phase {
+  private static func quantizing(_ work: PlannedWork, _ member: Member?) -> Phase {
     let alone = worksLayerByLayer(work.run, work.prepared)
     var most = (place: "", weights: 0, activations: 0)
     for (block, parameters) in zip(work.graph.blocks, work.layout.blocks) {
@@ -68,18 +76,26 @@ public struct PlannedMemory: Sendable {
         }
       var largest: (id: ParameterID, bytes: Int)?
       for id in parameters {
-        let bytes = layerBytes(id, work)
+        let bytes = alone ? layerBytes(id, work, member) : layerBytes(id, work)
         if bytes > largest?.bytes ?? -1 { largest = (id, bytes) }
       }
       guard let largest, waiting + largest.bytes > most.weights else { continue }
       most = (alone ? work.graph[largest.id].name : block.name, waiting + largest.bytes, 0)
     }
-    for extra in work.layers where extra.reason == .notRun {
+    for extra in work.layers where extra.reason == .notRun && member?.isFirst != false {
       // Passed on one by one; what is decoded is read and held beside its codes.
       let bytes = extra.sourceBytes == extra.outputBytes ? extra.sourceBytes : extra.sourceBytes + extra.outputBytes
       if bytes > most.weights { most = (extra.name, bytes, 0) }
     }
     return Phase(name: "quantizing", place: most.place, weights: most.weights, activations: most.activations)
+  }
+
+  /// The same where each layer is one process's: what another one sends is held as it comes and as it is written.
+  private static func layerBytes(_ id: ParameterID, _ work: PlannedWork, _ member: Member?) -> Int {
+    guard let member else { return layerBytes(id, work) }
+    let isOwn = (member.shares.owners[id] ?? 0) == 0
+    if isOwn == member.isFirst { return layerBytes(id, work) }
+    return member.isFirst ? 2 * (work.layout.parameters[id]?.byteCount ?? 0) : 0
   }
 
   /// A layer while it is read, and while it becomes codes, which are held once as they are made and once as they are written.
@@ -106,22 +122,28 @@ public struct PlannedMemory: Sendable {
   }
 
   /// The text on its way through the largest block, with what is gathered of its layers' inputs.
-  private static func calibrating(_ work: PlannedWork) -> Phase {
+  private static func calibrating(_ work: PlannedWork, _ member: Member?) -> Phase {
     let graph = work.graph
-    let rows = min(work.calibrationTokens, 2048)
+    let rows = min(work.calibrationTokens, RankShares.calibrationRows)
     let limit = work.run.settings.maximumMemory.map { $0 / 3 } ?? 512 << 20
-    let waiting = work.calibrationTokens * work.width * 4
+    let all = work.calibrationTokens * work.width * 4
+    let waiting = (member?.shares.calibration.most ?? work.calibrationTokens) * work.width * 4
     // Beyond the limit activations wait in a file.
     let stream = waiting > limit ? 0 : waiting
     var most = Phase(name: "calibrating", place: "", weights: 0, activations: 0)
     for block in graph.body.dropFirst() {
       let inputs = Dictionary(graph.linears(of: block).map { ($0.node.inputs[0], graph[$0.weight].shape[1]) }) { first, _ in first }
       let hasExperts = inputs.keys.contains { graph[$0].route != nil }
-      var gathered = stream + (hasExperts ? stream : 0)
+      // What experts read is kept by every process.
+      var gathered = stream + (hasExperts && all <= limit ? all : 0)
+      if let member, member.shares.layout.ranks > 1 {
+        // What the layers of a batch read: of the process's own, and of the one that it is shown.
+        gathered += 2 * Int(work.readBytes(of: block)) * rows
+      }
       if work.feedback != nil {
         // One matrix for each input of the block's layers but experts', whose are found one by one; and the one that is being factored.
-        let whole = inputs.filter { graph[$0.key].route == nil }.values.map { $0 * $0 * 4 }
-        gathered += whole.reduce(0, +) + 2 * (inputs.values.map { $0 * $0 * 4 }.max() ?? 0)
+        let whole = inputs.filter { graph[$0.key].route == nil }.mapValues { $0 * $0 * 4 }
+        gathered += matrixBytes(whole, of: block, work, member) + 2 * (inputs.values.map { $0 * $0 * 4 }.max() ?? 0)
       }
       let phase = Phase(
         name: "calibrating", place: block.name, weights: blockBytes(block, of: graph, work),
@@ -129,6 +151,18 @@ public struct PlannedMemory: Sendable {
       if phase.bytes > most.bytes { most = phase }
     }
     return most
+  }
+
+  /// The matrices of a block's inputs that are kept at once; of several processes each keeps those of its layers.
+  private static func matrixBytes(_ sizes: [ValueID: Int], of block: Block, _ work: PlannedWork, _ member: Member?) -> Int {
+    guard let member else { return sizes.values.reduce(0, +) }
+    var ranks: [ValueID: Int] = [:]
+    for (node, weight) in work.graph.linears(of: block) {
+      if let owner = member.shares.owners[weight] { ranks[node.inputs[0]] = owner }
+    }
+    var sums = Array(repeating: 0, count: member.shares.layout.ranks)
+    for (value, size) in sizes { sums[ranks[value] ?? 0] += size }
+    return member.isFirst ? sums[0] : sums.dropFirst().max() ?? 0
   }
 
   /// A block as it is held while text runs through it: its routed experts one by one where they are many.
@@ -147,17 +181,21 @@ public struct PlannedMemory: Sendable {
   }
 
   /// The reference and the output, one after the other block by block, with the layer that both are compared in; then both heads together.
-  private static func measuring(_ work: PlannedWork) -> [Phase] {
+  private static func measuring(_ work: PlannedWork, _ member: Member?) -> [Phase] {
     guard let (tokens, context, rows) = work.evaluated else { return [] }
     let graph = work.graph
     let budget = Evaluator(interpreter: work.run.interpreter).limited(to: work.run.settings.maximumMemory, batch: nil).activationBudget
     let perWindow = context * work.width * 4 * 2
-    let states = min(tokens / max(1, context), max(1, budget / max(1, perWindow))) * perWindow
+    let windows = min(tokens / max(1, context), max(1, budget / max(1, perWindow)))
+    let own = member.map { min(windows, $0.shares.evaluation.most / max(1, context)) } ?? windows
+    let states = own * perWindow
+    let isFirst = member?.isFirst != false
     var most = Phase(name: "measuring", place: "", weights: 0, activations: 0)
     for block in graph.body {
       let weights = graph.linears(of: block).map(\.weight)
-      let compared = weights.map { (work.layout.parameters[$0]?.byteCount ?? 0) * 2 }.max() ?? 0
-      let outputs = weights.map { graph[$0].shape[0] * rows * 4 }.max() ?? 0
+      // Layers are compared by the first process.
+      let compared = !isFirst ? 0 : weights.map { (work.layout.parameters[$0]?.byteCount ?? 0) * 2 }.max() ?? 0
+      let outputs = !isFirst ? 0 : weights.map { graph[$0].shape[0] * rows * 4 }.max() ?? 0
       let phase = Phase(
         name: "measuring", place: block.name, weights: blockBytes(block, of: graph, work) + compared,
         activations: states + graph.activationBytes(of: block, rows: rows) + outputs)
@@ -172,7 +210,7 @@ public struct PlannedMemory: Sendable {
         Phase(name: "scoring", place: head.name, weights: weights, activations: states + 4 * tile * (graph.vocabularySize + work.width) * 4)
       )
     }
-    if work.run.settings.evaluation?.measuresSpeed == true, case .predictions? = work.evaluation, work.isTimed {
+    if isFirst, work.run.settings.evaluation?.measuresSpeed == true, case .predictions? = work.evaluation, work.isTimed {
       let weights = graph.parameters.reduce(0) { $0 + $1.loadedByteCount } + work.outputBytes
       let activations = graph.body.map { graph.activationBytes(of: $0, rows: context) }.max() ?? 0
       phases.append(Phase(name: "timing", place: "both models", weights: weights, activations: activations))

@@ -13,6 +13,25 @@ public struct PlannedTime: Sendable {
     public let seconds: Double
     /// What it is made from: `11274289152 weights at 1.2e+08/s`.
     public let basis: String
+    /// Who of several processes would do it.
+    let parts: [Part]
+    /// What its rate is one of.
+    let resource: Resource
+  }
+
+  /// What of a step is divided in one way.
+  struct Part {
+    let division: WorkDivision
+    let seconds: Double
+  }
+
+  /// What a step takes its time from.
+  enum Resource {
+    /// All threads of a process.
+    case threads
+    /// One thread.
+    case processor
+    case reading, writing
   }
 
   public private(set) var steps: [Step] = []
@@ -43,24 +62,45 @@ public struct PlannedTime: Sendable {
     moving(work, traffic)
   }
 
-  private mutating func add(_ name: String, _ amount: Double, _ unit: String, rate: Double) {
+  private mutating func add(
+    _ name: String, _ parts: [(division: WorkDivision, amount: Double)], _ unit: String, rate: Double, _ resource: Resource = .threads
+  ) {
+    let amount = parts.reduce(0) { $0 + $1.amount }
     guard amount > 0, rate > 0 else { return }
     steps.append(
-      Step(name: name, seconds: amount / rate, basis: String(format: "%.4g %@ at %.3g/s", amount, unit, rate)))
+      Step(
+        name: name, seconds: amount / rate, basis: String(format: "%.4g %@ at %.3g/s", amount, unit, rate),
+        parts: parts.map { Part(division: $0.division, seconds: $0.amount / rate) }, resource: resource))
+  }
+
+  private mutating func add(
+    _ name: String, _ amount: Double, _ unit: String, rate: Double, _ division: WorkDivision, _ resource: Resource = .threads
+  ) {
+    add(name, [(division, amount)], unit, rate: rate, resource)
   }
 
   private mutating func quantizing(_ work: PlannedWork, _ rates: PlannedRates) {
-    if let rate = rates.quantizing { add("quantize", work.quantized.weights, "weights", rate: rate) }
-    if let rate = rates.decoding { add("decode the source", work.coded.all, "FP8 weights", rate: rate) }
+    if let rate = rates.quantizing {
+      add("quantize", work.quantized.weights, "weights", rate: rate, work.isByLayer ? .layers : .everyRank)
+    }
+    guard let rate = rates.decoding else { return }
+    let (all, quantized) = work.coded
+    // Calibration runs every block at every process, but its experts when text comes to them.
+    let passing = work.run.recipe.isCalibrated ? work.passingExpertWeights : 0
+    let parts: [(division: WorkDivision, amount: Double)] =
+      work.isByLayer ? [(.layers, quantized), (.firstRank, all - quantized)] : [(.everyRank, all - passing), (.calibrationText, passing)]
+    add("decode the source", parts, "FP8 weights", rate: rate, .processor)
   }
 
   private mutating func calibrating(_ work: PlannedWork, _ rates: PlannedRates) {
     let tokens = Double(work.calibrationTokens)
     // Statistics of every block as it was, then its output as it is quantized.
-    add("calibration forwards", 2 * work.forwardOperations(tokens: tokens), "operations", rate: rates.products)
+    add("calibration forwards", 2 * work.forwardOperations(tokens: tokens), "operations", rate: rates.products, .calibrationText)
     if let rate = rates.decoding {
       let batches = max(1, (tokens / 2048).rounded(.up))
-      add("decode experts for calibration", work.passingExpertWeights * (batches - 1), "FP8 weights", rate: rate)
+      add(
+        "decode experts for calibration", work.passingExpertWeights * (batches - 1), "FP8 weights", rate: rate,
+        .calibrationText, .processor)
     }
     assumptions.append("calibration is counted as \(work.calibrationTokens) tokens, which a short text may not have")
     guard let feedback = rates.feedback else { return }
@@ -70,46 +110,49 @@ public struct PlannedTime: Sendable {
       for (node, id) in work.graph.linears(of: block) {
         guard case .quantized? = work.layout.parameters[id]?.storage else { continue }
         let (outputs, inputs) = (Double(work.graph[id].shape[0]), Double(work.graph[id].shape[1]))
-        let share = work.graph.expert(of: node).flatMap { work.graph.routing(of: $0.routing) }.map {
-          Double($0.selected) / Double($0.experts)
-        }
         rounding += outputs * inputs * inputs
         search += outputs * inputs
         guard seen.insert(node.inputs[0]).inserted else { continue }
-        gram += inputs * inputs * tokens * (share ?? 1)
+        gram += inputs * inputs * tokens * work.routedShare(of: node)
         factors += inputs * inputs * inputs / 3
       }
     }
-    add("sums of inputs (Hessians)", gram, "products", rate: feedback.gram)
-    add("factorizations", factors, "products", rate: feedback.factor)
-    add("search for scales", search, "weights", rate: feedback.search)
-    add("rounding with feedback", rounding, "products", rate: feedback.rounding)
+    add("sums of inputs (Hessians)", gram, "products", rate: feedback.gram, .inputs)
+    add("factorizations", factors, "products", rate: feedback.factor, .inputs)
+    add("search for scales", search, "weights", rate: feedback.search, .inputs)
+    add("rounding with feedback", rounding, "products", rate: feedback.rounding, .inputs)
     assumptions.append("tokens are taken to go to all experts alike")
   }
 
   private mutating func checking(_ work: PlannedWork, _ rates: PlannedRates) {
     let (source, output) = (Double(work.sourceBytes), Double(work.outputBytes))
     // Each weight as it is written and as it is read back, and every file for the report.
-    add("digests", source + 3 * output, "bytes", rate: rates.digest)
+    add("digests", [(.firstRank, output), (.weights, output), (.files, source + output)], "bytes", rate: rates.digest, .processor)
     guard let rate = rates.comparing else { return }
-    add("compare weights", work.quantized.weights, "weights", rate: rate)
-    if let decoding = rates.decoding { add("decode to compare", work.coded.quantized, "FP8 weights", rate: decoding) }
+    add("compare weights", work.quantized.weights, "weights", rate: rate, .firstRank)
+    if let decoding = rates.decoding {
+      add("decode to compare", work.coded.quantized, "FP8 weights", rate: decoding, .firstRank, .processor)
+    }
   }
 
   private mutating func measuring(_ work: PlannedWork, _ rates: PlannedRates) {
     guard let (tokens, _, rows) = work.evaluated else { return }
     let times = Double(work.evaluations)
     let forward = work.forwardOperations(tokens: Double(tokens))
-    add("forwards of the source", times * forward, "operations", rate: rates.products)
+    let text: WorkDivision = work.isEncoder ? .everyRank : .evaluationText
+    add("forwards of the source", times * forward, "operations", rate: rates.products, text)
     // The first batch runs through both forms of every layer, to compare them.
     let compared = work.forwardOperations(tokens: Double(min(tokens, rows)))
-    add("forwards of the output", times * forward + compared, "operations", rate: rates.quantizedProducts ?? rates.products)
+    add(
+      "forwards of the output", [(text, times * forward), (.firstRank, compared)], "operations",
+      rate: rates.quantizedProducts ?? rates.products)
     if let rate = rates.decoding {
       let batches = (Double(tokens) / Double(max(1, rows))).rounded(.up)
       let coded = work.codedBodyWeights
       add(
-        "decode for measuring", times * (coded.kept * Double(work.evaluationChunks) + work.passingExpertWeights * batches), "FP8 weights",
-        rate: rate)
+        "decode for measuring",
+        [(.everyRank, times * coded.kept * Double(work.evaluationChunks)), (text, times * work.passingExpertWeights * batches)],
+        "FP8 weights", rate: rate, .processor)
     }
     if work.isTimed { assumptions.append("timing prefill and decoding is not counted") }
     assumptions.append("attention's own products, norms and the rest of the forward are not counted")
@@ -118,13 +161,14 @@ public struct PlannedTime: Sendable {
   private mutating func moving(_ work: PlannedWork, _ traffic: PlannedTraffic) {
     let files = work.run.model.checkpoint.files
     if work.run.model.checkpoint.holdsValues, let rate = files.lazy.compactMap({ DiskProbe.reading($0) }).first {
-      add("read from disk", Double(traffic.read), "bytes", rate: rate)
+      let parts = traffic.steps.flatMap(\.parts).map { (division: $0.division, amount: Double($0.bytes)) }
+      add("read from disk", parts, "bytes", rate: rate, .reading)
       assumptions.append("every read is counted as one from the disk: what stays in the system's cache is faster")
     } else {
       assumptions.append("reading is not counted: the source's files leave nothing to time it on")
     }
     if let rate = DiskProbe.writing(in: work.run.settings.output.deletingLastPathComponent()) {
-      add("write to disk", Double(traffic.written), "bytes", rate: rate)
+      add("write to disk", Double(traffic.written), "bytes", rate: rate, .firstRank, .writing)
     } else {
       assumptions.append("writing is not counted: nothing can be written beside the output to time it on")
     }
@@ -136,9 +180,7 @@ extension PlannedWork {
   func forwardOperations(tokens: Double) -> Double {
     graph.blocks.reduce(0.0) { sum, block in
       graph.linears(of: block).reduce(sum) { sum, layer in
-        let routing = graph.expert(of: layer.node).flatMap { graph.routing(of: $0.routing) }
-        let share = routing.map { Double($0.selected) / Double($0.experts) } ?? 1
-        return sum + 2 * Double(graph[layer.weight].shape.elementCount) * tokens * share
+        sum + 2 * Double(graph[layer.weight].shape.elementCount) * tokens * routedShare(of: layer.node)
       }
     }
   }

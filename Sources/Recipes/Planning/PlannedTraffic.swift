@@ -6,6 +6,15 @@ public struct PlannedTraffic: Sendable {
     public let name: String
     public let read: Int
     public let written: Int
+    /// What is read, by who of several processes would read it.
+    let parts: [(division: WorkDivision, bytes: Int)]
+
+    init(_ name: String, reading parts: [(division: WorkDivision, bytes: Int)], writing written: Int = 0) {
+      self.name = name
+      self.parts = parts
+      self.written = written
+      read = parts.reduce(0) { $0 + $1.bytes }
+    }
   }
 
   public let steps: [Step]
@@ -18,18 +27,19 @@ public struct PlannedTraffic: Sendable {
     var steps: [Step] = []
     if work.run.recipe.isCalibrated {
       // Once for statistics; what comes behind a block is computed from what is in memory.
-      steps.append(Step(name: "calibrate", read: work.bodyBytes.source, written: 0))
+      steps.append(Step("calibrate", reading: [(.everyRank, work.bodyBytes.source)]))
     }
-    steps.append(Step(name: "quantize", read: source, written: output))
-    steps.append(Step(name: "compare what was written", read: output, written: 0))
-    steps.append(Step(name: "digests of all files", read: source + output, written: 0))
+    let byLayer: [(division: WorkDivision, bytes: Int)] = [(.layers, quantized.source), (.firstRank, source - quantized.source)]
+    steps.append(Step("quantize", reading: work.isByLayer ? byLayer : [(.everyRank, source)], writing: output))
+    steps.append(Step("compare what was written", reading: [(.weights, output)]))
+    steps.append(Step("digests of all files", reading: [(.files, source + output)]))
     if quantized.source > 0 {
-      steps.append(Step(name: "compare weights", read: quantized.source + quantized.output, written: 0))
+      steps.append(Step("compare weights", reading: [(.firstRank, quantized.source + quantized.output)]))
     }
     if work.evaluated != nil {
       let times = work.evaluations * work.evaluationChunks
       let (reference, model) = work.bodyBytes
-      steps.append(Step(name: "measure accuracy", read: times * (reference + model), written: 0))
+      steps.append(Step("measure accuracy", reading: [(.everyRank, times * (reference + model))]))
     }
     self.steps = steps
   }

@@ -103,10 +103,15 @@ struct PlannedWork {
 
   /// Passes over the weights that one measurement takes: activations of a long text do not wait for each other in memory.
   var evaluationChunks: Int {
+    guard case .predictions(let plan)? = evaluation else { return 1 }
+    return (plan.text.windows.count + windowsPerChunk - 1) / windowsPerChunk
+  }
+
+  /// Windows whose activations are in memory together.
+  var windowsPerChunk: Int {
     guard let evaluated, case .predictions(let plan)? = evaluation else { return 1 }
     let budget = plan.evaluator(run.interpreter, within: run.settings.maximumMemory).activationBudget
-    let perChunk = max(1, budget / (evaluated.context * width * 4 * 2))
-    return (plan.text.windows.count + perChunk - 1) / perChunk
+    return max(1, budget / max(1, evaluated.context * width * 4 * 2))
   }
 
   /// Features between blocks, at most.

@@ -1,0 +1,33 @@
+/// How a kind of work is divided among several processes.
+public enum WorkDivision: String, Sendable, CaseIterable {
+  /// Each layer is worked on by whoever had the fewest weights so far.
+  case layers
+  /// The layers of a block, those together that read the same.
+  case inputs
+  /// Windows of the calibration text, a batch each in turn.
+  case calibrationText = "calibration-text"
+  /// Windows of the text that accuracy is measured on, a batch each in turn.
+  case evaluationText = "evaluation-text"
+  /// Written weights, each in turn.
+  case weights
+  /// Files, each by whoever had the fewest bytes so far.
+  case files
+  /// Not at all: every process does the same.
+  case everyRank = "every-rank"
+  /// Not at all: the first process does it, and the others wait for what they need of it.
+  case firstRank = "first-rank"
+
+  /// In a plan.
+  public var text: String {
+    switch self {
+    case .layers: "divided by layers"
+    case .inputs: "divided by inputs of a block's layers"
+    case .calibrationText: "divided by calibration windows"
+    case .evaluationText: "divided by evaluation windows"
+    case .weights: "divided by weights"
+    case .files: "divided by files"
+    case .everyRank: "every rank alike"
+    case .firstRank: "rank 0 alone"
+    }
+  }
+}

@@ -1,0 +1,210 @@
+import DeepSeekOptimize
+import Foundation
+import Synchronization
+import Testing
+
+@testable import Recipes
+
+/// What a plan says of several processes, held against itself and against what processes do.
+@Suite struct RankPlanTests {
+  private let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory() }
+
+  private var rounding: Recipe { Recipe(passes: [RoundToNearest(bits: 4, method: .symmetric, groupSize: 64)]) }
+
+  private var feedback: Recipe {
+    Recipe(passes: [GPTQ(bits: 4, groupSize: 64)], calibration: CalibrationPlan(text: "demo", samples: 64, sequenceLength: 128))
+  }
+
+  private func run(_ recipe: Recipe) throws -> CompressionRun { try Self.run(recipe, to: URL(fileURLWithPath: directory.path("out"))) }
+
+  private static func run(
+    _ recipe: Recipe, of model: String = "demo", to output: URL, in group: ProcessGroup = .alone
+  ) throws -> CompressionRun {
+    var settings = RunSettings(output: output)
+    settings.evaluation = EvaluationSettings(context: 64, tokens: 8192)
+    settings.evaluation?.measuresSpeed = false
+    settings.group = group
+    return CompressionRun(model: try ModelBundle(opening: model), recipe: recipe, settings: settings)
+  }
+
+  private func plan(_ recipe: Recipe, _ ranks: Int, nodes: Int = 1, rate: Double? = nil) throws -> PlannedRanks {
+    let layout = try RankLayout(ranks: ranks, nodes: nodes, linkRate: rate)
+    return try #require(try run(recipe).plan(for: layout).ranks)
+  }
+
+  @Test func onlyWhoAsksIsToldOfRanks() throws { #expect(try run(rounding).plan().ranks == nil) }
+
+  /// One rank is one process: every step takes as long, and nothing is exchanged.
+  @Test func oneRankIsThePlanWithoutRanks() throws {
+    for recipe in [rounding, feedback] {
+      let whole = try run(recipe).plan(for: RankLayout(ranks: 1))
+      let ranks = try #require(whole.ranks)
+      #expect(ranks.steps.map(\.name) == whole.time.steps.map(\.name))
+      for (own, step) in zip(ranks.steps, whole.time.steps) {
+        #expect(abs(own.seconds - step.seconds) <= 1e-9 * step.seconds, "\(step.name)")
+      }
+      #expect(ranks.exchanges.isEmpty && ranks.memory.others == nil)
+      #expect(ranks.memory.first.phases.map(\.bytes) == whole.memory.phases.map(\.bytes))
+      let only = try #require(ranks.ranks.first)
+      #expect(ranks.ranks.count == 1 && only.bytesRead == whole.traffic.read && only.bytesWritten == whole.traffic.written)
+    }
+  }
+
+  /// What all do together is what there is to do, each of it once.
+  @Test(arguments: [2, 3, 7, 64])
+  func sharesAreTheWhole(_ count: Int) throws {
+    for recipe in [rounding, feedback] {
+      let one = try #require(try plan(recipe, 1).ranks.first)
+      let ranks = try plan(recipe, count).ranks
+      #expect(ranks.count == count)
+      #expect(abs(ranks.reduce(0) { $0 + $1.share } - 1) < 1e-9)
+      #expect(ranks.reduce(0) { $0 + $1.layers } == one.layers)
+      #expect(ranks.reduce(0) { $0 + $1.calibrationTokens } == one.calibrationTokens)
+      #expect(ranks.reduce(0) { $0 + $1.evaluationTokens } == one.evaluationTokens)
+      #expect(ranks.dropFirst().allSatisfy { $0.bytesWritten == 0 } && ranks[0].bytesWritten == one.bytesWritten)
+    }
+  }
+
+  /// Messages that everybody gets are somebody's, and all others'.
+  @Test func whatIsSentIsReceived() throws {
+    for recipe in [rounding, feedback] {
+      let plan = try plan(recipe, 3)
+      #expect(plan.exchangedBytes > 0)
+      let sent = plan.ranks.reduce(0) { $0 + $1.bytesSent }
+      #expect(abs(sent - plan.exchangedBytes) <= 3)
+      let received = plan.exchanges.reduce(0) { $0 + $1.bytes * ($1.isToAll ? 2 : 1) }
+      #expect(abs(plan.ranks.reduce(0) { $0 + $1.bytesReceived } - received) <= 3)
+    }
+  }
+
+  /// Layers by themselves are divided, those behind a calibration that nobody divides are not.
+  @Test func whatIsNotDividedIsNotCountedAsIfItWere() throws {
+    func step(_ recipe: Recipe, _ ranks: Int) throws -> PlannedRanks.Step {
+      // A machine for each.
+      let found = try plan(recipe, ranks, nodes: ranks).steps.first { $0.name == "quantize" }
+      return try #require(found)
+    }
+    let divided = try step(rounding, 4)
+    #expect(divided.divisions == [.layers])
+    #expect(divided.seconds < 0.5 * divided.secondsAlone && divided.seconds >= 0.25 * divided.secondsAlone)
+    var weighted = rounding
+    weighted.passes = [SmoothQuant(), RoundToNearest(bits: 8, groupSize: 64)]
+    weighted.calibration = feedback.calibration
+    let alike = try step(weighted, 4)
+    #expect(alike.divisions == [.everyRank] && abs(alike.seconds - alike.secondsAlone) <= 1e-9 * alike.secondsAlone)
+    let shared = try #require(try plan(weighted, 4).ranks.last)
+    #expect(shared.share == 1 && shared.layers > 0)
+    // Who writes is one.
+    let writing = try plan(rounding, 4, nodes: 4).steps.filter { $0.divisions == [.firstRank] }
+    #expect(!writing.isEmpty && writing.allSatisfy { abs($0.seconds - $0.secondsAlone) <= 1e-9 * $0.secondsAlone })
+  }
+
+  /// Activations fall with ranks; the weights of a block, which every rank runs its windows through, do not.
+  @Test func activationsFallAndBlocksDoNot() throws {
+    func calibrating(_ ranks: Int) throws -> PlannedMemory.Phase {
+      let plan = try plan(feedback, ranks)
+      let phase = (plan.memory.others ?? plan.memory.first).phases.first { $0.name == "calibrating" }
+      return try #require(phase)
+    }
+    let (two, four) = (try calibrating(2), try calibrating(4))
+    #expect(four.activations < two.activations && four.weights == two.weights)
+    let (one, many) = (try plan(feedback, 1).memory, try plan(feedback, 4).memory)
+    func scoring(_ memory: PlannedMemory?) -> Int? { memory?.phases.first { $0.name == "scoring" }?.activations }
+    let (before, first, other) = try (#require(scoring(one.first)), #require(scoring(many.first)), #require(scoring(many.others)))
+    #expect(first < before && other < before)
+    // What the first one does alone is held by nobody else.
+    let others = try #require(many.others)
+    #expect(many.first.phases.contains { $0.name == "comparing" } && !others.phases.contains { $0.name == "comparing" })
+  }
+
+  /// Ranks of one machine share its processors: they are no faster together than one process; on machines of their own they are.
+  @Test func machinesAreNotDoubledByRanks() throws {
+    let processors = ProcessInfo.processInfo.activeProcessorCount
+    let crowded = try plan(rounding, 4 * processors)
+    #expect(crowded.threads == 1 && crowded.processors == processors)
+    for step in crowded.steps where step.name == "quantize" { #expect(step.seconds >= 0.999 * step.secondsAlone) }
+    let apart = try plan(rounding, 4, nodes: 4)
+    for step in apart.steps where step.name == "quantize" { #expect(step.seconds < step.secondsAlone) }
+    #expect(apart.ranks.map(\.node) == [0, 1, 2, 3] && apart.memoryOfMachine == apart.memory.first.peak)
+    let pairs = try plan(rounding, 4, nodes: 2)
+    #expect(pairs.ranks.map(\.node) == [0, 0, 1, 1] && pairs.memoryOfMachine > pairs.memory.first.peak)
+  }
+
+  /// Half the rate, twice the time; what goes to all takes a round for each doubling of those who have it.
+  @Test func messagesTakeTimeByTheirRate() throws {
+    let (slow, fast) = (try plan(feedback, 4, rate: 1e8), try plan(feedback, 4, rate: 2e8))
+    #expect(slow.exchanges.map(\.kind) == [.layerInputs, .weights, .scores])
+    for (slow, fast) in zip(slow.exchanges, fast.exchanges) {
+      #expect(slow.bytes == fast.bytes && abs(slow.seconds - 2 * fast.seconds) <= 1e-9 * slow.seconds)
+      #expect(slow.isToAll && abs(slow.seconds - 2 * Double(slow.bytes) / 1e8) <= 1e-9 * max(1, slow.seconds))
+    }
+    #expect(try [1, 2, 3, 4, 5, 64].map { try RankLayout(ranks: $0).rounds } == [0, 1, 2, 2, 3, 6])
+    let assumed = try plan(feedback, 2)
+    #expect(assumed.assumptions.contains { $0.contains("--link-rate") } && !slow.assumptions.contains { $0.contains("--link-rate") })
+  }
+
+  @Test func layoutsThatAreNone() {
+    for (ranks, nodes, rate) in [(0, 1, nil), (2, 0, nil), (2, 3, nil), (2, 1, 0), (2, 1, Double.nan)] as [(Int, Int, Double?)] {
+      let error = #expect(throws: RecipeError.self) { try RankLayout(ranks: ranks, nodes: nodes, linkRate: rate) }
+      #expect(error?.kind == .usage)
+    }
+  }
+
+  /// The bytes that three processes hand each other are those that were announced: beside notes, digests and the report.
+  @Test func announcedBytesAreExchanged() throws {
+    var short = feedback
+    short.calibration = CalibrationPlan(text: "demo", samples: 40, sequenceLength: 128)
+    // Rows of experts, which every token takes as many of.
+    let mixture = directory.path("mixture")
+    try MixtureModel.write(to: URL(fileURLWithPath: mixture))
+    var routed = short
+    routed.passes = [GPTQ(bits: 4, groupSize: 32)]
+    for (name, model, recipe, allowance) in [
+      ("rtn", "demo", rounding, 400_000), ("gptq", "demo", short, 2_000_000), ("experts", mixture, routed, 2_000_000),
+    ] {
+      let output = URL(fileURLWithPath: directory.path(name))
+      let announced = try #require(try Self.run(recipe, of: model, to: output).plan(for: RankLayout(ranks: 3)).ranks).exchangedBytes
+      let counter = Counter()
+      _ = try LocalTransport.run(3) { group in
+        let counted = ProcessGroup(CountingTransport(group, counter))
+        return try Self.run(recipe, of: model, to: output, in: counted).execute()
+      }
+      let exchanged = counter.bytes
+      #expect(exchanged >= announced, "\(name): \(exchanged) of \(announced)")
+      #expect(exchanged <= announced + announced / 20 + allowance, "\(name): \(exchanged) of \(announced)")
+    }
+  }
+}
+
+/// Bytes that processes hand on.
+private final class Counter: Sendable {
+  private let sum = Mutex(0)
+  var bytes: Int { sum.withLock { $0 } }
+  func add(_ bytes: Int) { sum.withLock { $0 += bytes } }
+}
+
+/// Counts what this process hands on.
+private final class CountingTransport: MessageTransport {
+  private let group: ProcessGroup
+  private let counter: Counter
+
+  init(_ group: ProcessGroup, _ counter: Counter) { (self.group, self.counter) = (group, counter) }
+
+  var rank: Int { group.rank }
+  var count: Int { group.count }
+  var hosts: [String] { group.hosts }
+
+  func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
+    if root == rank { counter.add(bytes.count) }
+    try group.broadcast(bytes, from: root)
+  }
+
+  func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws {
+    counter.add(bytes.count)
+    try group.send(bytes, to: rank)
+  }
+
+  func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws { try group.receive(bytes, from: rank) }
+}
