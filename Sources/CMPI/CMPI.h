@@ -20,6 +20,7 @@
 static inline int cmpi_start(int *rank, int *count) {
   int provided, error = MPI_Init_thread(0, 0, MPI_THREAD_SERIALIZED, &provided);
   if (error) return error;
+  if (provided < MPI_THREAD_SERIALIZED) return MPI_ERR_OTHER;
   // Errors come back, to be told in our words.
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   if ((error = MPI_Comm_rank(MPI_COMM_WORLD, rank))) return error;

@@ -43,7 +43,7 @@ public enum EntryPoint {
       }
       Launch.end(0)
     } catch let stop as StoppedFailure {
-      Launch.end(stop.kind.rawValue, saying: "error: \(text(of: stop))")
+      Launch.end(stop.kind.rawValue, saying: "error: \(text(of: stop))", isAgreed: true)
     } catch let failure as any Failure {
       Launch.end(failure.kind.rawValue, saying: "error: \(failure)\(PathSuggestion.hint(for: failure))")
     } catch let status as ExitCode {

@@ -52,6 +52,8 @@ struct EvalCommand: ParsableCommand {
   }
 
   func run() throws {
+    // What is written as it is computed, the first process computes.
+    if saveEmbeddings != nil || saveLogits != nil, !Launch.group.isFirst { return }
     let bundle = try adapter.apply(to: ModelBundle(opening: model.model), threads: resources.threads)
     if let saveEmbeddings {
       try bundle.saveEmbeddings(
@@ -69,7 +71,7 @@ struct EvalCommand: ParsableCommand {
       settings: evaluation.settings, threads: resources.threads, group: Launch.group, maximumMemory: resources.maxMemory?.bytes,
       progress: ProgressBar.handler(quiet: resources.quiet))
     let report = try measurement.report()
-    if let reportFile { try TextOutput.write(HTMLReport.render(report), to: reportFile) }
+    if let reportFile, Launch.group.isFirst { try TextOutput.write(HTMLReport.render(report), to: reportFile) }
     guard !resources.json else { return Terminal.print(json: report.json) }
     Terminal.print(ReportTable(report).text(style: Terminal.outputStyle, width: Terminal.outputWidth).trimmingCharacters(in: .newlines))
   }

@@ -1,3 +1,4 @@
+import ArgumentParser
 import DeepSeekOptimize
 import Foundation
 import MessagePassing
@@ -12,11 +13,22 @@ enum Launch {
     group = try MessagePassing.join()
     guard !group.isAlone else { return }
     Interruption.leaveToGroup()
+    try check()
     guard !group.isFirst else { return }
     // The first process speaks for all.
     Terminal.isMuted = true
     let nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC)
     if nowhere >= 0 { dup2(nowhere, STDOUT_FILENO) }
+  }
+
+  /// Every process must compute the same from the same: another program, or other instructions, would come to other last bits, and then to
+  /// other decisions.
+  private static func check() throws {
+    let all = try group.gather(Array("\(Tool.version), \(KernelSet.name)".utf8)).map { String(decoding: $0, as: UTF8.self) }
+    guard let other = all.firstIndex(where: { $0 != all[0] }) else { return }
+    throw ValidationError(
+      "Rank 0 on \(group.hosts[0]) is \(all[0]), rank \(other) on \(group.hosts[other]) is \(all[other]): start one program everywhere, with "
+        + "DEEPSEEK_OPTIMIZE_ISA set to instructions that all have")
   }
 
   /// Worker threads, where none are asked for: the processors, divided among the processes of this machine.
@@ -25,23 +37,25 @@ enum Launch {
   }
 
   /// Ends the process; in a group when all have come to it, and at once where it failed.
-  static func end(_ status: Int32, saying text: String? = nil) -> Never {
+  /// - Parameter isAgreed: whether all processes end this way.
+  static func end(_ status: Int32, saying text: String? = nil, isAgreed: Bool = false) -> Never {
     guard !group.isAlone else {
       if let text { Terminal.printError(text) }
       MessagePassing.leave(group)
       exit(status)
     }
-    // A missed gate is no failure: everything was written.
-    guard status != 0, text != nil else {
+    // A missed gate is no failure, everything was written; and a stop is one that all know of. The first process tells the status.
+    guard status != 0, let text, !isAgreed else {
+      if let text { Terminal.printError(text) }
       MessagePassing.leave(group)
-      exit(status)
+      exit(group.isFirst ? status : 0)
     }
     // What all of them find out, a mistyped flag say, the first one says; what one alone does, that one.
     // A signal that ends this wait is the job's end.
     if !group.isFirst, sleep(2) > 0 { exit(status) }
     Terminal.isMuted = false
     let place = group.isFirst ? "" : "rank \(group.rank) on \(group.hosts[group.rank]): "
-    if let text { Terminal.printError(text.hasPrefix("error: ") ? "error: \(place)\(text.dropFirst(7))" : text) }
+    Terminal.printError(text.hasPrefix("error: ") ? "error: \(place)\(text.dropFirst(7))" : text)
     MessagePassing.abort(status)
     exit(status)
   }

@@ -48,6 +48,10 @@ public struct Evaluator: Sendable {
     // What generation rounds: latents, where it keeps those.
     let running = keyValues == .none ? model : model.absorbingLatentAttention()
     let work = Self.meter(model, reference, chunks: chunks.map { $0.reduce(0) { $0 + $1.count } }, progress)
+    func advance(_ part: Int) throws {
+      work.meter.begin(part)
+      try group.checkInterruption()
+    }
     for (index, windows) in chunks.enumerated() {
       let first = index * work.parts
       let rows = try work.meter.measure {
@@ -60,10 +64,10 @@ public struct Evaluator: Sendable {
             observer: meter.map { meter in
               { batch, run in if batch == 0 { try meter.observe(run, interpreter: stream.interpreter) } }
             },
-            progress: { work.meter.begin(first + $0) }, only: group.owns)
+            progress: { try advance(first + $0) }, only: group.owns)
         }
         let done = first + (reference?.body.count ?? 0)
-        let states = try modelStream.hidden(of: running, windows: windows, progress: { work.meter.begin(done + $0) }, only: group.owns)
+        let states = try modelStream.hidden(of: running, windows: windows, progress: { try advance(done + $0) }, only: group.owns)
         let own = try score(states, of: model, against: referenceStates, of: reference, windows: windows)
         return try gather(own, of: windows)
       }

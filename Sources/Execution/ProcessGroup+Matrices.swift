@@ -41,14 +41,12 @@ extension ProcessGroup {
       let matrix = try broadcast(rank == root ? matrices[index] : nil, from: root)
       if rank != root { matrices.append(matrix) }
     }
+    var choices: [(weights: Matrix, chosen: [Int32])] = []
     for index in 0..<Int(counts[1]) {
       let own = rank == root ? routes[index] : nil
       let weights = try broadcast(own?.weights, from: root)
       let chosen = try broadcast(own?.chosen ?? [], from: root)
-      let routing = try broadcast(own.map { [Int64($0.routing.experts), Int64($0.routing.selected)] } ?? [], from: root)
-      if rank != root, let known = Self.routing(in: graph, experts: Int(routing[0]), selected: Int(routing[1])) {
-        routes.append(RoutedRows(routing: known, weights: weights, chosen: chosen))
-      }
+      choices.append((weights, chosen))
     }
     if rank == root { return runs }
     let nodes = Dictionary(graph.nodes.map { ($0.output.index, $0) }) { first, _ in first }
@@ -57,6 +55,12 @@ extension ProcessGroup {
     while rest.count >= 5, let node = nodes[Int(rest[rest.startIndex])] {
       let note = rest.prefix(5).map(Int.init)
       rest = rest.dropFirst(5)
+      // The router that the layer's own expert belongs to.
+      if choices.indices.contains(note[3]), routes.count == note[3], let router = graph[node.output].route?.routing,
+        case .route(let routing)? = nodes[router.index]?.operation
+      {
+        routes.append(RoutedRows(routing: routing, weights: choices[note[3]].weights, chosen: choices[note[3]].chosen))
+      }
       let rows = note[4] < 0 ? nil : rest.prefix(note[4]).map(Int32.init)
       rest = rest.dropFirst(max(0, note[4]))
       result.append(
@@ -76,11 +80,5 @@ extension ProcessGroup {
       let count = raw.count / MemoryLayout<Number>.stride
       return (0..<count).map { raw.loadUnaligned(fromByteOffset: $0 * MemoryLayout<Number>.stride, as: Number.self) }
     }
-  }
-
-  private static func routing(in graph: ModelGraph, experts: Int, selected: Int) -> Routing? {
-    graph.nodes.lazy.compactMap { node in
-      if case .route(let routing) = node.operation, routing.experts == experts, routing.selected == selected { routing } else { nil }
-    }.first
   }
 }

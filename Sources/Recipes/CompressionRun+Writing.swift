@@ -52,7 +52,7 @@ extension CompressionRun {
           let work = part.parameters.reduce(0) { $0 + (planned.contains($1) ? Double(graph[$1].shape.elementCount) : 0) }
           let worker = layersAlone ? shares.take(work) : nil
           try meter.measure {
-            try apply(&workers, to: part.nodes, of: &graph, in: context, by: worker)
+            try apply(&workers, to: part.nodes, of: &graph, in: context, planned, by: worker)
             try calibration?.advance(past: block, in: graph)
             for id in part.parameters {
               guard let entry = layout.parameters[id] else { continue }
@@ -75,14 +75,17 @@ extension CompressionRun {
     meter.finish()
     try weights.finish(passingOn: model.weights)
     let digests = try weights.digests(in: group)
-    journal.finishWriting(digests: digests, records: workers.map(\.record))
+    try journal.finishWriting(digests: digests, records: workers.map(\.record))
     return digests
   }
 
   /// Lets the passes change a part of the model, and all processes know what became of it.
-  /// - Parameter rank: of the process that does it; nil for all, each of which then knows.
+  /// - Parameters:
+  ///   - planned: what passes will change.
+  ///   - rank: of the process that does it; nil for all, each of which then knows.
   private func apply(
-    _ workers: inout [any BlockPass], to part: Block, of graph: inout ModelGraph, in context: PassContext, by rank: Int?
+    _ workers: inout [any BlockPass], to part: Block, of graph: inout ModelGraph, in context: PassContext, _ planned: Set<ParameterID>,
+    by rank: Int?
   ) throws {
     let isAbsent = rank.map { $0 != group.rank } ?? false
     let known = workers.map { PassRecord.Extent($0.record) }
@@ -95,7 +98,7 @@ extension CompressionRun {
       if !pair.isFirst { workers[pass].record.append(news) }
     }
     for id in Set(graph.nodes[part.nodes].flatMap(\.parameters)).sorted(by: { $0.index < $1.index })
-    where workers.contains(where: { $0.plan[id] != nil }) {
+    where planned.contains(id) {
       let weight = try pair.broadcast(pair.isFirst ? graph[id].load() : nil, from: 0)
       if !pair.isFirst { try graph.replace(id, with: weight) }
     }

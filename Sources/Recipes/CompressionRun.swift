@@ -159,6 +159,7 @@ public struct CompressionRun {
     // What comes after a merge, or another container, leaves nothing that it could be taken out of.
     if recipe.passes.count == 1, recipe.passes[0] is AdapterMerging, recipe.format == .compressedTensors {
       try MergeRecord.write(of: graph, beside: written, digests: expected, in: output, pool: interpreter.pool)
+      try output.synchronize()
     }
     try model.originalDigests?.check(expected)
     var caveats = try configuration.caveats + model.tokenizerNotes + blockWarnings(graph)

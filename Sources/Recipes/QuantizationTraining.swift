@@ -76,6 +76,7 @@ struct QuantizationTraining {
       LoadedModel(start), parameters, settings: settings, interpreter: interpreter, products: pass.precision, retention: .keep)
     var history = FinetuneHistory()
     let identity = try identity(text)
+    try interpreter.group.agree(on: identity, called: "model, recipe and text")
     if run.settings.resume, let notes = try TrainingState.resume(trainer, from: directory, identity: identity) {
       guard let saved = FinetuneHistory(notes) else {
         throw TrainingError(directory.path, "is incomplete", remedy: "start anew, without --resume", kind: .badData)

@@ -54,7 +54,9 @@ final class RunJournal {
   init(_ run: CompressionRun, in output: OutputDirectory, blockCount: Int, calibration: CalibrationWork? = nil) throws {
     self.output = output
     group = run.group
-    fingerprint = Self.fingerprint(of: run, calibration?.selection)
+    // Times of files may differ from machine to machine: those that the first process sees count for all.
+    fingerprint = try group.broadcast(value: Self.fingerprint(of: run, calibration?.selection), from: 0)
+    try group.agree(on: Self.fingerprint(of: run, calibration?.selection, hasTimes: false), called: "model, recipe and text")
     isEnabled = run.recipe.format.isResumable
     interval = run.saveInterval
     guard run.settings.resume else { return }
@@ -90,7 +92,8 @@ final class RunJournal {
   var isResuming: Bool { blocks > 0 }
 
   /// Identity of everything that determines the output. Files are known by size and time: reading them whole would cost as much as the work.
-  private static func fingerprint(of run: CompressionRun, _ calibration: CalibrationSelection?) -> String {
+  /// - Parameter hasTimes: false for what must be the same on every machine.
+  private static func fingerprint(of run: CompressionRun, _ calibration: CalibrationSelection?, hasTimes: Bool = true) -> String {
     var digest = ContentDigest()
     digest.update("\(calibration?.digest ?? "")\n")
     // The same text is other tokens to another tokenizer.
@@ -103,7 +106,8 @@ final class RunJournal {
     for file in run.model.checkpoint.files + run.recipe.adapterFiles {
       let attributes = try? FileManager.default.attributesOfItem(atPath: file.path)
       let changed = (attributes?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
-      digest.update("\(file.path) \(attributes?[.size] as? Int ?? 0) \(changed)\n")
+      let size = attributes?[.size] as? Int ?? 0
+      digest.update(hasTimes ? "\(file.path) \(size) \(changed)\n" : "\(file.lastPathComponent)\n")
     }
     return digest.hexadecimal()
   }
@@ -123,15 +127,15 @@ final class RunJournal {
     let start = ContinuousClock.now
     // Without its weights on the disk the output itself has failed.
     if needsSave { try flush() }
-    save(since: start, saveActivations: saveActivations)
+    try save(since: start, saveActivations: saveActivations)
   }
 
   /// Notes that the checkpoint is written and closed.
-  func finishWriting(digests: [TensorName: String], records: [PassRecord]) {
+  func finishWriting(digests: [TensorName: String], records: [PassRecord]) throws {
     self.digests = digests
     self.records = records
     state.isWritten = true
-    save(since: .now) { _ in }
+    try save(since: .now) { _ in }
   }
 
   /// Saves what is noted before the run stops.
@@ -153,13 +157,15 @@ final class RunJournal {
   /// Whether the disk does not have yet what is noted.
   private var needsSave: Bool { isEnabled && blocks > 0 && saved != state }
 
-  private func save(since start: ContinuousClock.Instant, saveActivations: (_ blocks: Int) throws -> Void) {
+  private func save(since start: ContinuousClock.Instant, saveActivations: (_ blocks: Int) throws -> Void) throws {
     defer {
       lastAttempt = .now
       lastDuration = lastAttempt - start
     }
     do {
       try saveOrThrow(saveActivations: saveActivations)
+    } catch let lost as LostExchange {
+      throw lost
     } catch {
       failures = ((failures?.count ?? 0) + 1, (error as? any Failure)?.description ?? "\(error)")
     }
@@ -174,6 +180,7 @@ final class RunJournal {
       try saveActivations(blocks)
       try output.replace(Self.fileName, with: document.text(pretty: false))
     }
+    if case .failure(let lost as LostExchange) = outcome { throw lost }
     // Only the first process knows: all of them must remember the same.
     let isSaved = try group.broadcast((try? outcome.get()) == nil ? UInt8(0) : 1) == 1
     try outcome.get()
@@ -207,6 +214,7 @@ final class RunJournal {
 
   /// Removes activations, also those that a killed run had half written.
   private func removeActivations(except state: State?) {
+    guard group.isFirst else { return }
     let kept = state.flatMap { $0.isWritten ? nil : Self.activationFile(blocks: $0.blocks) }
     let files = (try? FileManager.default.contentsOfDirectory(atPath: output.partial.path)) ?? []
     for file in files where file.hasPrefix(Self.activationPrefix) && file != kept { output.remove(file) }

@@ -60,7 +60,9 @@ import Testing
       try refusal { try distil(model, teacher: "demo") },
     ]
     for (index, failure) in refusals.enumerated() {
-      #expect(failure.subject == HostileModel.up && failure.problem.contains("1 weights"), "\(index): \(failure)")
+      // Of two models that are compared it is said which of them holds it.
+      let text = "\(failure)"
+      #expect(text.contains(HostileModel.up) && text.contains("1 weights"), "\(index): \(failure)")
     }
   }
 

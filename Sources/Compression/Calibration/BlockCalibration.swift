@@ -188,7 +188,7 @@ public final class BlockCalibration {
     of graphs: [ModelGraph], record: (_ batch: Int) throws -> [RecordedRuns], observer: (_ batch: Int, _ runs: [[LinearRun]]) throws -> Void
   ) throws {
     for first in stride(from: 0, to: batchCount, by: group.count) {
-      try Interruption.check()
+      try group.checkInterruption()
       let own = first + group.rank < batchCount ? try record(first + group.rank) : []
       for batch in first..<min(first + group.count, batchCount) {
         let runs = try graphs.enumerated().map { index, graph in

@@ -120,7 +120,8 @@ public final class CalibrationStream {
     var written = Result { group.isFirst ? try ActivationFile(creating: url) : nil }
     for store in [compressed, reference].compactMap({ $0 }) {
       for batch in batches.indices where position > 0 {
-        let matrix = try load(batch, from: store)
+        let matrix: Matrix
+        do { matrix = try load(batch, from: store) } catch { throw group.isAlone ? error : LostExchange(error) }
         written = written.flatMap { file in
           Result {
             try file?.append(matrix)
@@ -145,6 +146,20 @@ public final class CalibrationStream {
         if group.owns(index) { try store.store(matrix, for: index) }
       }
     }
+  }
+}
+
+/// A process could not give the others what they wait for: nothing goes on behind it.
+package struct LostExchange: Failure {
+  package let kind: FailureKind
+  package let subject: String
+  package let problem: String
+  package let remedy: String
+
+  init(_ cause: any Error) {
+    let known = cause as? any Failure
+    (kind, subject) = (known?.kind ?? .inputOutput, known?.subject ?? "activations")
+    (problem, remedy) = (known?.problem ?? "\(cause)", known?.remedy ?? "run again")
   }
 }
 

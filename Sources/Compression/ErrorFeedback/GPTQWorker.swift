@@ -33,21 +33,23 @@ struct GPTQWorker: BlockPass {
     let first = record.layers.count
     var inputs: [ValueID] = []
     for (node, _) in targeted where !inputs.contains(node.inputs[0]) { inputs.append(node.inputs[0]) }
-    for input in inputs where division.owns(input) {
-      let readers = targeted.filter { $0.node.inputs[0] == input }
-      guard let statistics = statistics[input], let gram = try statistics.takeGram(pool: context.pool) else {
-        throw CompressionError(readers[0].node.scope, "was not reached by calibration", kind: .badData)
-      }
-      let factor = try FeedbackFactor(
-        of: gram, named: readers[0].node.scope, options: .init(actOrder: pass.actOrder, damping: pass.damping), pool: context.pool)
-      dead.append((readers[0].node.scope, factor.deadInputs, factor.inputs))
-      WorkMeter.add(WorkEstimate.factor(factor.inputs))
-      let retargeting = cross?[input].map { Retargeting(factor: factor, statistics: $0, pool: context.pool) }
-      for (node, id) in readers {
-        try quantize(node, id, of: &graph, factor: factor, statistics: statistics, retargeting: retargeting, in: context)
+    let group = context.interpreter.group
+    try group.settle {
+      for input in inputs where division.owns(input) {
+        let readers = targeted.filter { $0.node.inputs[0] == input }
+        guard let statistics = statistics[input], let gram = try statistics.takeGram(pool: context.pool) else {
+          throw CompressionError(readers[0].node.scope, "was not reached by calibration", kind: .badData)
+        }
+        let factor = try FeedbackFactor(
+          of: gram, named: readers[0].node.scope, options: .init(actOrder: pass.actOrder, damping: pass.damping), pool: context.pool)
+        dead.append((readers[0].node.scope, factor.deadInputs, factor.inputs))
+        WorkMeter.add(WorkEstimate.factor(factor.inputs))
+        let retargeting = cross?[input].map { Retargeting(factor: factor, statistics: $0, pool: context.pool) }
+        for (node, id) in readers {
+          try quantize(node, id, of: &graph, factor: factor, statistics: statistics, retargeting: retargeting, in: context)
+        }
       }
     }
-    let group = context.interpreter.group
     if !group.isAlone {
       // In the order of one process.
       let ordered = inputs.flatMap { input in targeted.filter { $0.node.inputs[0] == input } }

@@ -1,4 +1,5 @@
 import Distribution
+import Execution
 import Foundation
 
 extension ProcessGroup {
@@ -6,9 +7,11 @@ extension ProcessGroup {
   func digests(of files: [URL]) throws -> [URL: String] {
     guard !isAlone else { return [:] }
     var shares = WorkShares(of: self)
-    let owners = files.map { file in
-      shares.take(Double((try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int) ?? 1))
-    }
+    // By the sizes that the first process finds.
+    let owners = try broadcast(
+      files.map { file in
+        shares.take(Double((try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int) ?? 1))
+      }, from: 0)
     let own = try zip(files, owners).map { try $1 == rank ? FileDigest.hexadecimal(of: $0) : "" }
     var result: [URL: String] = [:]
     for (index, file) in files.enumerated() {

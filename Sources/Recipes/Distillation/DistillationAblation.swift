@@ -1,5 +1,6 @@
 import Compression
 import Diagnostics
+import Distribution
 import Execution
 import Foundation
 import Reporting
@@ -20,13 +21,15 @@ struct DistillationAblation {
   func variants(whole: [CompressionReport.Distillation.Stage]) throws -> [CompressionReport.Distillation.Variant] {
     var seconds: [String: Double] = [:]
     for stage in whole { seconds[stage.name] = (stage.seconds ?? 0) / Double(max(1, stage.steps ?? 1)) }
+    // Every process has a clock of its own: the first one's counts.
+    seconds = try run.interpreter.group.broadcast(value: seconds, from: 0)
     let steps = run.distillation.stepsByPhase.filter { $0.value > 0 }
     let total = steps.reduce(0) { $0 + Double($1.value) * (seconds[$1.key] ?? 0) }
     var variants: [CompressionReport.Distillation.Variant] = []
     for variant in Self.variants(of: steps) {
       var results: [(figures: CompressionReport.Distillation.Figures, seconds: Double, steps: Int)] = []
       for seed in 0..<run.distillation.ablationSeeds {
-        try Interruption.check()
+        try run.interpreter.group.checkInterruption()
         results.append(try train(variant.phases, named: variant.name, seed: seed, of: steps, stepSeconds: seconds, total: total))
       }
       variants.append(Self.summary(variant.name, results))
@@ -63,6 +66,7 @@ struct DistillationAblation {
       report?(
         StageProgress(stage: "\(name), seed \(seed + 1): \(progress.stage)", completed: progress.completed, total: progress.total))
     }
+    loop.stopCheck = run.stopCheck
     try loop.run()
     return (try loop.figures(), loop.seconds, chosen.reduce(0) { $0 + $1.value })
   }
@@ -72,8 +76,9 @@ struct DistillationAblation {
     let student = try DistilledStudent(run.model.graph, teacher: teacher.graph, pool: run.interpreter.pool)
     let loop = try DistillationLoop(
       material, student, steps: ["cross-entropy": 6], journal: nil, progress: nil)
+    loop.stopCheck = run.stopCheck
     try loop.run()
-    return max(1e-3, loop.seconds / 6)
+    return try run.interpreter.group.broadcast(value: max(1e-3, loop.seconds / 6), from: 0)
   }
 
   private static func summary(

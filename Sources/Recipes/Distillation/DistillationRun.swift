@@ -54,7 +54,9 @@ public struct DistillationRun {
         spillingTo: output.partial)
       progress?(StageProgress(stage: "Drawing windows", completed: 1, total: 1))
       let student = try DistilledStudent(model.graph, teacher: teacher.graph, pool: interpreter.pool)
-      let journal = try DistillationJournal(identity: try identity(material, teacher), in: output, resume: settings.resume)
+      let identity = try identity(material, teacher)
+      try interpreter.group.agree(on: identity, called: "models, text and settings")
+      let journal = try DistillationJournal(identity: identity, in: output, resume: settings.resume)
       let loop = try DistillationLoop(material, student, steps: distillation.stepsByPhase, journal: journal, progress: progress)
       loop.stopCheck = stopCheck
       try loop.run()

@@ -32,6 +32,7 @@ final class FinetuneLoop {
     (self.run, self.place, self.steps) = (run, place, steps)
     interval = settings.evaluationInterval > 0 ? settings.evaluationInterval : max(1, steps / 10)
     identity = try run.identity(subject, data)
+    try run.interpreter.group.agree(on: identity, called: "model, data and settings")
     self.data = settings.curriculum ? try data.ordered(byDifficulty: Self.difficulties(data, trainer)) : data
     if run.resume, let notes = try TrainingState.resume(trainer, from: run.state(in: place), identity: identity) {
       guard let history = FinetuneHistory(notes) else {

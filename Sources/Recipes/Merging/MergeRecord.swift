@@ -55,6 +55,7 @@ struct MergeRecord {
   static func write(
     of prepared: ModelGraph, beside written: ModelBundle, digests: [TensorName: String], in output: OutputDirectory, pool: ThreadPool
   ) throws {
+    guard output.isFirst else { return }
     let directory = try output.makeDirectory(directoryName)
     var (originals, files) = (digests, [TensorName: String]())
     for id in prepared.parameterIDs {

@@ -146,7 +146,8 @@ final class OutputDirectory {
     survivesFailure = false
     guard group.isFirst else { return }
     for item in (try? FileManager.default.contentsOfDirectory(at: partial, includingPropertiesForKeys: nil)) ?? []
-    where !prefixes.contains(where: item.lastPathComponent.hasPrefix) {
+    // What a network file system keeps of files without a name is still in use.
+    where !prefixes.contains(where: item.lastPathComponent.hasPrefix) && !item.lastPathComponent.hasPrefix(".nfs") {
       try? FileManager.default.removeItem(at: item)
     }
   }

@@ -69,12 +69,8 @@ struct WeightOutput {
   /// The digests of all weights, at every process.
   func digests(in group: ProcessGroup) throws -> [TensorName: String] {
     guard !group.isAlone else { return digests }
-    let lines = digests.map { "\($0.value) \($0.key.text)" }.sorted().joined(separator: "\n")
-    let text = String(decoding: try group.broadcast(Array(lines.utf8), from: 0), as: UTF8.self)
-    return text.split(separator: "\n").reduce(into: [:]) { result, line in
-      let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
-      if parts.count == 2 { result[TensorName(parts[1])] = parts[0] }
-    }
+    let known = digests.reduce(into: [String: String]()) { $0[$1.key.text] = $1.value }
+    return try group.broadcast(value: known, from: 0).reduce(into: [:]) { $0[TensorName($1.key)] = $1.value }
   }
 
   /// Reads every weight again and compares it with what was handed to the writer. Each process compares some.

@@ -51,7 +51,7 @@ extension CompressionRun {
     let prepared = try prepare()
     if let calibration = recipe.calibration { _ = try CalibrationText(contentsOf: calibration.file) }
     let evaluation = try settings.evaluation.map { try EvaluationPlan($0, model: model) }
-    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs)
+    try checkPlace()
     let layers = try plannedLayers(prepared)
     let work = PlannedWork(run: self, prepared: prepared, layers: layers, evaluation: evaluation)
     let traffic = PlannedTraffic(work)

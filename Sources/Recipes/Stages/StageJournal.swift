@@ -1,3 +1,4 @@
+import Compression
 import Diagnostics
 import Formats
 import Foundation
@@ -17,7 +18,8 @@ final class StageJournal {
   /// Starts one, or takes up that of an earlier run with the same model, recipe and program.
   init(_ run: RecipeRun, in output: OutputDirectory) throws {
     self.output = output
-    fingerprint = try Self.fingerprint(of: run)
+    // Times of files may differ from machine to machine: those that the first process sees count for all.
+    fingerprint = try output.group.broadcast(value: Self.fingerprint(of: run), from: 0)
     guard run.settings.resume, let document = try? JSONFile.read(output.file(Self.fileName)),
       document["fingerprint"]?.string == fingerprint, let count = document["finished"]?.integer,
       (0...run.recipe.stages.count).contains(count),

@@ -18,11 +18,12 @@ public struct TrainingBatch: Sendable {
     weights = examples.flatMap { example in example.isTarget.dropFirst().map { $0 ? 1 : 0 } + (example.isTarget.isEmpty ? [] : [0]) }
   }
 
-  /// Sequences cut into batches of their own, as many as fill this many rows in each: gradients are added up batch by batch, so that several
-  /// processes can find them.
+  /// The most rows of a batch that ``cut(_:rows:)`` makes of several sequences: enough for products to be fast, and few enough that the batches
+  /// of a step keep several processes busy.
   public static let rowsAlone = 1024
 
-  /// Neighbours together, whole ones, up to ``rowsAlone`` rows.
+  /// Sequences, or what stands for them, in batches whose gradients are added up one after the other: neighbours together, up to
+  /// ``rowsAlone`` rows.
   public static func cut<Item>(_ items: [Item], rows: (Item) -> Int) -> [[Item]] {
     items.reduce(into: []) { parts, item in
       let filled = parts.last.map { $0.reduce(0) { $0 + rows($1) } } ?? 0

@@ -173,5 +173,7 @@ extension Trainer {
   public func loadVariables(from directory: URL) throws {
     try interpreter.group.wait()
     try parametrization.loadVariables(from: directory, pool: interpreter.pool)
+    // Nobody removes what another has not read yet.
+    try interpreter.group.wait()
   }
 }
