@@ -1,8 +1,9 @@
 # Every target installs what it lacks and says so. Figures and tests come from release builds. `make help` lists them.
 SWIFT ?= swift
 RELEASE := -c release
-# Building and testing in release undo each other's objects: each has its own folder.
-TEST := --scratch-path .build-test
+# Building and testing in release undo each other's objects: each has its own folder. Tests have MPI, for with a trait everything is compiled anew;
+# that the package does without, examples show.
+TEST := --scratch-path .build-test --traits MPI
 # So has what is handed out, for it has the Swift runtime linked into it. `make install STATIC=1` takes that.
 STATIC ?=
 PREFIX ?= /usr/local
@@ -65,19 +66,19 @@ deb: static ## a Debian package, in dist
 
 # The kernels' tests force instruction sets for their whole process: the others, which compare bits, run without them.
 test: setup lint examples test-kernels ## lint, then every test
-	$(SWIFT) test $(RELEASE) $(TEST) --skip CKernelsTests
+	@Scripts/setup mpi
+	$(SWIFT) test $(RELEASE) $(TEST) --skip CKernelsTests --skip MPITests
 	$(SWIFT) test $(RELEASE) $(TEST) --filter CKernelsTests
-	@$(MAKE) test-mpi
+	$(SWIFT) test $(RELEASE) $(TEST) --filter MPITests
 	@Scripts/check-docs .build-test/release
 	@Scripts/check-added-method .build-test/release
 	@Scripts/build-docs
 	@Scripts/man-pages .build-test/man .build-test .build-test/release
 	@$(MAKE) check-install FROM=.build-test
 
-# What the trait changes is built once more, the rest is there.
 test-mpi: ## several processes against one, by MPI
 	@Scripts/setup mpi
-	$(SWIFT) test $(RELEASE) $(TEST) --traits MPI --filter MPITests
+	$(SWIFT) test $(RELEASE) $(TEST) --filter MPITests
 
 # Every variant of every kernel against the portable one, in C alone: here, on AArch64, and under the sanitizers.
 test-kernels: ## every variant of every kernel against the portable one
