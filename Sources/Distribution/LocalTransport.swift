@@ -2,21 +2,21 @@ import Foundation
 import Synchronization
 
 /// Threads of one process as a group: what several processes do can be tried, and tested, without starting any.
-public final class LocalTransport: MessageTransport {
-  public let rank: Int
-  public let count: Int
-  public var hosts: [String] { Array(repeating: "localhost", count: count) }
+package final class LocalTransport: MessageTransport {
+  package let rank: Int
+  package let count: Int
+  package var hosts: [String] { Array(repeating: "localhost", count: count) }
   private let exchange: Exchange
 
   private init(_ rank: Int, _ exchange: Exchange) { (self.rank, self.count, self.exchange) = (rank, exchange.count, exchange) }
 
   /// Another member has failed, and will send nothing more.
-  public struct Abandoned: Error {}
+  package struct Abandoned: Error {}
 
   /// Runs the body once for each rank, each on a thread of its own.
   /// - Returns: what each returned, by rank.
   /// - Throws: what the first of them threw; the others are woken.
-  public static func run<Result: Sendable>(_ count: Int, _ body: @escaping @Sendable (ProcessGroup) throws -> Result) throws -> [Result] {
+  package static func run<Result: Sendable>(_ count: Int, _ body: @escaping @Sendable (ProcessGroup) throws -> Result) throws -> [Result] {
     let exchange = Exchange(count)
     let results = Mutex<[Swift.Result<Result, any Error>?]>(Array(repeating: nil, count: count))
     let done = DispatchSemaphore(value: 0)
@@ -37,7 +37,7 @@ public final class LocalTransport: MessageTransport {
     return try all.map { try $0.get() }
   }
 
-  public func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
+  package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
     if rank == root {
       for other in 0..<count where other != root { try send(UnsafeRawBufferPointer(bytes), to: other) }
     } else {
@@ -45,9 +45,9 @@ public final class LocalTransport: MessageTransport {
     }
   }
 
-  public func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws { exchange.put(Array(bytes), from: self.rank, to: rank) }
+  package func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws { exchange.put(Array(bytes), from: self.rank, to: rank) }
 
-  public func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws {
+  package func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws {
     let message = try exchange.take(from: rank, to: self.rank)
     // A length that is not as agreed is a fault of the program: the others would read one thing for another from here on.
     precondition(message.count == bytes.count, "a message of \(message.count) bytes where \(bytes.count) are awaited")

@@ -11,6 +11,8 @@ public protocol MessageTransport: AnyObject, Sendable {
 
   /// Hands the bytes of one process to all others, whose memory is as large.
   func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws
+  /// For one other process. Small messages may be on their way when this returns; large ones wait for the other to ask.
   func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws
+  /// What another process sends, which is as large.
   func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws
 }

@@ -9,7 +9,8 @@ public struct ProcessGroup: Sendable {
   /// Of this process, from 0. The first one speaks for all: it prints, keeps the journal, and gives the output its name.
   public let rank: Int
   public let count: Int
-  private let transport: (any MessageTransport)?
+  /// What carries its messages; nil for one alone.
+  package let transport: (any MessageTransport)?
 
   /// One process, without others to wait for.
   public static let alone = ProcessGroup(nil)
@@ -74,12 +75,6 @@ public struct ProcessGroup: Sendable {
     guard let transport, sender != receiver, rank == sender || rank == receiver else { return nil }
     return ProcessGroup(PairTransport(sender, receiver, of: transport))
   }
-
-  /// For one other process. Small messages may be on their way when this returns; large ones wait for the other to ask.
-  public func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws { try transport?.send(bytes, to: rank) }
-
-  /// What another process sends, which is as large.
-  public func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws { try transport?.receive(bytes, from: rank) }
 
   /// Where every process stops when one is asked to, at the same place.
   /// - Throws: `StoppedFailure`.

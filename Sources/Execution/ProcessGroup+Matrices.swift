@@ -70,15 +70,4 @@ extension ProcessGroup {
     }
     return result
   }
-
-  /// Numbers of one process, at all of them.
-  package func broadcast<Number: BitwiseCopyable>(_ numbers: [Number], from root: Int) throws -> [Number] {
-    guard !isAlone else { return numbers }
-    let bytes = try broadcast(numbers.withUnsafeBytes(Array.init), from: root)
-    if rank == root { return numbers }
-    return bytes.withUnsafeBytes { raw in
-      let count = raw.count / MemoryLayout<Number>.stride
-      return (0..<count).map { raw.loadUnaligned(fromByteOffset: $0 * MemoryLayout<Number>.stride, as: Number.self) }
-    }
-  }
 }

@@ -94,7 +94,7 @@ public struct CompressionRun {
 
   /// Refuses at once what could not be written in the end.
   func checkPlace() throws {
-    if group.isFirst { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs, group: group)
   }
 
   /// The processes that share the run.

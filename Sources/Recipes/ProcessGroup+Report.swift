@@ -1,4 +1,3 @@
-import Compression
 import Diagnostics
 import Distribution
 import Reporting

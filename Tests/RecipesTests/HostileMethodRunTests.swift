@@ -31,26 +31,17 @@ import Testing
     try CompressionRun(model: model, recipe: Recipe(passes: passes, format: format), settings: settings).execute()
   }
 
-  /// Who is named, with which problem; and that there is no output.
-  private func refusal(_ body: () throws -> CompressionReport) throws -> any Failure {
-    let error = #expect(throws: (any Error).self) { _ = try body() }
-    let failure = try #require(error as? any Failure)
-    #expect(failure.kind == .badData && !failure.remedy.isEmpty, "\(failure)")
-    #expect(!directory.contents.contains("out"))
-    return failure
-  }
-
   /// In the last layer nothing behind it would notice.
   @Test(arguments: [Float.nan, .infinity, -.infinity]) func pruningNamesWhatIsNoNumber(_ bad: Float) throws {
     let name = "model.layers.3.mlp.down_proj.weight"
     let model = try HostileModel.write(to: directory.path("model"), bad, in: name)
     for importance in ChannelImportance.allCases where importance != .activations {
-      let failure = try refusal {
+      let failure = try directory.refusal {
         try prune(model, StructuredPruning(mlp: 0.5, importance: importance, multiple: 8), isRepaired: importance.needsText)
       }
       #expect(failure.subject == name && failure.problem.contains("1 weights"), "\(importance): \(failure)")
     }
-    let failure = try refusal { try prune(model, StructuredPruning(layers: 1)) }
+    let failure = try directory.refusal { try prune(model, StructuredPruning(layers: 1)) }
     #expect(failure.subject == name, "\(failure)")
   }
 
@@ -110,7 +101,7 @@ import Testing
 
   @Test func replacementNamesWhatIsNoNumber() throws {
     let model = try HostileModel.write(to: directory.path("model"), .infinity, in: HostileModel.norm, row: 0)
-    let failure = try refusal { try replace(model) { $0.normalization = .dynamicTanh } }
+    let failure = try directory.refusal { try replace(model) { $0.normalization = .dynamicTanh } }
     #expect(failure.subject == HostileModel.norm && failure.problem.contains("1 weights"), "\(failure)")
   }
 
@@ -134,7 +125,7 @@ import Testing
     let model = try HostileModel.write(to: directory.path("model"), as: .float16) { name, _, _, value in
       name == HostileModel.down ? (value < 0 ? -65504 : 65504) : value
     }
-    let failure = try refusal { try compress(model, [HadamardRotation(), RoundToNearest(bits: 8)], .compressedTensors) }
+    let failure = try directory.refusal { try compress(model, [HadamardRotation(), RoundToNearest(bits: 8)], .compressedTensors) }
     #expect(failure.subject == HostileModel.down && failure.problem.contains("beyond F16 once it is rotated"), "\(failure)")
   }
 
@@ -153,7 +144,7 @@ import Testing
   /// Whatever a method makes of a weight: beyond its type it is not written.
   @Test func noMethodWritesWhatItsTypeDoesNotHold() throws {
     let model = try HostileModel.write(to: directory.path("model"), as: .float16) { _, _, _, value in value }
-    let failure = try refusal { try compress(model, [Exaggeration()], .compressedTensors) }
+    let failure = try directory.refusal { try compress(model, [Exaggeration()], .compressedTensors) }
     #expect(failure.subject == HostileModel.up && failure.problem.contains("in 1 places"), "\(failure)")
     #expect(failure.problem.contains("beyond F16"))
   }

@@ -62,3 +62,14 @@ enum HostileModel {
     return true
   }
 }
+
+extension TemporaryDirectory {
+  /// Who is named when a run to `out` is refused, with which problem; and that there is no output.
+  func refusal(_ body: () throws -> CompressionReport) throws -> any Failure {
+    let error = #expect(throws: (any Error).self) { _ = try body() }
+    let failure = try #require(error as? any Failure)
+    #expect(failure.kind == .badData && !failure.remedy.isEmpty, "\(failure)")
+    #expect(!contents.contains("out"))
+    return failure
+  }
+}

@@ -40,24 +40,16 @@ import Testing
     return try DistillationRun(student: student, distillation: options, settings: settings).execute()
   }
 
-  private func refusal(_ body: () throws -> CompressionReport) throws -> any Failure {
-    let error = #expect(throws: (any Error).self) { _ = try body() }
-    let failure = try #require(error as? any Failure)
-    #expect(failure.kind == .badData && !failure.remedy.isEmpty, "\(failure)")
-    #expect(!directory.contents.contains("out"))
-    return failure
-  }
-
   @Test(arguments: [Float.nan, .infinity, -.infinity]) func whatIsNoNumberIsNamed(_ bad: Float) throws {
     let model = try HostileModel.write(to: directory.path("model"), bad, in: HostileModel.up)
     let refusals = [
-      try refusal { try finetune(model) },
+      try directory.refusal { try finetune(model) },
       // Nothing is measured before the first step.
-      try refusal { try finetune(model) { $0.heldOut = 0 } },
-      try refusal { try finetune(model) { ($0.method, $0.heldOut) = (.full, 0) } },
-      try refusal { try quantize(model) },
-      try refusal { try distil(ModelBundle(opening: "demo"), teacher: model.directory.path) },
-      try refusal { try distil(model, teacher: "demo") },
+      try directory.refusal { try finetune(model) { $0.heldOut = 0 } },
+      try directory.refusal { try finetune(model) { ($0.method, $0.heldOut) = (.full, 0) } },
+      try directory.refusal { try quantize(model) },
+      try directory.refusal { try distil(ModelBundle(opening: "demo"), teacher: model.directory.path) },
+      try directory.refusal { try distil(model, teacher: "demo") },
     ]
     for (index, failure) in refusals.enumerated() {
       // Of two models that are compared it is said which of them holds it.
@@ -69,20 +61,20 @@ import Testing
   /// Weights that are numbers, and products that are none: there is no gradient to follow.
   @Test func whatCannotBeLearnedFromEndsTraining() throws {
     let model = try HostileModel.write(to: directory.path("model")) { name, _, _, value in name == HostileModel.up ? 1e38 : value }
-    let measured = try refusal { try finetune(model) }
+    let measured = try directory.refusal { try finetune(model) }
     #expect(measured.problem.contains("no finite loss on the data that is held out"), "\(measured)")
-    let blind = try refusal { try finetune(model) { $0.heldOut = 0 } }
+    let blind = try directory.refusal { try finetune(model) { $0.heldOut = 0 } }
     #expect(blind.problem.contains("none of its 3 steps had a finite gradient"), "\(blind)")
   }
 
   /// With nothing held out there is no better state to go back to.
   @Test func whatDivergedIsNotWritten() throws {
     let half = try HostileModel.write(to: directory.path("half"), as: .float16) { _, _, _, value in value }
-    let failure = try refusal { try finetune(half) { ($0.method, $0.learningRate, $0.heldOut, $0.steps) = (.full, 3e6, 0, 2) } }
+    let failure = try directory.refusal { try finetune(half) { ($0.method, $0.learningRate, $0.heldOut, $0.steps) = (.full, 3e6, 0, 2) } }
     #expect(failure.problem.contains("beyond F16 after training"), "\(failure)")
     // Of all parameters that are trained, what no step met is written, too.
     let unmet = try HostileModel.write(to: directory.path("unmet"), .nan, in: HostileModel.embedding, row: 700)
-    let named = try refusal { try finetune(unmet) { ($0.method, $0.heldOut) = (.full, 0) } }
+    let named = try directory.refusal { try finetune(unmet) { ($0.method, $0.heldOut) = (.full, 0) } }
     #expect(named.subject == HostileModel.embedding && named.problem.contains("1 weights"), "\(named)")
   }
 

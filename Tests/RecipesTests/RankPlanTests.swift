@@ -168,7 +168,8 @@ import Testing
       let announced = try #require(try Self.run(recipe, of: model, to: output).plan(for: RankLayout(ranks: 3)).ranks).exchangedBytes
       let counter = Counter()
       _ = try LocalTransport.run(3) { group in
-        let counted = ProcessGroup(CountingTransport(group, counter))
+        let transport = try #require(group.transport)
+        let counted = ProcessGroup(CountingTransport(transport, counter))
         return try Self.run(recipe, of: model, to: output, in: counted).execute()
       }
       let exchanged = counter.bytes
@@ -187,24 +188,24 @@ private final class Counter: Sendable {
 
 /// Counts what this process hands on.
 private final class CountingTransport: MessageTransport {
-  private let group: ProcessGroup
+  private let transport: any MessageTransport
   private let counter: Counter
 
-  init(_ group: ProcessGroup, _ counter: Counter) { (self.group, self.counter) = (group, counter) }
+  init(_ transport: any MessageTransport, _ counter: Counter) { (self.transport, self.counter) = (transport, counter) }
 
-  var rank: Int { group.rank }
-  var count: Int { group.count }
-  var hosts: [String] { group.hosts }
+  var rank: Int { transport.rank }
+  var count: Int { transport.count }
+  var hosts: [String] { transport.hosts }
 
   func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
     if root == rank { counter.add(bytes.count) }
-    try group.broadcast(bytes, from: root)
+    try transport.broadcast(bytes, from: root)
   }
 
   func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws {
     counter.add(bytes.count)
-    try group.send(bytes, to: rank)
+    try transport.send(bytes, to: rank)
   }
 
-  func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws { try group.receive(bytes, from: rank) }
+  func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws { try transport.receive(bytes, from: rank) }
 }

@@ -1,6 +1,4 @@
-import Diagnostics
 import Distribution
-import Foundation
 import ModelGraph
 
 extension PassRecord {
@@ -52,34 +50,5 @@ extension PassRecord {
       if !isOwn { try graph.replace(id, with: weight) }
       self.layers += try group.broadcast(value: own.filter { $0.module == node.scope }, from: root)
     }
-  }
-}
-
-extension ProcessGroup {
-  /// Work that each process does for itself. Where one of them fails, all do, with its failure: none is left waiting for what it would have sent.
-  package func settle(_ work: () throws -> Void) throws {
-    guard !isAlone else { return try work() }
-    let outcome = Result { try work() }
-    var failure: SharedFailure?
-    if case .failure(let error) = outcome {
-      guard let known = error as? any Failure else { throw error }
-      failure = SharedFailure(kind: known.kind.rawValue, subject: known.subject, problem: known.problem, remedy: known.remedy)
-    }
-    for root in 0..<count {
-      guard let found = try broadcast(value: failure, from: root), let kind = FailureKind(rawValue: found.kind) else { continue }
-      throw CompressionError(found.subject, found.problem, remedy: found.remedy, kind: kind)
-    }
-  }
-
-  private struct SharedFailure: Codable {
-    let kind: Int32
-    let subject, problem, remedy: String
-  }
-
-  /// A value of one process, at all of them; what the others give counts for nothing.
-  package func broadcast<Value: Codable>(value: Value, from root: Int) throws -> Value {
-    guard !isAlone else { return value }
-    let text = try broadcast(rank == root ? Array(JSONEncoder().encode(value)) : [], from: root)
-    return rank == root ? value : try JSONDecoder().decode(Value.self, from: Data(text))
   }
 }

@@ -12,7 +12,7 @@ struct HDF5Superblock {
   private let nodeSize: Int
 
   /// A node's entries in the widest of the trees: a chunk's size and filters, 33 positions, an address.
-  private static let entrySize = 8 + 33 * 8 + 8
+  fileprivate static let entrySize = 8 + 33 * 8 + 8
 
   /// - Parameter bytes: the file from its superblock on.
   init(in bytes: HDF5RawBytes, _ place: HDF5Place) throws(CheckpointError) {
@@ -62,7 +62,7 @@ extension HDF5StructureCheck {
     switch message.type {
     case HDF5ObjectHeader.MessageType.nodeSizes:
       guard message.body.count >= 7 else { return false }
-      return [1, 3, 5].allSatisfy { isPlausible(2 * (bytes.number(at: start + $0, 2) ?? 0) * (8 + 33 * 8 + 8)) }
+      return [1, 3, 5].allSatisfy { isPlausible(2 * (bytes.number(at: start + $0, 2) ?? 0) * HDF5Superblock.entrySize) }
     case HDF5ObjectHeader.MessageType.cacheImage:
       // Without an address there is no image.
       guard message.body.count >= 17 else { return false }

@@ -1,5 +1,4 @@
 import Distribution
-import Execution
 import Foundation
 
 extension ProcessGroup {

@@ -43,7 +43,7 @@ public struct DistillationRun {
     let start = ContinuousClock.now
     let teacher = try openTeacher()
     _ = try check(on: model.graph, teacher: teacher)
-    if interpreter.group.isFirst { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs, group: interpreter.group)
     let evaluation = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
     let output = try OutputDirectory(
       settings.output, overwrite: settings.overwrite, resume: settings.resume, inputs: inputs, group: interpreter.group)
@@ -165,8 +165,7 @@ public struct DistillationRun {
     try weights.finish(passingOn: model.weights)
     try output.write(try OutputConfiguration(model: model, graph: graph, layout: layout).json.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
-    let (written, warnings) = try output.reopened(of: model, with: weights, progress: progress)
-    return (written, warnings)
+    return try output.reopened(of: model, with: weights, progress: progress)
   }
 
   private func makeReport(

@@ -20,7 +20,7 @@ struct FinetuneResult {
   /// Of several processes, which all have the same, the first one writes, and the others learn what it reports.
   func writeTogether(since start: ContinuousClock.Instant) throws -> CompressionReport {
     let group = run.interpreter.group
-    guard !group.isFirst else { return try group.hand(write(since: start)) }
+    if group.isFirst { return try group.hand(write(since: start)) }
     try place.commit()
     return try group.hand(nil)
   }

@@ -95,7 +95,7 @@ public struct FinetuneRun {
           remedy: "train adapters, or start from the unquantized model", kind: .usage)
       }
     }
-    if interpreter.group.isFirst { try OutputDirectory.check(output, overwrite: overwrite, inputs: inputs) }
+    try OutputDirectory.check(output, overwrite: overwrite, inputs: inputs, group: interpreter.group)
   }
 
   private func readData() throws -> FinetuneData {

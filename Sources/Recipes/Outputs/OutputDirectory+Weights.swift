@@ -16,7 +16,7 @@ extension OutputDirectory {
   /// - Returns: what was written, and what the report says of values in it that are no numbers.
   func reopened(
     of model: ModelBundle, with weights: WeightOutput, progress: ProgressHandler?
-  ) throws -> (model: ModelBundle, warnings: [String]) {
+  ) throws -> (written: ModelBundle, warnings: [String]) {
     try synchronize()
     let written = try ModelBundle(opening: partial.path, families: model.families)
     return (written, try WeightOutput.compare(written, with: weights.digests(in: group), in: group, progress: progress))

@@ -31,7 +31,7 @@ final class OutputDirectory {
   ///   - group: the processes that share the run; each of them reserves it.
   /// - Throws: what `check` throws, when another run is writing to the same place, and when not all processes see it.
   init(_ url: URL, overwrite: Bool, resume: Bool = false, inputs: [URL] = [], group: ProcessGroup = .alone) throws {
-    if group.isFirst { try Self.check(url, overwrite: overwrite, inputs: inputs) }
+    try Self.check(url, overwrite: overwrite, inputs: inputs, group: group)
     final = url.standardizedFileURL
     self.group = group
     self.overwrite = overwrite
@@ -82,7 +82,9 @@ final class OutputDirectory {
 
   /// Checks, without touching anything, that an output can be created: it is new or may be replaced, its parent is a directory, nothing
   /// that is still needed stands in its place, and no other run is writing there.
-  static func check(_ url: URL, overwrite: Bool, inputs: [URL] = []) throws {
+  /// Of several processes the first one looks.
+  static func check(_ url: URL, overwrite: Bool, inputs: [URL] = [], group: ProcessGroup = .alone) throws {
+    guard group.isFirst else { return }
     let files = FileManager.default
     let final = url.standardizedFileURL
     let parent = final.deletingLastPathComponent()

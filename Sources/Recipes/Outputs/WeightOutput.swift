@@ -1,7 +1,6 @@
 import Compression
 import Diagnostics
 import Distribution
-import Execution
 import Formats
 import ModelGraph
 import Tensors

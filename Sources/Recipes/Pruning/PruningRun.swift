@@ -58,7 +58,7 @@ public struct PruningRun {
   public func plan() throws -> Plan {
     let plan = try plan(of: model.graph)
     _ = try settings.evaluation.map { try MeasurementPlan($0, model: model) }
-    if interpreter.group.isFirst { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs, group: interpreter.group)
     return plan
   }
 

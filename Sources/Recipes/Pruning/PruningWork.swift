@@ -167,8 +167,8 @@ struct PruningWork {
     configuration.removeQuantization()
     try output.write(JSONValue.object(configuration).text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
-    let written = try output.reopened(of: model, with: weights, progress: run.progress)
-    unfit = written.warnings
-    return written.model
+    let (written, warnings) = try output.reopened(of: model, with: weights, progress: run.progress)
+    unfit = warnings
+    return written
   }
 }

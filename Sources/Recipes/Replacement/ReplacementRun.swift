@@ -49,7 +49,7 @@ public struct ReplacementRun {
     let plan = try plan(of: model.graph)
     if let calibration { _ = try CalibrationText(contentsOf: calibration.file) }
     _ = try evaluationPlan()
-    if interpreter.group.isFirst { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs, group: interpreter.group)
     return plan
   }
 

@@ -86,8 +86,8 @@ struct ReplacementWork {
     try weights.finish(passingOn: model.weights)
     try output.write(configuration.text(), to: "config.json")
     for companion in try model.companions() { try output.write(companion.content, to: companion.name) }
-    let written = try output.reopened(of: model, with: weights, progress: run.progress)
-    warnings += written.warnings
-    return written.model
+    let (written, unfit) = try output.reopened(of: model, with: weights, progress: run.progress)
+    warnings += unfit
+    return written
   }
 }

@@ -32,7 +32,7 @@ public struct RecipeRun {
     for stage in recipe.stages {
       graph = try Recipe.stage(stage, on: model, settings: settings, progress: progress).check(on: graph)
     }
-    if settings.group.isFirst { try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs) }
+    try OutputDirectory.check(settings.output, overwrite: settings.overwrite, inputs: inputs, group: settings.group)
   }
 
   /// Stages of their own write safetensors in the types of their source.

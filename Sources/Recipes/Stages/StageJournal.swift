@@ -1,5 +1,5 @@
-import Compression
 import Diagnostics
+import Distribution
 import Formats
 import Foundation
 import StructuredData

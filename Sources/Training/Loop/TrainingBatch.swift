@@ -20,14 +20,14 @@ public struct TrainingBatch: Sendable {
 
   /// The most rows of a batch that ``cut(_:rows:)`` makes of several sequences: enough for products to be fast, and few enough that the batches
   /// of a step keep several processes busy.
-  public static let rowsAlone = 1024
+  public static let maximumRows = 1024
 
   /// Sequences, or what stands for them, in batches whose gradients are added up one after the other: neighbours together, up to
-  /// ``rowsAlone`` rows.
+  /// ``maximumRows`` rows.
   public static func cut<Item>(_ items: [Item], rows: (Item) -> Int) -> [[Item]] {
     items.reduce(into: []) { parts, item in
       let filled = parts.last.map { $0.reduce(0) { $0 + rows($1) } } ?? 0
-      if parts.isEmpty || filled + rows(item) > rowsAlone { parts.append([item]) } else { parts[parts.count - 1].append(item) }
+      if parts.isEmpty || filled + rows(item) > maximumRows { parts.append([item]) } else { parts[parts.count - 1].append(item) }
     }
   }
 
