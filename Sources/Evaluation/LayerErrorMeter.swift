@@ -1,4 +1,5 @@
 import CKernels
+import Distribution
 import Execution
 import Foundation
 import ModelGraph
@@ -48,21 +49,38 @@ public final class LayerErrorMeter {
     model.blocks.flatMap { model.linears(of: $0) }.compactMap { node, _ in layers[node.scope] }
   }
 
-  /// Measures the weights of every quantized layer, one at a time.
-  public func measureWeights(against reference: ModelGraph, pool: ThreadPool) throws {
+  /// Measures the weights of every quantized layer, one at a time. Of several processes each measures some, and all know of all.
+  public func measureWeights(against reference: ModelGraph, pool: ThreadPool, in group: ProcessGroup = .alone) throws {
     var names: [String: ParameterID] = [:]
     for id in reference.parameterIDs { names[naming(reference[id].name)] = id }
-    for (scope, (id, _)) in weights {
-      guard let original = names[model[id].name], case .quantized(let tensor) = try model[id].load(),
+    let scopes = weights.keys.sorted()
+    var figures = [WeightFigures?](repeating: nil, count: scopes.count)
+    for (index, scope) in scopes.enumerated() where group.owns(index) {
+      guard let (id, _) = weights[scope], let original = names[model[id].name], case .quantized(let tensor) = try model[id].load(),
         case .dense(let dense) = try reference[original].load()
       else { continue }
       let (signal, noise) = Self.squaredError(of: tensor, against: dense, pool: pool)
-      layers[scope] = LayerError(
-        name: scope, scheme: tensor.scheme, weightSQNR: decibels(signal, noise),
-        vanishedGroups: Self.vanishedGroups(of: tensor, against: dense, pool: pool), outputSQNR: nil)
+      figures[index] = WeightFigures(
+        scheme: tensor.scheme, signal: signal.bitPattern, noise: noise.bitPattern,
+        vanishedGroups: Self.vanishedGroups(of: tensor, against: dense, pool: pool))
       model[id].releasePages()
       reference[original].releasePages()
     }
+    let all = try (0..<group.count).map { try group.broadcast(value: figures, from: $0) }
+    for (index, scope) in scopes.enumerated() {
+      guard let found = all[index % group.count][index] else { continue }
+      layers[scope] = LayerError(
+        name: scope, scheme: found.scheme,
+        weightSQNR: decibels(Double(bitPattern: found.signal), Double(bitPattern: found.noise)),
+        vanishedGroups: found.vanishedGroups, outputSQNR: nil)
+    }
+  }
+
+  /// What one process tells the others of a layer; sums by their bits.
+  private struct WeightFigures: Codable {
+    let scheme: QuantizationScheme
+    let signal, noise: UInt64
+    let vanishedGroups: Int
   }
 
   /// Called for a linear layer of the reference: runs the quantized one on the same input.

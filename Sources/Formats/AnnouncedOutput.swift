@@ -44,18 +44,24 @@ final class AnnouncedOutput: Sendable {
   private let outputs: [OutputFile]
   private let entries: NameTable<Entry>
   private let state: Mutex<State>
+  private let role: WriterRole
   private let observer: (any WritingObserver)?
 
-  /// Creates the files with their headers under temporary names.
+  /// Creates the files with their headers under temporary names, or opens them so.
   /// - Parameters:
   ///   - pieces: names, each once, and their places.
+  ///   - role: whose the files are.
   ///   - written: pieces that an earlier run with the same plan wrote, and flushed; nil to start anew.
   init(
-    _ plans: [Plan], pieces: [(name: String, place: Place)], location: URL, resumingAfter written: [String]?,
+    _ plans: [Plan], pieces: [(name: String, place: Place)], location: URL, role: WriterRole, resumingAfter written: [String]?,
     observer: (any WritingObserver)?
   ) throws(CheckpointError) {
     var outputs: [OutputFile] = []
     for plan in plans {
+      guard role == .owner else {
+        outputs.append(try OutputFile(joining: plan.file, byteCount: plan.byteCount))
+        continue
+      }
       let output = try OutputFile(plan.file, byteCount: plan.byteCount, resuming: written != nil)
       try output.write(plan.header)
       observer?.began(output.file, at: output.temporary)
@@ -72,6 +78,7 @@ final class AnnouncedOutput: Sendable {
     self.location = location
     self.outputs = outputs
     self.entries = entries
+    self.role = role
     self.observer = observer
     state = Mutex(State(progress: progress))
   }
@@ -98,6 +105,14 @@ final class AnnouncedOutput: Sendable {
     observer?.wrote(place.padded, of: output.file)
   }
 
+  /// Notes pieces that other processes have written, and flushed.
+  func acknowledge(_ names: [String]) throws(CheckpointError) {
+    for name in names {
+      guard let entry = entries[name] else { throw CheckpointError.usage(file: location, tensor: name, "it was not announced") }
+      state.withLock { $0.progress[entry.index] = .written }
+    }
+  }
+
   /// Waits until what was written so far is on the disk, and keeps the unfinished files when the writer goes: a run that resumes continues them.
   func suspend() throws(CheckpointError) {
     for output in outputs {
@@ -106,14 +121,14 @@ final class AnnouncedOutput: Sendable {
     }
   }
 
-  /// Checks that every piece was written, and waits until all of it is on the disk. Nothing can be written afterwards.
+  /// Checks that every piece was written that is to be written here, and waits until all of it is on the disk. Nothing can be written afterwards.
   func complete() throws(CheckpointError) {
     let (isFirst, progress) = state.withLock { state in
       defer { state.isFinished = true }
       return (!state.isFinished, state.progress)
     }
     guard isFirst else { throw CheckpointError.usage(file: location, "it is finished twice") }
-    let missing = entries.entries.filter { progress[$0.value.index] != .written }
+    let missing = role == .owner ? entries.entries.filter { progress[$0.value.index] != .written } : []
     if let first = missing.first {
       let names = missing.prefix(3).map { CheckpointError.shortened($0.name) }.joined(separator: ", ")
       throw CheckpointError.usage(
@@ -125,6 +140,7 @@ final class AnnouncedOutput: Sendable {
 
   /// Gives the files their names.
   func publish() throws(CheckpointError) {
+    guard role == .owner else { return }
     for output in outputs { try output.publish() }
   }
 }

@@ -52,6 +52,20 @@ public protocol CheckpointWriter: AnyObject {
   func finish() throws(CheckpointError)
 }
 
+/// Whose the files are that several processes write together.
+public enum WriterRole: Sendable {
+  /// Creates them, and gives them their names when all of them is written.
+  case owner
+  /// Writes some of the tensors into files that the owner has created.
+  case contributor
+}
+
+/// A writer whose files several processes can write: each tensor has its place, and is written by one of them.
+public protocol DividedCheckpointWriter: CheckpointWriter {
+  /// Notes at the owner what contributors have written, and flushed.
+  func acknowledge(_ names: [String]) throws(CheckpointError)
+}
+
 extension CheckpointWriter {
   /// For files that no run can take up.
   public func suspend() throws(CheckpointError) {}

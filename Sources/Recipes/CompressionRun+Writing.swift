@@ -21,10 +21,6 @@ extension CompressionRun {
       for index in workers.indices { workers[index].record = journal.records[index] }
     }
     if journal.isWritten { return journal.digests }
-    // The first process writes for all.
-    let writer =
-      group.isFirst ? try makeWriter(layout, output, journal, configuration: configuration, recipe: yaml, observer: observer) : nil
-    func flush() throws { try writer?.suspend() }
     func saveActivations(_ blocks: Int) throws {
       try calibration?.save(to: output.file(RunJournal.activationFile(blocks: blocks)), at: blocks)
     }
@@ -33,7 +29,9 @@ extension CompressionRun {
     var graph = source
     try calibration?.begin(
       at: journal.blocks, restoring: journal.isResuming ? output.file(RunJournal.activationFile(blocks: journal.blocks)) : nil)
-    var weights = WeightOutput(layout, to: writer, from: model.graph, digests: journal.digests)
+    var weights = try WeightOutput(layout, in: group, from: model.graph, digests: journal.digests) { role in
+      try makeWriter(layout, output, journal, as: role, configuration: configuration, recipe: yaml, observer: observer)
+    }
     let meter = meter(of: source, workers, calibration)
     let planned = Set(workers.flatMap(\.plan.keys))
     var shares = WorkShares(of: group)
@@ -49,14 +47,13 @@ extension CompressionRun {
           // Activations would be left ahead of the weights that a resumed run goes on from; without any, a stop need not wait for the block.
           if layersAlone { try Interruption.check() }
           // Layers that are treated by themselves are each treated by one process; whole blocks by all, which divide them.
-          let work = part.parameters.reduce(0) { $0 + (planned.contains($1) ? Double(graph[$1].shape.elementCount) : 0) }
-          let worker = layersAlone ? shares.take(work) : nil
+          let worker = layersAlone ? shares.take(layout.cost(of: part.parameters, planned, isDivided: weights.isDivided)) : nil
           try meter.measure {
-            try apply(&workers, to: part.nodes, of: &graph, in: context, planned, by: worker)
+            try apply(&workers, to: part.nodes, of: &graph, in: context, planned, by: worker, isWrittenThere: weights.isDivided)
             try calibration?.advance(past: block, in: graph)
             for id in part.parameters {
               guard let entry = layout.parameters[id] else { continue }
-              if worker == nil || worker == group.rank || group.isFirst { try weights.write(try graph[id].load(), entry) }
+              try weights.write(try graph[id].load(), entry, by: worker)
               WorkMeter.add(WorkEstimate.storedValue * Double(graph[id].shape.elementCount))
               model.weights.release(entry.name)
               graph.release(id)
@@ -64,39 +61,40 @@ extension CompressionRun {
           }
         }
         try journal.finish(
-          block: index, digests: weights.digests, records: workers.map(\.record), flush: flush, saveActivations: saveActivations)
+          block: index, records: workers.map(\.record), flush: { try weights.flush() }, saveActivations: saveActivations)
       }
     } catch let stop as StoppedFailure {
       // Activations between two blocks are of no use to the run that resumes: it goes on from the last save.
-      if calibration?.isConsistent ?? true { try journal.stop(flush: flush, saveActivations: saveActivations) }
+      if calibration?.isConsistent ?? true { try journal.stop(flush: { try weights.flush() }, saveActivations: saveActivations) }
       throw stop
     }
     try graph.verify()
     meter.finish()
     try weights.finish(passingOn: model.weights)
-    let digests = try weights.digests(in: group)
-    try journal.finishWriting(digests: digests, records: workers.map(\.record))
-    return digests
+    try journal.finishWriting(digests: weights.digests, records: workers.map(\.record))
+    return weights.digests
   }
 
   /// Lets the passes change a part of the model, and all processes know what became of it.
   /// - Parameters:
   ///   - planned: what passes will change.
   ///   - rank: of the process that does it; nil for all, each of which then knows.
+  ///   - isWrittenThere: whether that process writes it, too; else the first one does.
   private func apply(
     _ workers: inout [any BlockPass], to part: Block, of graph: inout ModelGraph, in context: PassContext, _ planned: Set<ParameterID>,
-    by rank: Int?
+    by rank: Int?, isWrittenThere: Bool
   ) throws {
     let isAbsent = rank.map { $0 != group.rank } ?? false
     let known = workers.map { PassRecord.Extent($0.record) }
     if !isAbsent { for pass in workers.indices { try workers[pass].apply(to: part, of: &graph, in: context) } }
     guard let rank, !group.isAlone, !workers.isEmpty else { return }
-    // The first process writes, and keeps the record.
+    // The first process keeps the record.
     guard rank != 0, let pair = group.pair(from: rank, to: 0) else { return }
     for (pass, known) in zip(workers.indices, known) {
       let news = try pair.broadcast(value: workers[pass].record.since(known), from: 0)
       if !pair.isFirst { workers[pass].record.append(news) }
     }
+    guard !isWrittenThere else { return }
     for id in Set(graph.nodes[part.nodes].flatMap(\.parameters)).sorted(by: { $0.index < $1.index })
     where planned.contains(id) {
       let weight = try pair.broadcast(pair.isFirst ? graph[id].load() : nil, from: 0)
@@ -117,15 +115,29 @@ extension CompressionRun {
   }
 
   private func makeWriter(
-    _ layout: OutputLayout, _ output: OutputDirectory, _ journal: RunJournal, configuration: OutputConfiguration, recipe yaml: String,
-    observer: (any WritingObserver)?
+    _ layout: OutputLayout, _ output: OutputDirectory, _ journal: RunJournal, as role: WriterRole, configuration: OutputConfiguration,
+    recipe yaml: String, observer: (any WritingObserver)?
   ) throws -> any CheckpointWriter {
     let done =
       journal.isResuming
       ? layout.entries.filter { journal.digests[layout.nameReadBack(of: $0)] != nil }.flatMap(\.tensors).map(\.name) : nil
     return try layout.encoding.writer(
       layout,
-      for: OutputFiles(directory: output.partial, configuration: configuration, recipe: yaml, written: done, observer: observer))
+      for: OutputFiles(
+        directory: output.partial, configuration: configuration, recipe: yaml, role: role, written: done, observer: observer))
+  }
+}
+
+extension OutputLayout {
+  /// What it costs to quantize and write parameters, by which processes divide them.
+  /// - Parameters:
+  ///   - planned: those that passes change.
+  ///   - isDivided: whether who quantizes also writes: a byte on its way to the disk takes about as long as two weights that are rounded.
+  func cost(of parameters: [ParameterID], _ planned: Set<ParameterID>, isDivided: Bool) -> Double {
+    parameters.reduce(0) { sum, id in
+      guard let entry = self.parameters[id] else { return sum }
+      return sum + (planned.contains(id) ? Double(entry.shape.elementCount) : 0) + (isDivided ? 2 * Double(entry.byteCount) : 0)
+    }
   }
 }
 

@@ -113,12 +113,11 @@ final class RunJournal {
   }
 
   /// Notes a finished block; saves when the last time is long enough ago. A save that fails does not end the run: it is counted.
+  /// - Parameter flush: waits until what all processes have written is on the disk, and tells the digests of it.
   func finish(
-    block: Int, digests: [TensorName: String], records: [PassRecord], flush: () throws -> Void,
-    saveActivations: (_ blocks: Int) throws -> Void
+    block: Int, records: [PassRecord], flush: () throws -> [TensorName: String], saveActivations: (_ blocks: Int) throws -> Void
   ) throws {
     state.blocks = block + 1
-    self.digests = digests
     self.records = records
     // The clock of the first process counts: saving takes all of them.
     var isDue = interval.map { ContinuousClock.now - lastAttempt >= max($0, lastDuration * 20) } ?? true
@@ -126,7 +125,7 @@ final class RunJournal {
     guard isDue else { return }
     let start = ContinuousClock.now
     // Without its weights on the disk the output itself has failed.
-    if needsSave { try flush() }
+    if needsSave { digests = try flush() }
     try save(since: start, saveActivations: saveActivations)
   }
 
@@ -140,10 +139,10 @@ final class RunJournal {
 
   /// Saves what is noted before the run stops.
   /// - Throws: when that fails; what was saved before stays.
-  func stop(flush: () throws -> Void, saveActivations: (_ blocks: Int) throws -> Void) throws {
+  func stop(flush: () throws -> [TensorName: String], saveActivations: (_ blocks: Int) throws -> Void) throws {
     do {
       guard needsSave else { return }
-      try flush()
+      digests = try flush()
       try saveOrThrow(saveActivations: saveActivations)
     } catch let failure as any Failure {
       guard output.keepsPartial else { throw failure }

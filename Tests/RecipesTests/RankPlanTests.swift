@@ -63,7 +63,9 @@ import Testing
       #expect(ranks.reduce(0) { $0 + $1.layers } == one.layers)
       #expect(ranks.reduce(0) { $0 + $1.calibrationTokens } == one.calibrationTokens)
       #expect(ranks.reduce(0) { $0 + $1.evaluationTokens } == one.evaluationTokens)
-      #expect(ranks.dropFirst().allSatisfy { $0.bytesWritten == 0 } && ranks[0].bytesWritten == one.bytesWritten)
+      #expect(ranks.reduce(0) { $0 + $1.bytesWritten } == one.bytesWritten)
+      // Some tensors are large, but there are more than that.
+      #expect(count > 7 || ranks.allSatisfy { $0.bytesWritten > 0 })
     }
   }
 
@@ -96,9 +98,16 @@ import Testing
     #expect(alike.divisions == [.everyRank] && abs(alike.seconds - alike.secondsAlone) <= 1e-9 * alike.secondsAlone)
     let shared = try #require(try plan(weighted, 4).ranks.last)
     #expect(shared.share == 1 && shared.layers > 0)
-    // Who writes is one.
-    let writing = try plan(rounding, 4, nodes: 4).steps.filter { $0.divisions == [.firstRank] }
-    #expect(!writing.isEmpty && writing.allSatisfy { abs($0.seconds - $0.secondsAlone) <= 1e-9 * $0.secondsAlone })
+    // Into a file of HDF5 one process writes; into others all do.
+    func writing(_ format: OutputFormat) throws -> PlannedRanks.Step {
+      var recipe = rounding
+      recipe.format = format
+      let found = try plan(recipe, 4, nodes: 4).steps.first { $0.name == "write to disk" }
+      return try #require(found)
+    }
+    let (alone, together) = (try writing(.hdf5), try writing(.compressedTensors))
+    #expect(abs(alone.seconds - alone.secondsAlone) <= 1e-9 * alone.secondsAlone)
+    #expect(together.seconds < 0.8 * together.secondsAlone && together.seconds >= 0.25 * together.secondsAlone)
   }
 
   /// Activations fall with ranks; the weights of a block, which every rank runs its windows through, do not.
@@ -114,9 +123,9 @@ import Testing
     func scoring(_ memory: PlannedMemory?) -> Int? { memory?.phases.first { $0.name == "scoring" }?.activations }
     let (before, first, other) = try (#require(scoring(one.first)), #require(scoring(many.first)), #require(scoring(many.others)))
     #expect(first < before && other < before)
-    // What the first one does alone is held by nobody else.
+    // Every process compares some of the weights.
     let others = try #require(many.others)
-    #expect(many.first.phases.contains { $0.name == "comparing" } && !others.phases.contains { $0.name == "comparing" })
+    #expect(many.first.phases.contains { $0.name == "comparing" } && others.phases.contains { $0.name == "comparing" })
   }
 
   /// Ranks of one machine share its processors: they are no faster together than one process; on machines of their own they are.

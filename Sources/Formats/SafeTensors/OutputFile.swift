@@ -6,13 +6,14 @@ final class OutputFile: Sendable {
   let file: URL
   let temporary: URL
   private let handle: Int32
-  private let keepsPartial = Atomic<Bool>(false)
+  private let keepsPartial: Atomic<Bool>
 
   /// Creates the file with its final size, under a hidden name beside its final one.
   /// - Parameter resuming: keeps what an earlier run wrote there, also under the final name.
   init(_ file: URL, byteCount: Int, resuming: Bool = false) throws(CheckpointError) {
     self.file = file
-    temporary = file.deletingLastPathComponent().appendingPathComponent(".\(file.lastPathComponent).partial")
+    temporary = Self.temporary(of: file)
+    keepsPartial = Atomic(false)
     if resuming, access(file.path, F_OK) == 0 { _ = rename(file.path, temporary.path) }
     // Otherwise the leftover of a run that was killed is written over; a link in its place is not followed.
     handle = open(temporary.path, O_RDWR | O_CREAT | (resuming ? 0 : O_TRUNC) | O_CLOEXEC | O_NOFOLLOW, 0o666)
@@ -23,6 +24,24 @@ final class OutputFile: Sendable {
       unlink(temporary.path)
       throw CheckpointError.inputOutput(file: file, "writing", errno: code)
     }
+  }
+
+  /// Opens the file that another process has created, to write some of it. That one gives it its name, or removes it.
+  init(joining file: URL, byteCount: Int) throws(CheckpointError) {
+    self.file = file
+    temporary = Self.temporary(of: file)
+    keepsPartial = Atomic(true)
+    handle = open(temporary.path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
+    guard handle >= 0 else { throw CheckpointError.inputOutput(file: file, "opening", errno: errno) }
+    var status = stat()
+    guard fstat(handle, &status) == 0, status.st_mode & S_IFMT == S_IFREG, Int(status.st_size) == byteCount else {
+      close(handle)
+      throw CheckpointError.inputOutput(file: file, "opening what another process created", errno: ESTALE)
+    }
+  }
+
+  private static func temporary(of file: URL) -> URL {
+    file.deletingLastPathComponent().appendingPathComponent(".\(file.lastPathComponent).partial")
   }
 
   /// Writes all of `bytes` at `offset`; may be called from several threads at once.

@@ -6,35 +6,38 @@ import Tensors
 ///
 /// All tensors are announced first, so every byte has its place and tensors may be written in any order and from several threads. For the
 /// same tensors each file has the bytes that the reference writer makes.
-public final class SafeTensorsWriter: CheckpointWriter, Sendable {
+public final class SafeTensorsWriter: DividedCheckpointWriter, Sendable {
   /// The largest data of one shard unless told otherwise, in bytes; a single larger tensor gets a shard of its own.
   public static let defaultShardBytes = 5_000_000_000
 
   private let directory: URL
   private let output: AnnouncedOutput
   private let totalBytes: Int
+  private let role: WriterRole
   /// The files of the tensors.
   private let weightMap: NameTable<String>
 
   /// The files that `finish()` leaves: the shards in order, then the index when there is one.
   public let files: [URL]
 
-  /// Plans the shards and creates their files under temporary names.
+  /// Plans the shards and creates their files under temporary names, or opens those of the owner.
   ///
   /// - Parameters:
   ///   - directory: an existing directory without a safetensors checkpoint in it.
   ///   - tensors: all tensors in the order of the model: neighbours share a shard.
   ///   - slices: tensors whose outermost dimension is written one by one, with the names that its elements are written by.
   ///   - metadata: `__metadata__` of every file; transformers wants `format`.
+  ///   - role: whose the files are.
   ///   - written: tensors that an earlier run with the same announcements wrote, and flushed, in this directory; nil to start anew.
   ///   - observer: told what is written.
   public init(
     directory: URL, tensors: [TensorDescriptor], slices: [(tensor: String, names: [String])] = [],
     maximumShardBytes: Int = SafeTensorsWriter.defaultShardBytes,
-    metadata: [String: String] = ["format": "pt"], resumingAfter written: [String]? = nil, observer: (any WritingObserver)? = nil
+    metadata: [String: String] = ["format": "pt"], role: WriterRole = .owner, resumingAfter written: [String]? = nil,
+    observer: (any WritingObserver)? = nil
   ) throws(CheckpointError) {
     let layouts = try Self.plan(tensors, maximumShardBytes: maximumShardBytes, metadata: metadata, directory: directory)
-    if written == nil { try Self.refuseLeftovers(in: directory) }
+    if written == nil, role == .owner { try Self.refuseLeftovers(in: directory) }
     let names = Self.fileNames(count: layouts.count)
     var plans: [AnnouncedOutput.Plan] = []
     var pieces: [(name: String, place: AnnouncedOutput.Place)] = []
@@ -62,19 +65,23 @@ public final class SafeTensorsWriter: CheckpointWriter, Sendable {
       throw CheckpointError.usage(file: directory, tensor: name, "it is announced twice")
     }
     weightMap = NameTable(map)
-    output = try AnnouncedOutput(plans, pieces: pieces, location: directory, resumingAfter: written, observer: observer)
+    output = try AnnouncedOutput(plans, pieces: pieces, location: directory, role: role, resumingAfter: written, observer: observer)
     self.directory = directory
+    self.role = role
     totalBytes = layouts.reduce(0) { $0 + $1.dataCount }
     files = output.files + (plans.count > 1 ? [directory.appendingPathComponent(SafeTensorsIndex.fileName)] : [])
   }
 
   public func write(_ name: String, _ bytes: UnsafeRawBufferPointer) throws(CheckpointError) { try output.write(name, bytes) }
 
+  public func acknowledge(_ names: [String]) throws(CheckpointError) { try output.acknowledge(names) }
+
   /// Waits until what was written so far is on the disk, and keeps the unfinished files when the writer goes: a run that resumes continues them.
   public func suspend() throws(CheckpointError) { try output.suspend() }
 
   public func finish() throws(CheckpointError) {
     try output.complete()
+    guard role == .owner else { return }
     let index = try output.files.count > 1 ? writeIndex() : nil
     try output.publish()
     // The index last: whoever sees it finds every shard.

@@ -78,8 +78,9 @@ struct FinetunedAdapter {
     let layout = try OutputLayout(model: run.model, graph: subject.base, plan: [:], format: format)
     let configuration = try OutputConfiguration(model: run.model, graph: subject.base, layout: layout)
     let directory = try place.makeDirectory(Self.baseName)
-    let writer = try SafeTensorsWriter(directory: directory, tensors: layout.tensors)
-    var weights = WeightOutput(layout, to: writer, from: run.model.graph)
+    var weights = try WeightOutput(layout, from: run.model.graph) { _ in
+      try SafeTensorsWriter(directory: directory, tensors: layout.tensors)
+    }
     for id in subject.base.parameterIDs {
       try Interruption.check()
       guard let entry = layout.parameters[id] else { continue }

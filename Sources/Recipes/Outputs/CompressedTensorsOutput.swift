@@ -54,6 +54,9 @@ struct CompressedTensorsOutput: OutputEncoding {
 struct HDF5Output: OutputEncoding {
   private let tensors = CompressedTensorsOutput()
 
+  /// The library that writes the file takes it for its own.
+  var isDivisible: Bool { false }
+
   func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry { try tensors.place(weight) }
 
   func encode(_ weight: Weight, as entry: OutputLayout.Entry) throws -> [(TensorDescriptor, Tensor)] {

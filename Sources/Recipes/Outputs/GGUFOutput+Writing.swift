@@ -21,9 +21,10 @@ extension GGUFOutput {
       pooling: pooling)
     if let tokenizer { metadata.merge(tokenizer.metadata) }
     let writer = try GGUFWriter(
-      creating: output.directory.appendingPathComponent(Self.fileName), metadata: metadata, tensors: announcements,
+      creating: output.directory.appendingPathComponent(Self.fileName), metadata: metadata, tensors: announcements, role: output.role,
       resumingAfter: output.written, observer: output.observer)
     if output.written != nil { try writer.suspend() }
+    guard output.role == .owner else { return writer }
     for tensor in gguf.synthesizedTensors { try writer.write(tensor.name, Tensor(tensor.values, shape: [tensor.values.count])) }
     return writer
   }

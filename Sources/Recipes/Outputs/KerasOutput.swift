@@ -7,6 +7,9 @@ import Tensors
 
 /// A preset of KerasHub.
 struct KerasOutput: OutputEncoding {
+  /// The library that writes the file takes it for its own.
+  var isDivisible: Bool { false }
+
   func place(_ weight: OutputLayout.Subject) throws -> OutputLayout.Entry {
     switch weight.storage {
     case .dense(let type): dense(weight, as: type)

@@ -129,8 +129,8 @@ struct MLXOutput: OutputEncoding {
   func writer(_ layout: OutputLayout, for output: OutputFiles) throws -> any CheckpointWriter {
     let (tensors, slices) = try Self.stacks(of: layout)
     let writer = try SafeTensorsWriter(
-      directory: output.directory, tensors: tensors, slices: slices, metadata: ["format": "mlx"], resumingAfter: output.written,
-      observer: output.observer)
+      directory: output.directory, tensors: tensors, slices: slices, metadata: ["format": "mlx"], role: output.role,
+      resumingAfter: output.written, observer: output.observer)
     if output.written != nil { try writer.suspend() }
     return writer
   }

@@ -6,10 +6,12 @@ import Foundation
 import ModelGraph
 
 extension OutputDirectory {
-  /// Weights on their way into safetensors here; of several processes the first one writes.
+  /// Weights on their way into safetensors here; of several processes each writes some.
   /// - Parameter source: the model that they come from.
   func weights(of layout: OutputLayout, from source: ModelGraph) throws -> WeightOutput {
-    WeightOutput(layout, to: isFirst ? try SafeTensorsWriter(directory: partial, tensors: layout.tensors) : nil, from: source)
+    try WeightOutput(layout, in: group, from: source) { role in
+      try SafeTensorsWriter(directory: partial, tensors: layout.tensors, role: role)
+    }
   }
 
   /// Opens what was written, and compares what is read again with what it was written from.
@@ -19,6 +21,6 @@ extension OutputDirectory {
   ) throws -> (written: ModelBundle, warnings: [String]) {
     try synchronize()
     let written = try ModelBundle(opening: partial.path, families: model.families)
-    return (written, try WeightOutput.compare(written, with: weights.digests(in: group), in: group, progress: progress))
+    return (written, try WeightOutput.compare(written, with: weights.digests, in: group, progress: progress))
   }
 }

@@ -35,7 +35,10 @@ protocol OutputEncoding: Sendable {
   /// - Parameter object: the model's own, without what it says of how its weights are quantized.
   func configuration(_ object: JSONObject, of output: OutputConfiguration.Subject) throws -> OutputConfiguration
 
-  /// Creates the files of weights.
+  /// Whether several processes can write the files of weights together: their writers are divided ones.
+  var isDivisible: Bool { get }
+
+  /// Creates the files of weights, or opens those of the process that has created them.
   func writer(_ layout: OutputLayout, for output: OutputFiles) throws -> any CheckpointWriter
 }
 
@@ -45,6 +48,8 @@ struct OutputFiles {
   let configuration: OutputConfiguration
   /// The recipe as YAML.
   let recipe: String
+  /// Whose the files are.
+  let role: WriterRole
   /// Tensors that an earlier run wrote; nil to start anew.
   let written: [String]?
   let observer: (any WritingObserver)?
@@ -55,6 +60,7 @@ extension OutputEncoding {
   func nameReadBack(of name: String) -> String { name }
   func omits(_ name: String) -> Bool { false }
   func check(_ layout: OutputLayout) throws {}
+  var isDivisible: Bool { true }
 
   /// What the parameter holds after it was written and read again.
   func expected(_ weight: Weight, as entry: OutputLayout.Entry) -> Weight {
@@ -83,7 +89,7 @@ extension OutputEncoding {
 
   func writer(_ layout: OutputLayout, for output: OutputFiles) throws -> any CheckpointWriter {
     let writer = try SafeTensorsWriter(
-      directory: output.directory, tensors: layout.tensors, resumingAfter: output.written, observer: output.observer)
+      directory: output.directory, tensors: layout.tensors, role: output.role, resumingAfter: output.written, observer: output.observer)
     // What an earlier run wrote stays even if this one ends before it saves anything.
     if output.written != nil { try writer.suspend() }
     return writer

@@ -41,7 +41,7 @@ public struct PlannedMemory: Sendable {
   /// One of several processes.
   struct Member {
     let shares: RankShares
-    /// The first one writes what the others have quantized, and does alone what is not divided.
+    /// The first one does alone what is not divided.
     let isFirst: Bool
   }
 
@@ -51,7 +51,7 @@ public struct PlannedMemory: Sendable {
     unknown = work.unknownPasses
     var phases = [Self.quantizing(work, member)]
     if work.run.recipe.isCalibrated { phases.append(Self.calibrating(work, member)) }
-    if member?.isFirst != false, let comparing = Self.comparing(work) { phases.append(comparing) }
+    if let comparing = Self.comparing(work) { phases.append(comparing) }
     phases += Self.measuring(work, member)
     self.phases = phases
     allowance = (16 << 20) + Int(Self.share * Double(phases.map(\.bytes).max() ?? 0))
@@ -82,7 +82,7 @@ public struct PlannedMemory: Sendable {
       guard let largest, waiting + largest.bytes > most.weights else { continue }
       most = (alone ? work.graph[largest.id].name : block.name, waiting + largest.bytes, 0)
     }
-    for extra in work.layers where extra.reason == .notRun && member?.isFirst != false {
+    for extra in work.layers where extra.reason == .notRun && (member?.isFirst != false || work.layout.encoding.isDivisible) {
       // Passed on one by one; what is decoded is read and held beside its codes.
       let bytes = extra.sourceBytes == extra.outputBytes ? extra.sourceBytes : extra.sourceBytes + extra.outputBytes
       if bytes > most.weights { most = (extra.name, bytes, 0) }
@@ -90,9 +90,10 @@ public struct PlannedMemory: Sendable {
     return Phase(name: "quantizing", place: most.place, weights: most.weights, activations: most.activations)
   }
 
-  /// The same where each layer is one process's: what another one sends is held as it comes and as it is written.
+  /// The same where each layer is one process's: what another one sends to be written is held as it comes and as it is written.
   private static func layerBytes(_ id: ParameterID, _ work: PlannedWork, _ member: Member?) -> Int {
     guard let member else { return layerBytes(id, work) }
+    if work.layout.encoding.isDivisible { return ((member.shares.writers[id] ?? 0) == 0) == member.isFirst ? layerBytes(id, work) : 0 }
     let isOwn = (member.shares.owners[id] ?? 0) == 0
     if isOwn == member.isFirst { return layerBytes(id, work) }
     return member.isFirst ? 2 * (work.layout.parameters[id]?.byteCount ?? 0) : 0

@@ -109,7 +109,7 @@ public struct PlannedRanks: Sendable {
       let rate = String(format: "%.3g", layout.linkRate)
       assumptions += [
         "messages at \(rate) bytes/s\(layout.isRateAssumed ? " (nobody said: --link-rate)" : ""), \(layout.rounds) times for what goes to all",
-        "every machine reads as fast as this one, once what all of its ranks read; where they share one disk, reading takes longer",
+        "every machine reads and writes as fast as this one, and reads once what all of its ranks read; where machines share one disk, both take longer",
         "ranks wait for each other behind a step or a block only; notes, digests and saves for --resume are not counted",
       ]
     }
@@ -123,6 +123,8 @@ public struct PlannedRanks: Sendable {
     let all = Set(work.prepared.workers.flatMap(\.plan.keys)).count
     var owned = Array(repeating: division == .everyRank ? all : 0, count: shares.layout.ranks)
     if division != .everyRank { for owner in shares.owners.values { owned[owner] += 1 } }
+    var writing = owned.indices.map { Int((Double(traffic.written) * shares.share(.writing, of: $0)).rounded(.down)) }
+    writing[0] += traffic.written - writing.reduce(0, +)
     return owned.indices.map { rank in
       let read = traffic.steps.flatMap(\.parts).reduce(0.0) { $0 + Double($1.bytes) * shares.share($1.division, of: rank) }
       let sent = exchanges.reduce(0.0) { sum, exchange in
@@ -138,7 +140,7 @@ public struct PlannedRanks: Sendable {
       return Rank(
         number: rank, node: shares.layout.node(of: rank), layers: owned[rank], share: shares.share(division, of: rank),
         calibrationTokens: shares.calibration.tokens[rank], evaluationTokens: shares.evaluation.tokens[rank],
-        bytesRead: Int(read.rounded()), bytesWritten: rank == 0 ? traffic.written : 0, bytesSent: Int(sent.rounded()),
+        bytesRead: Int(read.rounded()), bytesWritten: writing[rank], bytesSent: Int(sent.rounded()),
         bytesReceived: Int(received.rounded()), peakMemory: rank == 0 ? peaks.first : peaks.others)
     }
   }
@@ -154,8 +156,10 @@ public struct PlannedRanks: Sendable {
     }
     let planned = Set(work.prepared.workers.flatMap(\.plan.keys))
     if work.isByLayer {
-      // What the first process quantizes itself stays there.
-      let sent = shares.owners.reduce(0) { sum, owner in sum + (owner.value == 0 ? 0 : work.codeBytes(of: owner.key)) }
+      // What is written where it is quantized stays there; so does what the first process quantizes itself, where it writes all.
+      let sent =
+        work.layout.encoding.isDivisible
+        ? 0 : shares.owners.reduce(0) { sum, owner in sum + (owner.value == 0 ? 0 : work.codeBytes(of: owner.key)) }
       add(.weights, Double(sent), .layers, isToAll: false)
     } else if work.run.recipe.isCalibrated {
       let shown = work.graph.blocks.dropFirst().reduce(0.0) { sum, block in
@@ -196,8 +200,7 @@ struct RankSpeed {
       let alone = min(Double(measured), Double(processors))
       return shares.slowestShare(division) * alone / min(Double(threads), room)
     case .processor: return shares.slowestShare(division) / min(1, room)
-    case .reading: return shares.machineShare(division)
-    case .writing: return 1
+    case .reading, .writing: return shares.machineShare(division)
     }
   }
 }

@@ -88,7 +88,7 @@ public struct PlannedTime: Sendable {
     // Calibration runs every block at every process, but its experts when text comes to them.
     let passing = work.run.recipe.isCalibrated ? work.passingExpertWeights : 0
     let parts: [(division: WorkDivision, amount: Double)] =
-      work.isByLayer ? [(.layers, quantized), (.firstRank, all - quantized)] : [(.everyRank, all - passing), (.calibrationText, passing)]
+      work.isByLayer ? [(.layers, quantized), (.writing, all - quantized)] : [(.everyRank, all - passing), (.calibrationText, passing)]
     add("decode the source", parts, "FP8 weights", rate: rate, .processor)
   }
 
@@ -127,11 +127,11 @@ public struct PlannedTime: Sendable {
   private mutating func checking(_ work: PlannedWork, _ rates: PlannedRates) {
     let (source, output) = (Double(work.sourceBytes), Double(work.outputBytes))
     // Each weight as it is written and as it is read back, and every file for the report.
-    add("digests", [(.firstRank, output), (.weights, output), (.files, source + output)], "bytes", rate: rates.digest, .processor)
+    add("digests", [(.writing, output), (.weights, output), (.files, source + output)], "bytes", rate: rates.digest, .processor)
     guard let rate = rates.comparing else { return }
-    add("compare weights", work.quantized.weights, "weights", rate: rate, .firstRank)
+    add("compare weights", work.quantized.weights, "weights", rate: rate, .weights)
     if let decoding = rates.decoding {
-      add("decode to compare", work.coded.quantized, "FP8 weights", rate: decoding, .firstRank, .processor)
+      add("decode to compare", work.coded.quantized, "FP8 weights", rate: decoding, .weights, .processor)
     }
   }
 
@@ -168,7 +168,7 @@ public struct PlannedTime: Sendable {
       assumptions.append("reading is not counted: the source's files leave nothing to time it on")
     }
     if let rate = DiskProbe.writing(in: work.run.settings.output.deletingLastPathComponent()) {
-      add("write to disk", Double(traffic.written), "bytes", rate: rate, .firstRank, .writing)
+      add("write to disk", Double(traffic.written), "bytes", rate: rate, .writing, .writing)
     } else {
       assumptions.append("writing is not counted: nothing can be written beside the output to time it on")
     }

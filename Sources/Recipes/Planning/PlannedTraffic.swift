@@ -29,12 +29,12 @@ public struct PlannedTraffic: Sendable {
       // Once for statistics; what comes behind a block is computed from what is in memory.
       steps.append(Step("calibrate", reading: [(.everyRank, work.bodyBytes.source)]))
     }
-    let byLayer: [(division: WorkDivision, bytes: Int)] = [(.layers, quantized.source), (.firstRank, source - quantized.source)]
+    let byLayer: [(division: WorkDivision, bytes: Int)] = [(.layers, quantized.source), (.writing, source - quantized.source)]
     steps.append(Step("quantize", reading: work.isByLayer ? byLayer : [(.everyRank, source)], writing: output))
     steps.append(Step("compare what was written", reading: [(.weights, output)]))
     steps.append(Step("digests of all files", reading: [(.files, source + output)]))
     if quantized.source > 0 {
-      steps.append(Step("compare weights", reading: [(.firstRank, quantized.source + quantized.output)]))
+      steps.append(Step("compare weights", reading: [(.weights, quantized.source + quantized.output)]))
     }
     if work.evaluated != nil {
       let times = work.evaluations * work.evaluationChunks

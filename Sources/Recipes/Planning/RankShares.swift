@@ -15,6 +15,8 @@ struct RankShares {
   private var slowest: [WorkDivision: Double] = [:]
   /// Whose each layer is that one process alone quantizes.
   private(set) var owners: [ParameterID: Int] = [:]
+  /// Who writes each parameter.
+  private(set) var writers: [ParameterID: Int] = [:]
   /// Tokens that run together while text is calibrated on, and batches of them.
   let calibration: Batches
   let evaluation: Batches
@@ -76,6 +78,7 @@ struct RankShares {
     shares[.firstRank] = (0..<count).map { $0 == 0 ? 1 : 0 }
     divideLayers(work)
     divideInputs(work)
+    divideWriting(work)
     set(.calibrationText, calibration.tokens.map(Double.init), slowest: Double(calibration.slowest))
     if !work.isEncoder { set(.evaluationText, evaluation.tokens.map(Double.init), slowest: Double(evaluation.slowest)) }
     var weights = Array(repeating: 0.0, count: count)
@@ -112,17 +115,34 @@ struct RankShares {
   private mutating func divideLayers(_ work: PlannedWork) {
     guard work.isByLayer else { return }
     let planned = Set(work.prepared.workers.flatMap(\.plan.keys))
+    let isDivided = layout.ranks > 1 && work.layout.encoding.isDivisible
     var (waiting, weights) = (WorkShares(among: layout.ranks), Array(repeating: 0.0, count: layout.ranks))
     for (block, parameters) in zip(work.graph.blocks, work.layout.blocks) {
       for part in work.graph.layers(of: block, parameters: parameters) {
-        let own = part.parameters.filter(planned.contains)
-        let cost = own.reduce(0.0) { $0 + Double(work.graph[$1].shape.elementCount) }
-        let rank = waiting.take(cost)
-        weights[rank] += cost
-        for id in own { owners[id] = rank }
+        let rank = waiting.take(work.layout.cost(of: part.parameters, planned, isDivided: isDivided))
+        for id in part.parameters {
+          if isDivided { writers[id] = rank }
+          guard planned.contains(id) else { continue }
+          owners[id] = rank
+          weights[rank] += Double(work.graph[id].shape.elementCount)
+        }
       }
     }
     set(.layers, weights)
+  }
+
+  /// Weights as `WeightOutput` gives away those that all processes have.
+  private mutating func divideWriting(_ work: PlannedWork) {
+    let isDivided = work.layout.encoding.isDivisible
+    var (waiting, bytes) = (WorkShares(among: layout.ranks), Array(repeating: 0.0, count: layout.ranks))
+    for id in work.layout.blocks.joined() {
+      guard let entry = work.layout.parameters[id] else { continue }
+      let rank = !isDivided ? 0 : writers[id] ?? waiting.take(Double(entry.byteCount))
+      writers[id] = rank
+      bytes[rank] += Double(entry.byteCount)
+    }
+    for entry in work.layout.extras { bytes[isDivided ? waiting.take(Double(entry.byteCount)) : 0] += Double(entry.byteCount) }
+    set(.writing, bytes)
   }
 
   /// Layers as GPTQ divides those of a block: all wait for the last of them.

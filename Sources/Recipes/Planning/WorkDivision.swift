@@ -1,6 +1,6 @@
 /// How a kind of work is divided among several processes.
 public enum WorkDivision: String, Sendable, CaseIterable {
-  /// Each layer is worked on by whoever had the fewest weights so far.
+  /// Each layer is worked on by whoever had the least to quantize and to write so far.
   case layers
   /// The layers of a block, those together that read the same.
   case inputs
@@ -10,6 +10,8 @@ public enum WorkDivision: String, Sendable, CaseIterable {
   case evaluationText = "evaluation-text"
   /// Written weights, each in turn.
   case weights
+  /// Weights on their way to the disk: by who made them, or by whoever wrote the fewest bytes so far.
+  case writing
   /// Files, each by whoever had the fewest bytes so far.
   case files
   /// Not at all: every process does the same.
@@ -25,6 +27,7 @@ public enum WorkDivision: String, Sendable, CaseIterable {
     case .calibrationText: "divided by calibration windows"
     case .evaluationText: "divided by evaluation windows"
     case .weights: "divided by weights"
+    case .writing: "divided by bytes written"
     case .files: "divided by files"
     case .everyRank: "every rank alike"
     case .firstRank: "rank 0 alone"

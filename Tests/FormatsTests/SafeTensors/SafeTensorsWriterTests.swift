@@ -110,6 +110,45 @@ import Testing
     #expect(failure([vector("a")], shard: 0).contains("holds nothing"))
   }
 
+  /// Several processes write the tensors of one checkpoint; the owner's word counts for its files.
+  @Test func contributorsFillInWhatTheOwnerHasCreated() throws {
+    let tensors = ["a", "b", "c", "d"].map { vector($0) }
+    func writer(_ role: WriterRole, _ tensors: [TensorDescriptor]) throws -> SafeTensorsWriter {
+      try SafeTensorsWriter(directory: scratch.directory, tensors: tensors, maximumShardBytes: 32, role: role)
+    }
+    #expect(throws: CheckpointError.self) { try writer(.contributor, tensors) }
+    let owner = try writer(.owner, tensors)
+    #expect(throws: CheckpointError.self) { try writer(.contributor, tensors + [vector("e")]) }
+    do {
+      let contributor = try writer(.contributor, tensors)
+      for name in ["b", "c"] { try write(contributor, name, Array(repeating: 9, count: 16)) }
+      try contributor.finish()
+    }
+    for name in ["a", "d"] { try write(owner, name, Array(repeating: 3, count: 16)) }
+    #expect(throws: CheckpointError.self) { try owner.acknowledge(["x"]) }
+    try owner.acknowledge(["b", "c"])
+    let again = #expect(throws: CheckpointError.self) { try write(owner, "b", Array(repeating: 0, count: 16)) }
+    #expect(again?.kind == .usage)
+    try owner.finish()
+    let checkpoint = try SafeTensorsCheckpoint(scratch.directory)
+    for (name, byte) in [("a", 3), ("b", 9), ("c", 9), ("d", 3)] as [(String, UInt8)] {
+      let contents = try checkpoint.tensor(name).contents
+      #expect(contents == Array(repeating: byte, count: 16))
+    }
+  }
+
+  /// What nobody tells the owner of counts as missing.
+  @Test func whatContributorsDoNotTellIsMissing() throws {
+    let tensors = ["a", "b"].map { vector($0) }
+    let owner = try SafeTensorsWriter(directory: scratch.directory, tensors: tensors)
+    let contributor = try SafeTensorsWriter(directory: scratch.directory, tensors: tensors, role: .contributor)
+    try write(contributor, "b", Array(repeating: 9, count: 16))
+    try contributor.finish()
+    try write(owner, "a", Array(repeating: 3, count: 16))
+    let error = #expect(throws: CheckpointError.self) { try owner.finish() }
+    #expect(error?.description.contains("never written: b") == true)
+  }
+
   @Test func leavesNothingBehindWhenItIsDropped() throws {
     do {
       let writer = try SafeTensorsWriter(directory: scratch.directory, tensors: [vector("a")])
