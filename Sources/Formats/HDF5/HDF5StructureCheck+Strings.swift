@@ -9,14 +9,15 @@ extension HDF5StructureCheck {
     func stored(_ size: Int) -> Int { version == 1 ? (size + 7) / 8 * 8 : size }
     let typeAt = body.lowerBound + (version == 3 ? 9 : 8) + stored(nameSize)
     let dataAt = typeAt + stored(typeSize) + stored(spaceSize)
-    guard dataAt <= body.upperBound, let kind = bytes.number(at: typeAt, 1), let detail = bytes.number(at: typeAt + 1, 1) else {
-      return false
-    }
     // From version 2 on a flag says that only where the type is stands there.
     let isElsewhere = version > 1 && (bytes.number(at: body.lowerBound + 1, 1) ?? 0) & 1 != 0
-    guard isElsewhere || hasSoundType(typeAt..<typeAt + typeSize) else { return false }
+    guard dataAt <= body.upperBound, let type = soundType(typeAt..<typeAt + typeSize, isElsewhere: isElsewhere),
+      let kind = bytes.number(at: type.lowerBound, 1), let detail = bytes.number(at: type.lowerBound + 1, 1)
+    else { return false }
     // Datatype message: class 9 is variable length; the first four bits of its detail are 1 for a string. Nothing else is read.
     guard kind & 0xF == 9, detail & 0xF == 1 else { return true }
+    // The library goes from one to the next by the size that the type says.
+    guard bytes.number(at: type.lowerBound + 4, 4) == 16 else { return false }
     return stride(from: dataAt, through: body.upperBound - 16, by: 16).allSatisfy(isSoundString)
   }
 
@@ -25,7 +26,8 @@ extension HDF5StructureCheck {
     guard let length = bytes.number(at: position, 4), let heap = bytes.number(at: position + 4, 8),
       let index = bytes.number(at: position + 12, 4)
     else { return false }
-    return heap == 0 || length == 0 || sizeOfObject(index, inHeapAt: heap) == length
+    // An empty string is an object of no bytes: the library copies it like any other.
+    return heap == 0 || sizeOfObject(index, inHeapAt: heap) == length
   }
 
   /// The size of one object of a global heap collection; nil when the collection is damaged or has no such object.

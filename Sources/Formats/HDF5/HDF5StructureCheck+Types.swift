@@ -2,6 +2,23 @@ extension HDF5StructureCheck {
   /// More types inside each other than any writer makes. The library goes into each by a call of its own.
   static let greatestTypeDepth = 32
 
+  /// The datatype message that is meant, when it is sound: that one, or the one of the object that it names.
+  func soundType(_ body: Range<Int>, isElsewhere: Bool) -> Range<Int>? {
+    let type = isElsewhere ? committedType(namedIn: body) : body
+    return type.flatMap { hasSoundType($0) ? $0 : nil }
+  }
+
+  /// Shared message, versions 1 to 3: where the object is whose type is meant. Types that a file keeps in a table of shared messages are refused.
+  private func committedType(namedIn body: Range<Int>) -> Range<Int>? {
+    guard let version = bytes.number(at: body.lowerBound, 1), (1...3).contains(version) else { return nil }
+    // Version 1 has padding and the address of a heap before it; from version 3 on a kind of 1 stands for the table.
+    if version == 3, bytes.number(at: body.lowerBound + 1, 1) == 1 { return nil }
+    let position = body.lowerBound + (version == 1 ? 16 : 2)
+    guard position + 8 <= body.upperBound, let address = bytes.number(at: position, 8), let header = HDF5ObjectHeader(in: bytes, at: address)
+    else { return nil }
+    return header.messages.first { $0.type == HDF5ObjectHeader.MessageType.dataType && !$0.isElsewhere }?.body
+  }
+
   /// Datatype message, versions 1 to 3: types lie inside each other within reason, and an enumeration's values, for which the library asks before it
   /// reads them, inside the message. Other versions and kinds pass.
   func hasSoundType(_ body: Range<Int>) -> Bool { end(ofTypeIn: body, depth: 0) != nil }

@@ -21,7 +21,7 @@ struct HDF5StructureCheck {
         throw place.damaged("its filters are damaged")
       case HDF5ObjectHeader.MessageType.attribute where !hasSoundStrings(message.body):
         throw place.damaged("an attribute of it is damaged")
-      case HDF5ObjectHeader.MessageType.dataType where !message.isElsewhere && !hasSoundType(message.body):
+      case HDF5ObjectHeader.MessageType.dataType where soundType(message.body, isElsewhere: message.isElsewhere) == nil:
         throw place.damaged("its type is damaged")
       case HDF5ObjectHeader.MessageType.linkInfo where !hasSoundHeap(message.body, .links),
         HDF5ObjectHeader.MessageType.attributeInfo where !hasSoundHeap(message.body, .attributes):

@@ -107,6 +107,36 @@ import Testing
     #expect(error?.problem.contains("its filters are damaged") == true)
   }
 
+  /// What a string takes is said where it is named, by its type, and where it lies. The library copies by the last, whatever the others say.
+  @Test(arguments: ["", "length", "size"])
+  func stringsThatAreNotWhatTheySay(changed: String) throws {
+    let directory = try TemporaryDirectory()
+    var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("damaged-string-size")))
+    let heap = try #require(bytes.indices.first { bytes[$0...].starts(with: Array("GCOL".utf8)) })
+    let address = HDF5Fixture.littleEndian(UInt64(heap), 8)
+    let name = try #require(bytes.indices.first { bytes[$0...].starts(with: address + [1, 0, 0, 0]) })
+    let (length, typeSize, objectSize) = (name - 4, name - 32, heap + 24)
+    #expect(bytes[length] == 16 && bytes[typeSize] == 16)
+    switch changed {
+    // An empty string, whose object is as large as before.
+    case "length": bytes.replaceSubrange(length..<length + 4, with: [0, 0, 0, 0])
+    case "size":
+      bytes.replaceSubrange(objectSize..<objectSize + 8, with: HDF5Fixture.littleEndian(16, 8))
+      bytes[typeSize] = 20
+    // Mended, it is read: what follows is refused for what was changed.
+    default: bytes.replaceSubrange(objectSize..<objectSize + 8, with: HDF5Fixture.littleEndian(16, 8))
+    }
+    let url = directory.url.appendingPathComponent("string.h5")
+    try Data(bytes).write(to: url)
+    guard !changed.isEmpty else {
+      let found = try HDF5Checkpoint(opening: url).metadata["config.json"]
+      #expect(found == "{\"text\": \"here\"}")
+      return
+    }
+    let error = #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
+    #expect(error?.problem.contains("an attribute of it is damaged") == true)
+  }
+
   @Test func everyTruncationIsRefused() throws {
     let directory = try TemporaryDirectory()
     let whole = try Data(contentsOf: HDF5Fixture.url("nested"))
