@@ -7,10 +7,15 @@
 #error "the HDF5 C library is missing: install it with `apt install libhdf5-dev` or `brew install hdf5`, then build again"
 #else
 
+#if !__has_include(<zlib.h>)
+#error "zlib, which HDF5 files are compressed with, is missing: install it with `apt install zlib1g-dev`, then build again"
+#endif
+
 #include <hdf5.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "CHDF5MemoryDriver.h"
 
@@ -143,6 +148,35 @@ static inline int chdf5_visit_links(hid_t group, chdf5_link_visitor visit, void 
 #else
   return H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &position, chdf5_visit_link, &walk);
 #endif
+}
+
+// MARK: - Chunks
+
+/// The bytes that a deflated stream unfolds to; -1 when it is damaged or cut short, or unfolds to more than limit.
+static inline int64_t chdf5_inflated_size(const void *bytes, size_t count, uint64_t limit) {
+  z_stream stream;
+  unsigned char window[1 << 14];
+  const unsigned char *rest = (const unsigned char *)bytes;
+  memset(&stream, 0, sizeof stream);
+  if (inflateInit(&stream) != Z_OK) return -1;
+  int status = Z_OK;
+  uint64_t size = 0;
+  while (status == Z_OK && size <= limit) {
+    if (stream.avail_in == 0) {
+      // In pieces that its counter holds.
+      size_t piece = count < (1u << 30) ? count : 1u << 30;
+      stream.next_in = (Bytef *)rest;
+      stream.avail_in = (uInt)piece;
+      rest += piece;
+      count -= piece;
+    }
+    stream.next_out = window;
+    stream.avail_out = sizeof window;
+    status = inflate(&stream, Z_SYNC_FLUSH);
+    size += sizeof window - stream.avail_out;
+  }
+  inflateEnd(&stream);
+  return status == Z_STREAM_END && size <= limit ? (int64_t)size : -1;
 }
 
 // MARK: - Memory

@@ -57,7 +57,7 @@ struct RankTable {
     lines.append("exchanged      \(size(ranks.exchangedBytes))")
     for exchange in ranks.exchanges {
       lines.append(
-        "  \(exchange.kind.text): \(size(exchange.bytes)) to \(exchange.isToAll ? "all" : "rank 0"), "
+        "  \(exchange.kind.text): \(size(exchange.bytes)) to \(exchange.recipients.text), "
           + "\(NumberText.estimate(exchange.seconds))")
     }
     lines.append("time           \(ranks.isComplete ? "about" : "at least") \(NumberText.estimate(ranks.seconds))")
@@ -93,7 +93,7 @@ struct RankTable {
         ranks.exchanges.map { exchange in
           [
             "kind": .string(exchange.kind.rawValue), "bytes": Self.number(exchange.bytes),
-            "to": .string(exchange.isToAll ? "all" : "first-rank"), "seconds": .number(exchange.seconds),
+            "to": .string(exchange.recipients.rawValue), "seconds": .number(exchange.seconds),
           ]
         }),
       "steps": .array(
@@ -118,6 +118,16 @@ extension PlannedRanks.Exchange.Kind {
     case .layerInputs: "what layers read of the calibration text"
     case .weights: "quantized weights"
     case .scores: "scores of the evaluation"
+    }
+  }
+}
+
+extension PlannedRanks.Exchange.Recipients {
+  fileprivate var text: String {
+    switch self {
+    case .all: "all"
+    case .firstRank: "rank 0"
+    case .readers: "those who work on it"
     }
   }
 }

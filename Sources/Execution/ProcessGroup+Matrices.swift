@@ -15,7 +15,10 @@ extension ProcessGroup {
   /// - Parameters:
   ///   - record: of the process that ran the block; nil at the others.
   ///   - graph: at every process the same.
-  package func broadcast(_ record: RecordedRuns?, from root: Int, of graph: ModelGraph) throws -> [LinearRun] {
+  ///   - reader: the one process that looks at what is read of a value, or nil for all: the others get a matrix without rows.
+  package func broadcast(
+    _ record: RecordedRuns?, from root: Int, of graph: ModelGraph, to reader: ((ValueID) -> Int?)? = nil
+  ) throws -> [LinearRun] {
     let runs = record?.runs ?? []
     guard !isAlone else { return runs }
     var matrices: [Matrix] = []
@@ -37,9 +40,17 @@ extension ProcessGroup {
     }
     notes = try broadcast(notes, from: root)
     let counts = try broadcast([Int64(matrices.count), Int64(routes.count)], from: root)
+    let nodes = Dictionary(graph.nodes.map { ($0.output.index, $0) }) { first, _ in first }
+    let readers = Self.readers(notes, of: nodes, reader)
     for index in 0..<Int(counts[0]) {
-      let matrix = try broadcast(rank == root ? matrices[index] : nil, from: root)
-      if rank != root { matrices.append(matrix) }
+      let own = rank == root ? matrices[index] : nil
+      var shown = own
+      if let reader = readers[index] {
+        shown = try pair(from: root, to: reader)?.broadcast(own, from: 0) ?? shown
+      } else {
+        shown = try broadcast(own, from: root)
+      }
+      if rank != root { matrices.append(shown ?? RecordedRuns.noOutput) }
     }
     var choices: [(weights: Matrix, chosen: [Int32])] = []
     for index in 0..<Int(counts[1]) {
@@ -49,7 +60,6 @@ extension ProcessGroup {
       choices.append((weights, chosen))
     }
     if rank == root { return runs }
-    let nodes = Dictionary(graph.nodes.map { ($0.output.index, $0) }) { first, _ in first }
     var result: [LinearRun] = []
     var rest = notes[...]
     while rest.count >= 5, let node = nodes[Int(rest[rest.startIndex])] {
@@ -67,6 +77,19 @@ extension ProcessGroup {
         LinearRun(
           node: node, input: matrices[note[1]], output: note[2] < 0 ? RecordedRuns.noOutput : matrices[note[2]],
           routed: routes.indices.contains(note[3]) ? routes[note[3]] : nil, rows: rows))
+    }
+    return result
+  }
+
+  /// Who gets which matrix alone, as the notes of the runs name them. What layers give goes to all.
+  private static func readers(_ notes: [Int64], of nodes: [Int: Node], _ reader: ((ValueID) -> Int?)?) -> [Int: Int] {
+    guard let reader else { return [:] }
+    var result: [Int: Int] = [:]
+    var rest = notes[...]
+    while rest.count >= 5, let node = nodes[Int(rest[rest.startIndex])] {
+      let note = rest.prefix(5).map(Int.init)
+      result[note[1]] = reader(node.inputs[0])
+      rest = rest.dropFirst(5 + max(0, note[4]))
     }
     return result
   }

@@ -38,7 +38,8 @@ extension BlockCalibration {
     }
     var first = 0
     let models = [(graph: reference, weights: original), (graph: graph, weights: loaded)]
-    try forEachBatch(of: models.map(\.graph)) { batch in
+    let owner = division.map { division in { (value: ValueID) in Int?.some(division.rank(of: value)) } }
+    try forEachBatch(of: models.map(\.graph), readBy: owner) { batch in
       try models.indices.map { index in
         let input = try index == 0 ? ownReferenceInput(batch) : ownInput(batch)
         return try inputs(of: batch, from: input, in: models[index].graph, models[index].weights)

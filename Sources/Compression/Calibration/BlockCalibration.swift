@@ -85,13 +85,18 @@ public final class BlockCalibration {
     // Layers that read the same value are served by the first of them.
     let first = Dictionary(linears.map { ($0.node.inputs[0], $0.node.output) }) { first, _ in first }
     let experts = kinds.contains(.gram) ? try ExpertInputs(of: block, in: graph, calibration: self, importance: importance) : nil
+    let readers = division.map { division in
+      { (value: ValueID) in experts?.isSource(value) == true ? nil : division.rank(of: value) }
+    }
     var row = 0
-    try forward(in: graph) { batch, run in
+    try forward(in: graph, readBy: readers) { batch, run in
       let (value, x) = (run.node.inputs[0], run.input)
       guard first[value] == run.node.output else { return }
       try experts?.note(run, batch: batch)
+      // Somebody else's: it tells what it found.
+      guard isOwn(value) else { return }
       // What experts read is multiplied out when it is asked for.
-      let hasGram = run.rows == nil && isOwn(value)
+      let hasGram = run.rows == nil
       let statistics = result[value] ?? InputStatistics(width: x.columns, kinds: hasGram ? kinds : kinds.subtracting(.gram))
       result[value] = statistics
       let weights = importance[value].map { all in
@@ -100,6 +105,11 @@ public final class BlockCalibration {
       try statistics.add(x, named: run.node.scope, importance: weights, pool: pool)
     } after: { batch in
       row += stream.batches[batch].layout.rows
+    }
+    if let division, !group.isAlone {
+      for value in Set(first.keys).sorted(by: { $0.index < $1.index }) {
+        result[value] = try group.broadcast(result[value], from: division.rank(of: value))
+      }
     }
     ExpertShortage.makeUp(in: &result, of: graph, block, experts: experts)
     if lendsStatistics { for statistics in result.values { statistics.isLent = true } }
@@ -144,6 +154,14 @@ public final class BlockCalibration {
     in graph: ModelGraph, showsOutputs: Bool = false, observer: (_ batch: Int, LinearRun) throws -> Void,
     after: (_ batch: Int) throws -> Void = { _ in }
   ) throws {
+    try forward(in: graph, showsOutputs: showsOutputs, readBy: nil, observer: observer, after: after)
+  }
+
+  /// - Parameter owner: of several processes the one that looks at what is read of a value, or nil for all; the others are shown a matrix without rows.
+  private func forward(
+    in graph: ModelGraph, showsOutputs: Bool = false, readBy owner: ((ValueID) -> Int?)?,
+    observer: (_ batch: Int, LinearRun) throws -> Void, after: (_ batch: Int) throws -> Void
+  ) throws {
     let weights = try LoadedBlock(block, of: graph, experts: .passing)
     func run(_ batch: Int, _ observer: (LinearRun) throws -> Void) throws {
       do {
@@ -165,7 +183,7 @@ public final class BlockCalibration {
       }
       return
     }
-    try forEachBatch(of: [graph]) { batch in
+    try forEachBatch(of: [graph], readBy: owner) { batch in
       var record = RecordedRuns(outputs: showsOutputs)
       try run(batch) { record.append($0) }
       return [record]
@@ -183,16 +201,18 @@ public final class BlockCalibration {
   /// sums that they form have the order that one process would give them.
   /// - Parameters:
   ///   - graphs: that the runs are of.
+  ///   - owner: the process that looks at what is read of a value, or nil for all; the others are shown a matrix without rows.
   ///   - record: of a batch whose activations this process has; as many as graphs.
   func forEachBatch(
-    of graphs: [ModelGraph], record: (_ batch: Int) throws -> [RecordedRuns], observer: (_ batch: Int, _ runs: [[LinearRun]]) throws -> Void
+    of graphs: [ModelGraph], readBy owner: ((ValueID) -> Int?)? = nil, record: (_ batch: Int) throws -> [RecordedRuns],
+    observer: (_ batch: Int, _ runs: [[LinearRun]]) throws -> Void
   ) throws {
     for first in stride(from: 0, to: batchCount, by: group.count) {
       try group.checkInterruption()
       let own = first + group.rank < batchCount ? try record(first + group.rank) : []
       for batch in first..<min(first + group.count, batchCount) {
         let runs = try graphs.enumerated().map { index, graph in
-          try group.broadcast(group.owns(batch) ? own[index] : nil, from: batch % group.count, of: graph)
+          try group.broadcast(group.owns(batch) ? own[index] : nil, from: batch % group.count, of: graph, to: owner)
         }
         try observer(batch, runs)
       }

@@ -40,6 +40,9 @@ final class ExpertInputs {
     }
   }
 
+  /// Whether experts get rows of a value: every process keeps it.
+  func isSource(_ value: ValueID) -> Bool { stores[value] != nil }
+
   /// The value that an expert gets rows of.
   func source(of routing: ValueID) -> ValueID? { sources[routing] }
 

@@ -51,6 +51,26 @@ public final class InputStatistics {
     sums = kinds.contains(.means) ? Array(repeating: 0, count: width) : []
   }
 
+  /// What one process tells the others of it: all but the Gram matrix.
+  struct Columns {
+    var tokens: Int
+    var absmax: [Float]
+    var absoluteSums, squareSums: [Double]
+    var sums: [Float]
+    var histogram: MagnitudeHistogram?
+  }
+
+  var columns: Columns {
+    Columns(
+      tokens: tokens, absmax: absmax, absoluteSums: absoluteSums, squareSums: squareSums, sums: sums, histogram: histogram)
+  }
+
+  /// As another process found it out.
+  init(_ columns: Columns) {
+    (width, tokens, absmax) = (columns.absmax.count, columns.tokens, columns.absmax)
+    (absoluteSums, squareSums, sums, histogram) = (columns.absoluteSums, columns.squareSums, columns.sums, columns.histogram)
+  }
+
   /// E[|x|] of each input.
   public var meanMagnitude: [Float] { absoluteSums.map { Float($0 / Double(max(1, tokens + borrowed))) } }
   /// E[x²] of each input.

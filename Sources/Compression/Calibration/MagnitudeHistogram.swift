@@ -16,6 +16,9 @@ public struct MagnitudeHistogram: Sendable {
 
   public init() {}
 
+  /// As another process counted.
+  init(counts: [UInt64], total: Int, absmax: Float) { (self.counts, self.total, self.absmax) = (counts, total, absmax) }
+
   /// Counts the elements of x. Throws when one of them is not finite.
   /// - Parameter name: a layer that reads them, for errors.
   public mutating func add(_ x: Matrix, named name: String, pool: ThreadPool) throws(CompressionError) {

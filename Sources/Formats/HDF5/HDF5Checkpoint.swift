@@ -87,6 +87,10 @@ public struct HDF5Checkpoint: Checkpoint {
         throw place.libraryFailure("preparing to read")
       }
       let (elements, shape) = (expected.descriptor.dataType, expected.descriptor.shape)
+      if expected.chunkBytes > 0 {
+        try HDF5ChunkCheck(dataset: dataset.raw, shape: shape, chunkBytes: expected.chunkBytes, fileSize: fileSize, place: place)
+          .check(elementSize: H5Tget_size(type.raw))
+      }
       return try Tensor(dataType: elements, shape: shape) { bytes throws(CheckpointError) in
         guard let start = bytes.baseAddress, !bytes.isEmpty else { return }
         guard H5Dread(dataset.raw, memoryType.raw, 0, 0, 0, start) >= 0 else { throw place.libraryFailure("reading") }

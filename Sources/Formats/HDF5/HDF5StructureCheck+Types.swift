@@ -14,7 +14,8 @@ extension HDF5StructureCheck {
     // Version 1 has padding and the address of a heap before it; from version 3 on a kind of 1 stands for the table.
     if version == 3, bytes.number(at: body.lowerBound + 1, 1) == 1 { return nil }
     let position = body.lowerBound + (version == 1 ? 16 : 2)
-    guard position + 8 <= body.upperBound, let address = bytes.number(at: position, 8), let header = HDF5ObjectHeader(in: bytes, at: address)
+    guard position + 8 <= body.upperBound, let address = bytes.number(at: position, 8),
+      let header = HDF5ObjectHeader(in: bytes, at: address)
     else { return nil }
     return header.messages.first { $0.type == HDF5ObjectHeader.MessageType.dataType && !$0.isElsewhere }?.body
   }

@@ -31,23 +31,6 @@ public struct PlannedRanks: Sendable {
     public let peakMemory: Int
   }
 
-  /// What processes hand each other.
-  public struct Exchange: Sendable {
-    public enum Kind: String, Sendable {
-      case layerInputs = "layer-inputs"
-      case weights, scores
-    }
-
-    public let kind: Kind
-    /// Of what is handed on, once.
-    public let bytes: Int
-    /// Whether all get it; else the first process.
-    public let isToAll: Bool
-    public let seconds: Double
-    /// By whom.
-    let division: WorkDivision
-  }
-
   /// A step of the plan.
   public struct Step: Sendable {
     public let name: String
@@ -127,58 +110,13 @@ public struct PlannedRanks: Sendable {
     writing[0] += traffic.written - writing.reduce(0, +)
     return owned.indices.map { rank in
       let read = traffic.steps.flatMap(\.parts).reduce(0.0) { $0 + Double($1.bytes) * shares.share($1.division, of: rank) }
-      let sent = exchanges.reduce(0.0) { sum, exchange in
-        let share = shares.share(exchange.division, of: rank)
-        if exchange.isToAll { return sum + Double(exchange.bytes) * share }
-        // All but what the first one has itself.
-        return rank == 0 ? sum : sum + Double(exchange.bytes) * share / max(1e-9, 1 - shares.share(exchange.division, of: 0))
-      }
-      let received = exchanges.reduce(0.0) { sum, exchange in
-        if !exchange.isToAll { return sum + (rank == 0 ? Double(exchange.bytes) : 0) }
-        return sum + Double(exchange.bytes) * (1 - shares.share(exchange.division, of: rank))
-      }
       return Rank(
         number: rank, node: shares.layout.node(of: rank), layers: owned[rank], share: shares.share(division, of: rank),
         calibrationTokens: shares.calibration.tokens[rank], evaluationTokens: shares.evaluation.tokens[rank],
-        bytesRead: Int(read.rounded()), bytesWritten: writing[rank], bytesSent: Int(sent.rounded()),
-        bytesReceived: Int(received.rounded()), peakMemory: rank == 0 ? peaks.first : peaks.others)
+        bytesRead: Int(read.rounded()), bytesWritten: writing[rank], bytesSent: Int(exchanges.reduce(0) { $0 + $1.sent[rank] }.rounded()),
+        bytesReceived: Int(exchanges.reduce(0) { $0 + $1.received[rank] }.rounded()), peakMemory: rank == 0 ? peaks.first : peaks.others)
     }
   }
-
-  private static func exchanges(_ work: PlannedWork, _ shares: RankShares) -> [Exchange] {
-    var exchanges: [Exchange] = []
-    func add(_ kind: Exchange.Kind, _ bytes: Double, _ division: WorkDivision, isToAll: Bool) {
-      guard bytes >= 1 else { return }
-      let rounds = isToAll ? Double(shares.layout.rounds) : 1
-      exchanges.append(
-        Exchange(
-          kind: kind, bytes: Int(bytes), isToAll: isToAll, seconds: bytes * rounds / shares.layout.linkRate, division: division))
-    }
-    let planned = Set(work.prepared.workers.flatMap(\.plan.keys))
-    if work.isByLayer {
-      // What is written where it is quantized stays there; so does what the first process quantizes itself, where it writes all.
-      let sent =
-        work.layout.encoding.isDivisible
-        ? 0 : shares.owners.reduce(0) { sum, owner in sum + (owner.value == 0 ? 0 : work.codeBytes(of: owner.key)) }
-      add(.weights, Double(sent), .layers, isToAll: false)
-    } else if work.run.recipe.isCalibrated {
-      let shown = work.graph.blocks.dropFirst().reduce(0.0) { sum, block in
-        work.graph.linears(of: block).contains { planned.contains($0.weight) } ? sum + work.readBytes(of: block) : sum
-      }
-      add(.layerInputs, shown * Double(work.calibrationTokens), .calibrationText, isToAll: true)
-      if work.feedback != nil {
-        let codes = shares.owners.keys.reduce(0) { $0 + work.codeBytes(of: $1) }
-        add(.weights, Double(codes), .inputs, isToAll: true)
-      }
-    }
-    if case .predictions(let plan)? = work.evaluation {
-      add(.scores, Double(work.evaluations * plan.text.predictions * Self.scoreBytes), .evaluationText, isToAll: true)
-    }
-    return exchanges
-  }
-
-  /// What one process tells the others of a prediction: three figures, and what was right.
-  private static let scoreBytes = 32
 }
 
 /// How fast processes work that share the processors of their machine, beside one that has them all.

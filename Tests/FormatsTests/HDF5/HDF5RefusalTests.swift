@@ -137,6 +137,31 @@ import Testing
     #expect(error?.problem.contains("an attribute of it is damaged") == true)
   }
 
+  /// The library takes a chunk to be as large as the layout says, and reads on behind one that is not.
+  @Test(arguments: ["left out", "ends early"])
+  func chunksThatUnfoldToLess(how: String) throws {
+    let directory = try TemporaryDirectory()
+    var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("chunked")))
+    // A leaf of a tree of chunks: behind 24 bytes the size of the first, which filters it did not go through, its position, its address.
+    let tree = try #require(bytes.indices.first { bytes[$0...].starts(with: Array("TREE".utf8) + [1, 0]) })
+    let (mask, address) = (tree + 28, tree + 32 + 24)
+    if how == "left out" {
+      bytes[mask] = 0xFF
+    } else {
+      let chunk = (0..<8).reduce(0) { $0 | Int(bytes[address + $1]) << (8 * $1) }
+      // Four zeros, stored as they are, and their checksum.
+      bytes.replaceSubrange(chunk..<chunk + 15, with: [0x78, 1, 1, 4, 0, 0xFB, 0xFF, 0, 0, 0, 0, 0, 4, 0, 1])
+    }
+    let url = directory.url.appendingPathComponent("less.h5")
+    try Data(bytes).write(to: url)
+    let checkpoint = try HDF5Checkpoint(opening: url)
+    var refused: [String] = []
+    for descriptor in checkpoint.descriptors {
+      do { _ = try checkpoint.tensor(descriptor.name) } catch { refused.append(error.problem) }
+    }
+    #expect(refused.count == 1 && refused[0].contains("a chunk does not unfold to"), "\(refused)")
+  }
+
   @Test func everyTruncationIsRefused() throws {
     let directory = try TemporaryDirectory()
     let whole = try Data(contentsOf: HDF5Fixture.url("nested"))
