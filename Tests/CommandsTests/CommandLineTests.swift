@@ -10,12 +10,10 @@ import Testing
     let error: String
   }
 
-  private let directory: URL
+  private let place: CommandDirectory
+  private var directory: URL { place.url }
 
-  init() throws {
-    directory = FileManager.default.temporaryDirectory.appendingPathComponent("deepseek-optimize-commands-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-  }
+  init() throws { place = try CommandDirectory() }
 
   /// Runs an executable of this build in a directory of the test's own.
   private func run(_ arguments: String..., input: String = "") throws -> Outcome { try runList(arguments, input: input) }

@@ -6,11 +6,11 @@ import Testing
 
 /// Commands as people and clusters meet them: stopped, watched, mistyped, completed, in colour.
 @Suite struct InteractionTests {
-  private let directory: URL
+  private let place: CommandDirectory
+  private var directory: URL { place.url }
 
   init() throws {
-    directory = FileManager.default.temporaryDirectory.appendingPathComponent("deepseek-optimize-interaction-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    place = try CommandDirectory()
     try (0..<60).map { "{\"text\": \"line \($0) of a text that is read\"}\n" }.joined()
       .write(to: directory.appendingPathComponent("my data.jsonl"), atomically: true, encoding: .utf8)
   }

@@ -5,11 +5,11 @@
 
   /// The commands as MPI starts them, several processes on this machine, against the same by themselves.
   @Suite(.serialized) struct MPITests {
-    private let directory: URL
+    private let place: CommandDirectory
+    private var directory: URL { place.url }
 
     init() throws {
-      directory = FileManager.default.temporaryDirectory.appendingPathComponent("mpi-\(UUID().uuidString)")
-      try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+      place = try CommandDirectory()
       let line = "{\"prompt\": \"The colour of the box is\", \"completion\": \" blue like the sea\"}\n"
       try String(repeating: line, count: 40).write(to: directory.appendingPathComponent("data.jsonl"), atomically: true, encoding: .utf8)
     }
