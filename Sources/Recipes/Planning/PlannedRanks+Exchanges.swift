@@ -1,4 +1,5 @@
 import Compression
+import Evaluation
 import ModelGraph
 import Tensors
 
