@@ -6,16 +6,20 @@ extension Recipe {
   /// The recipe as YAML, every option written out, so that it means the same when defaults change.
   public func yaml() -> String {
     var lines = ["version: 1", "format: \(format.rawValue)", seed > UInt64(Int64.max) ? "seed: '\(seed)'" : "seed: \(seed)"]
-    if let calibration, isCalibrated { lines.append("calibration: \(calibration.json.text(pretty: false))") }
+    if let calibration, isCalibrated { lines.append("calibration: \(Self.flow(calibration.json))") }
     lines.append(passes.isEmpty ? "passes: []" : "passes:")
     for pass in passes {
       lines.append("- \(type(of: pass).identifier):")
       for (key, value) in pass.options.members.map({ ($0.key, $0.value) }) {
-        // JSON is YAML: nested values stay on one line, in a form that both read alike.
-        lines.append("    \(key): \(value.text(pretty: false))")
+        lines.append("    \(key): \(Self.flow(value))")
       }
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// JSON is YAML: nested values stay on one line, in a form that both read alike. `&` is spelled out, so that no text is taken for an anchor.
+  private static func flow(_ value: JSONValue) -> String {
+    value.text(pretty: false).split(separator: "&", omittingEmptySubsequences: false).joined(separator: "\\u0026")
   }
 
   /// The passes with their options, as reports list them.

@@ -70,13 +70,17 @@ private func holdsAnchorOrAlias(_ text: String) -> Bool {
   let bytes = Array(text.utf8)
   var index = 0
   var startsNode = true
+  // Whether what came before is a key in quotes or brackets: behind its colon a value may stand at once, as in JSON.
+  var endsKey = false
   while index < bytes.count {
     let byte = bytes[index]
+    var isQuoted = false
     switch byte {
     case UInt8(ascii: "&"), UInt8(ascii: "*"):
       if startsNode { return true }
     case UInt8(ascii: "\""), UInt8(ascii: "'"):
       guard startsNode else { break }
+      isQuoted = true
       index += 1
       while index < bytes.count, bytes[index] != byte {
         if byte == UInt8(ascii: "\""), bytes[index] == UInt8(ascii: "\\") { index += 1 }
@@ -88,7 +92,10 @@ private func holdsAnchorOrAlias(_ text: String) -> Bool {
     default: break
     }
     if index < bytes.count {
-      startsNode = [0x20, 0x09, 0x0A, 0x0D, UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: ",")].contains(bytes[index])
+      startsNode =
+        [0x20, 0x09, 0x0A, 0x0D, UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: ",")].contains(bytes[index])
+        || endsKey && byte == UInt8(ascii: ":")
+      endsKey = isQuoted || byte == UInt8(ascii: "]") || byte == UInt8(ascii: "}")
     }
     index += 1
   }

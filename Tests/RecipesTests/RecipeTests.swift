@@ -82,6 +82,20 @@ import Testing
     }
   }
 
+  /// As recipes are written: a value may stand right behind the colon of a key in quotes, be it one in quotes or an anchor.
+  @Test func valuesBehindQuotedKeys() throws {
+    // Written, the mark of an anchor is spelled out, and the one of an alias may stand beside it.
+    for (written, meant) in [("x, &b", "x, &b"), ("x, \\u0026b *c", "x, &b *c")] {
+      let recipe = try Recipe(yaml: "passes:\n- round-to-nearest: {\"overrides\":[{\"pattern\":\"\(written)\",\"bits\":4}]}\n")
+      let pass = try #require(recipe.passes.first as? RoundToNearest)
+      #expect(pass.targets.overrides.map(\.pattern) == [ModulePattern(meant)])
+      let again = try Recipe(yaml: recipe.yaml())
+      #expect(again.yaml() == recipe.yaml() && again.passes.first as? RoundToNearest == pass)
+    }
+    let error = #expect(throws: RecipeError.self) { try Recipe(yaml: "passes: {\"round-to-nearest\":&a {}}\n") }
+    #expect(error?.problem.contains("an anchor or an alias") == true)
+  }
+
   @Test(arguments: ["[", "{a: ", "- ", "? "]) func deepNestingIsRefused(_ opening: String) {
     let error = #expect(throws: RecipeError.self) { try Recipe(yaml: String(repeating: opening, count: 200_000)) }
     #expect(error?.kind == .badConfiguration)
