@@ -15,15 +15,19 @@ struct HDF5ObjectHeader {
     static let dataSpace = 1
     static let linkInfo = 2
     static let dataType = 3
+    static let oldFillValue = 4
+    static let fillValue = 5
     static let link = 6
     static let externalFiles = 7
     static let dataLayout = 8
+    static let groupInfo = 10
     static let filterPipeline = 11
     static let attribute = 12
     static let continuation = 16
     static let symbolTable = 17
     static let nodeSizes = 19
     static let attributeInfo = 21
+    static let referenceCount = 22
     static let cacheImage = 24
   }
 

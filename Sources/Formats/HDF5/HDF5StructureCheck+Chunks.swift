@@ -69,7 +69,9 @@ extension HDF5StructureCheck {
       throw place.damaged("its storage layout is damaged")
     }
     switch layoutClass {
-    case 0, 1: return
+    case 0, 1:
+      guard hasSoundStorage(body, version: version, layoutClass: layoutClass) else { throw place.damaged("its storage layout is damaged") }
+      return
     case 2: break
     case 3: throw place.malformed("it is a virtual dataset, assembled from other files", remedy: HDF5Place.selfContainedRemedy)
     default: throw place.damaged("its storage layout is unknown")
@@ -87,7 +89,14 @@ extension HDF5StructureCheck {
       }
       return
     }
-    try checkIndex(at: body.lowerBound + extentsAt + rank * extentLength, extents: extents, of: header, place)
+    let kindAt = body.lowerBound + extentsAt + rank * extentLength
+    // Of what finds the chunks: a size and a mask of the single one, where it is filtered; or numbers; then an address.
+    let isFilteredSingle = (bytes.number(at: body.lowerBound + 2, 1) ?? 0) & 2 != 0
+    let settings = [1: isFilteredSingle ? 12 : 0, 2: 0, 3: 1, 4: 5, 5: 6]
+    guard let kind = bytes.number(at: kindAt, 1), kindAt + 1 + (settings[kind] ?? 0) + 8 <= body.upperBound else {
+      throw place.damaged("the index of its chunks is damaged")
+    }
+    try checkIndex(at: kindAt, extents: extents, of: header, place)
   }
 
   /// Version 4: what finds the chunks is of five kinds, of which two need no more than an address.

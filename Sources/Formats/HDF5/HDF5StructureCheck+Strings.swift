@@ -1,5 +1,5 @@
 extension HDF5StructureCheck {
-  /// Attribute message, versions 1 to 3: its type is sound, and strings of variable length are each a whole object of a global heap.
+  /// Attribute message, versions 1 to 3: its name ends, its type is sound, and strings of variable length are each a whole object of a global heap.
   func hasSoundStrings(_ body: Range<Int>) -> Bool {
     guard let version = bytes.number(at: body.lowerBound, 1), (1...3).contains(version),
       let nameSize = bytes.number(at: body.lowerBound + 2, 2), let typeSize = bytes.number(at: body.lowerBound + 4, 2),
@@ -7,11 +7,16 @@ extension HDF5StructureCheck {
     else { return false }
     // Version 1 pads each part to 8 bytes; version 3 adds the character set of the name.
     func stored(_ size: Int) -> Int { version == 1 ? (size + 7) / 8 * 8 : size }
-    let typeAt = body.lowerBound + (version == 3 ? 9 : 8) + stored(nameSize)
-    let dataAt = typeAt + stored(typeSize) + stored(spaceSize)
+    let nameAt = body.lowerBound + (version == 3 ? 9 : 8)
+    // The library takes the name to reach to the next 0, wherever that is.
+    guard nameSize > 0, bytes.number(at: nameAt + nameSize - 1, 1) == 0 else { return false }
+    let typeAt = nameAt + stored(nameSize)
+    let spaceAt = typeAt + stored(typeSize)
+    let dataAt = spaceAt + stored(spaceSize)
     // From version 2 on a flag says that only where the type is stands there.
     let isElsewhere = version > 1 && (bytes.number(at: body.lowerBound + 1, 1) ?? 0) & 1 != 0
-    guard dataAt <= body.upperBound, let type = soundType(typeAt..<typeAt + typeSize, isElsewhere: isElsewhere),
+    guard dataAt <= body.upperBound, hasSoundSpace(spaceAt..<spaceAt + spaceSize),
+      let type = soundType(typeAt..<typeAt + typeSize, isElsewhere: isElsewhere),
       let kind = bytes.number(at: type.lowerBound, 1), let detail = bytes.number(at: type.lowerBound + 1, 1)
     else { return false }
     // Datatype message: class 9 is variable length; the first four bits of its detail are 1 for a string. Nothing else is read.

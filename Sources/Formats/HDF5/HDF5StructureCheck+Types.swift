@@ -44,7 +44,8 @@ extension HDF5StructureCheck {
     case 9: return end(ofTypeIn: start..<body.upperBound, depth: depth + 1)
     case 10:
       // The extents; in version 2 after three bytes of padding, and twice.
-      guard let rank = bytes.number(at: start, 1), let base = inside(version < 3 ? start + 4 + 8 * rank : start + 1 + 4 * rank) else {
+      guard let rank = bytes.number(at: start, 1), rank <= 32, let base = inside(version < 3 ? start + 4 + 8 * rank : start + 1 + 4 * rank)
+      else {
         return nil
       }
       return end(ofTypeIn: base..<body.upperBound, depth: depth + 1)

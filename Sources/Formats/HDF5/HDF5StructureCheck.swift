@@ -9,6 +9,11 @@ struct HDF5StructureCheck {
       throw place.damaged("its header is damaged")
     }
     for message in header.messages {
+      // A type may be another object's; the rest would be one of the file's table of messages.
+      if message.isElsewhere, Self.isOwn(message.type) {
+        throw place.malformed("a message of its header lies elsewhere, which is not read", remedy: "write the file again with h5py")
+      }
+      guard hasSoundFields(message) else { throw place.damaged("a message of its header is damaged") }
       switch message.type {
       case HDF5ObjectHeader.MessageType.externalFiles:
         throw place.malformed("its data lies in an external file", remedy: HDF5Place.selfContainedRemedy)
@@ -29,6 +34,14 @@ struct HDF5StructureCheck {
       default: break
       }
     }
+  }
+
+  /// Messages that are looked into where they stand.
+  private static func isOwn(_ type: Int) -> Bool {
+    [
+      HDF5ObjectHeader.MessageType.dataSpace, HDF5ObjectHeader.MessageType.oldFillValue, HDF5ObjectHeader.MessageType.fillValue,
+      HDF5ObjectHeader.MessageType.filterPipeline, HDF5ObjectHeader.MessageType.attribute,
+    ].contains(type)
   }
 
   /// Symbol table message: the B-tree of an old-style group, and the local heap that holds its names, with its list of free blocks.

@@ -94,6 +94,19 @@ import Testing
     #expect(error?.problem.contains("the names in this group are damaged") == true)
   }
 
+  /// The same of an attribute's name.
+  @Test func namesOfAttributesThatDoNotEndAreRefused() throws {
+    let directory = try TemporaryDirectory()
+    var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("types")))
+    let name = Array("dtype\0".utf8)
+    let start = try #require(bytes.indices.first { bytes[$0...].starts(with: name) })
+    bytes[start + 5] = UInt8(ascii: "x")
+    let url = directory.url.appendingPathComponent("endless.h5")
+    try Data(bytes).write(to: url)
+    let error = #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
+    #expect(error?.problem.contains("an attribute of it is damaged") == true)
+  }
+
   /// The same of a filter's name, here of one that the library does not have itself.
   @Test func namesOfFiltersThatDoNotEndAreRefused() throws {
     let directory = try TemporaryDirectory()
