@@ -28,6 +28,21 @@ extension HDF5StructureCheck {
     return (version == 1 ? 8 : 4) + lists * rank * 8 <= body.count
   }
 
+  /// The elements of a sound dataspace; nil when they overflow.
+  func elementCount(of space: Range<Int>) -> Int? {
+    guard let version = bytes.number(at: space.lowerBound, 1), let rank = bytes.number(at: space.lowerBound + 1, 1) else { return nil }
+    // In version 2 a kind of 2 stands for no elements at all.
+    if version == 2, bytes.number(at: space.lowerBound + 3, 1) == 2 { return 0 }
+    var count = 1
+    for index in 0..<rank {
+      guard let extent = bytes.number(at: space.lowerBound + (version == 1 ? 8 : 4) + 8 * index, 8) else { return nil }
+      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+      guard !overflow else { return nil }
+      count = product
+    }
+    return count
+  }
+
   /// Fill value message, versions 1 to 3: the value is inside.
   private func hasSoundFillValue(_ body: Range<Int>) -> Bool {
     guard body.count >= 2, let version = bytes.number(at: body.lowerBound, 1) else { return false }

@@ -19,10 +19,14 @@ extension HDF5StructureCheck {
       let type = soundType(typeAt..<typeAt + typeSize, isElsewhere: isElsewhere),
       let kind = bytes.number(at: type.lowerBound, 1), let detail = bytes.number(at: type.lowerBound + 1, 1)
     else { return false }
+    // The library copies as many elements as there are, of the size that their type says.
+    guard let size = bytes.number(at: type.lowerBound + 4, 4), let count = elementCount(of: spaceAt..<spaceAt + spaceSize),
+      case let (data, overflow) = size.multipliedReportingOverflow(by: count), !overflow, data <= body.upperBound - dataAt
+    else { return false }
     // Datatype message: class 9 is variable length; the first four bits of its detail are 1 for a string. Nothing else is read.
     guard kind & 0xF == 9, detail & 0xF == 1 else { return true }
     // The library goes from one to the next by the size that the type says.
-    guard bytes.number(at: type.lowerBound + 4, 4) == 16 else { return false }
+    guard size == 16 else { return false }
     return stride(from: dataAt, through: body.upperBound - 16, by: 16).allSatisfy(isSoundString)
   }
 

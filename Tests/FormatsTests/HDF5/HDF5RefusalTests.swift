@@ -107,6 +107,21 @@ import Testing
     #expect(error?.problem.contains("an attribute of it is damaged") == true)
   }
 
+  /// An attribute of more elements than its message has room for: the library copies as many as its shape says.
+  @Test func attributesBeyondTheirMessagesAreRefused() throws {
+    let directory = try TemporaryDirectory()
+    var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("types")))
+    // The name, padded; the type, 24 bytes; then the shape: its rank, 0, in the second byte.
+    let start = try #require(bytes.indices.first { bytes[$0...].starts(with: Array("dtype\0".utf8)) })
+    let (type, space) = (start + 8, start + 32)
+    #expect(bytes[type + 4] == 16 && bytes[space..<space + 2] == [1, 0])
+    bytes[type + 4] = 200
+    let url = directory.url.appendingPathComponent("beyond.h5")
+    try Data(bytes).write(to: url)
+    let error = #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
+    #expect(error?.problem.contains("an attribute of it is damaged") == true)
+  }
+
   /// The same of a filter's name, here of one that the library does not have itself.
   @Test func namesOfFiltersThatDoNotEndAreRefused() throws {
     let directory = try TemporaryDirectory()
