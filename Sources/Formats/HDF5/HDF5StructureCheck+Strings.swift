@@ -25,8 +25,8 @@ extension HDF5StructureCheck {
     else { return false }
     // Datatype message: class 9 is variable length; the first four bits of its detail are 1 for a string. Nothing else is read.
     guard kind & 0xF == 9, detail & 0xF == 1 else { return true }
-    // The library goes from one to the next by the size that the type says.
-    guard size == 16 else { return false }
+    // The library goes from one to the next by the size that the type says, and from letter to letter by that of the type in it.
+    guard size == 16, bytes.number(at: type.lowerBound + 12, 4) == 1 else { return false }
     return stride(from: dataAt, through: body.upperBound - 16, by: 16).allSatisfy(isSoundString)
   }
 

@@ -34,13 +34,16 @@ extension HDF5StructureCheck {
     func inside(_ end: Int) -> Int? { end <= body.upperBound ? end : nil }
     guard (1...3).contains(version) else { return body.upperBound }
     switch kind & 0xF {
-    case 0, 4: return inside(start + 4)
-    case 1: return inside(start + 12)
+    case 0, 4: return hasBitsInside(body) ? inside(start + 4) : nil
+    case 1: return hasBitsInside(body) ? inside(start + 12) : nil
     case 2: return inside(start + 2)
     case 3, 7: return start
     case 5: return inside(start + detail & 0xFF)
     case 6: return end(ofMembers: detail & 0xFFFF, in: start..<body.upperBound, version: version, size: body.lowerBound + 4, depth: depth)
-    case 8: return end(ofValues: detail & 0xFFFF, in: start..<body.upperBound, version: version, depth: depth)
+    case 8:
+      // The library decodes values by the size of the type in it, and copies them by that of the whole.
+      guard let size = bytes.number(at: body.lowerBound + 4, 4), size == bytes.number(at: start + 4, 4) else { return nil }
+      return end(ofValues: detail & 0xFFFF, in: start..<body.upperBound, version: version, depth: depth)
     case 9: return end(ofTypeIn: start..<body.upperBound, depth: depth + 1)
     case 10:
       // The extents; in version 2 after three bytes of padding, and twice.
@@ -51,6 +54,14 @@ extension HDF5StructureCheck {
       return end(ofTypeIn: base..<body.upperBound, depth: depth + 1)
     default: return body.upperBound
     }
+  }
+
+  /// A number's bits lie in its bytes: the library goes by where the type says that they are.
+  private func hasBitsInside(_ type: Range<Int>) -> Bool {
+    guard type.count >= 12, let size = bytes.number(at: type.lowerBound + 4, 4), let offset = bytes.number(at: type.lowerBound + 8, 2),
+      let precision = bytes.number(at: type.lowerBound + 10, 2)
+    else { return false }
+    return precision > 0 && offset + precision <= 8 * size
   }
 
   /// A compound's members: a name, an offset, in version 1 the extents of an array, and a type.
