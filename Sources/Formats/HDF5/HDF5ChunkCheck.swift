@@ -16,7 +16,8 @@ struct HDF5ChunkCheck {
     guard let creation = HDF5Identifier(H5Dget_create_plist(dataset)) else { throw place.libraryFailure("reading its layout") }
     let filters = try HDF5Filters.check(creation, elementSize: elementSize, place: place)
     var extents = [hsize_t](repeating: 0, count: 32)
-    guard H5Pget_chunk(creation.raw, 32, &extents) == shape.rank, !shape.dimensions.contains(0) else { return }
+    guard H5Pget_chunk(creation.raw, 32, &extents) == shape.rank else { throw place.libraryFailure("reading the shape of its chunks") }
+    guard !shape.dimensions.contains(0) else { return }
     var bytes: [UInt8] = []
     var position = [hsize_t](repeating: 0, count: shape.rank)
     repeat { try checkChunk(at: position, filters, &bytes) } while advance(&position, by: extents)

@@ -29,7 +29,7 @@ extension HDF5StructureCheck {
       guard let root = bytes.number(at: position, 8) else { return true }
       return isSoundTree(of: tree.records, at: root) { record in
         guard let object = heap.object(at: record + tree.idAt, in: bytes) else { return false }
-        return dense == .links ? isSoundLink(object) : hasSoundStrings(object)
+        return dense == .links ? isSoundLink(object) : isSoundAttribute(object)
       }
     }
   }

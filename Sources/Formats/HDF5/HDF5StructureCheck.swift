@@ -24,7 +24,7 @@ struct HDF5StructureCheck {
         throw place.damaged("the names in this group are damaged")
       case HDF5ObjectHeader.MessageType.filterPipeline where !hasSoundFilters(message.body):
         throw place.damaged("its filters are damaged")
-      case HDF5ObjectHeader.MessageType.attribute where !hasSoundStrings(message.body):
+      case HDF5ObjectHeader.MessageType.attribute where !isSoundAttribute(message.body):
         throw place.damaged("an attribute of it is damaged")
       case HDF5ObjectHeader.MessageType.dataType where soundType(message.body, isElsewhere: message.isElsewhere) == nil:
         throw place.damaged("its type is damaged")

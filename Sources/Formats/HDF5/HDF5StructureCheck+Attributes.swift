@@ -1,6 +1,6 @@
 extension HDF5StructureCheck {
   /// Attribute message, versions 1 to 3: its name ends, its type is sound, and strings of variable length are each a whole object of a global heap.
-  func hasSoundStrings(_ body: Range<Int>) -> Bool {
+  func isSoundAttribute(_ body: Range<Int>) -> Bool {
     guard let version = bytes.number(at: body.lowerBound, 1), (1...3).contains(version),
       let nameSize = bytes.number(at: body.lowerBound + 2, 2), let typeSize = bytes.number(at: body.lowerBound + 4, 2),
       let spaceSize = bytes.number(at: body.lowerBound + 6, 2)
