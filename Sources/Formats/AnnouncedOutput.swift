@@ -44,7 +44,7 @@ final class AnnouncedOutput: Sendable {
   private let outputs: [OutputFile]
   private let entries: NameTable<Entry>
   private let state: Mutex<State>
-  private let role: WriterRole
+  let role: WriterRole
   private let observer: (any WritingObserver)?
 
   /// Creates the files with their headers under temporary names, or opens them so.
@@ -138,9 +138,8 @@ final class AnnouncedOutput: Sendable {
     for output in outputs { try output.flush() }
   }
 
-  /// Gives the files their names.
+  /// Gives the files their names; the owner does.
   func publish() throws(CheckpointError) {
-    guard role == .owner else { return }
     for output in outputs { try output.publish() }
   }
 }

@@ -8,7 +8,6 @@ import Tensors
 public final class GGUFWriter: DividedCheckpointWriter, Sendable {
   public let file: URL
   private let output: AnnouncedOutput
-  private let role: WriterRole
 
   /// Creates the file under a temporary name, or opens that of the owner.
   ///
@@ -28,7 +27,6 @@ public final class GGUFWriter: DividedCheckpointWriter, Sendable {
       throw CheckpointError.cannotCreate(file: file, "it exists already", remedy: "remove it or choose another place")
     }
     self.file = file
-    self.role = role
     output = try AnnouncedOutput(
       [layout.plan], pieces: layout.pieces, location: file, role: role, resumingAfter: written, observer: observer)
   }
@@ -46,7 +44,7 @@ public final class GGUFWriter: DividedCheckpointWriter, Sendable {
 
   public func finish() throws(CheckpointError) {
     try output.complete()
-    guard role == .owner else { return }
+    guard output.role == .owner else { return }
     try output.publish()
     try OutputFile.flushDirectory(file.deletingLastPathComponent())
   }

@@ -13,7 +13,6 @@ public final class SafeTensorsWriter: DividedCheckpointWriter, Sendable {
   private let directory: URL
   private let output: AnnouncedOutput
   private let totalBytes: Int
-  private let role: WriterRole
   /// The files of the tensors.
   private let weightMap: NameTable<String>
 
@@ -67,7 +66,6 @@ public final class SafeTensorsWriter: DividedCheckpointWriter, Sendable {
     weightMap = NameTable(map)
     output = try AnnouncedOutput(plans, pieces: pieces, location: directory, role: role, resumingAfter: written, observer: observer)
     self.directory = directory
-    self.role = role
     totalBytes = layouts.reduce(0) { $0 + $1.dataCount }
     files = output.files + (plans.count > 1 ? [directory.appendingPathComponent(SafeTensorsIndex.fileName)] : [])
   }
@@ -81,7 +79,7 @@ public final class SafeTensorsWriter: DividedCheckpointWriter, Sendable {
 
   public func finish() throws(CheckpointError) {
     try output.complete()
-    guard role == .owner else { return }
+    guard output.role == .owner else { return }
     let index = try output.files.count > 1 ? writeIndex() : nil
     try output.publish()
     // The index last: whoever sees it finds every shard.
