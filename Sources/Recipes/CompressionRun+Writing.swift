@@ -128,19 +128,6 @@ extension CompressionRun {
   }
 }
 
-extension OutputLayout {
-  /// What it costs to quantize and write parameters, by which processes divide them.
-  /// - Parameters:
-  ///   - planned: those that passes change.
-  ///   - isDivided: whether who quantizes also writes: a byte on its way to the disk takes about as long as two weights that are rounded.
-  func cost(of parameters: [ParameterID], _ planned: Set<ParameterID>, isDivided: Bool) -> Double {
-    parameters.reduce(0) { sum, id in
-      guard let entry = self.parameters[id] else { return sum }
-      return sum + (planned.contains(id) ? Double(entry.shape.elementCount) : 0) + (isDivided ? 2 * Double(entry.byteCount) : 0)
-    }
-  }
-}
-
 extension ModelGraph {
   /// A block as the nodes that have parameters, each with those that it uses first.
   /// - Parameter parameters: those that the block uses first.

@@ -39,10 +39,7 @@ struct ReportBuilder {
     let rescaled = Set(records.flatMap(\.rescaled))
     report.warnings = (calibration?.warnings ?? []) + textWarnings(rescaled) + records.flatMap(\.warnings) + caveats
     let meter = LayerErrorMeter(model: written.graph, leavingOut: rescaled, naming: naming)
-    // The journal's records are the first process's.
-    if try run.group.broadcast(records.isEmpty ? UInt8(0) : 1) == 1 {
-      try meter.measureWeights(against: prepared, pool: run.interpreter.pool, in: run.group)
-    }
+    if !records.isEmpty { try meter.measureWeights(against: prepared, pool: run.interpreter.pool, in: run.group) }
     switch evaluation {
     case .predictions(let plan): try measure(plan, meter, into: &report)
     case .embeddings(let plan): try measure(plan, meter, into: &report)

@@ -6,7 +6,8 @@ import Training
 /// OUTPUT in the making: a temporary sibling that is renamed when everything in it is written, flushed and checked.
 /// A crash leaves no OUTPUT, and a leftover that the next run to the same place resumes or clears away.
 ///
-/// Of several processes all see it, and the first one alone changes it: what the others are told to write is left to that one.
+/// Of several processes all see it, and the first one alone changes it: what the others are told to write is left to that one. Weights alone are
+/// written by all, into files that the first one has created (`WeightOutput`).
 final class OutputDirectory {
   /// Where the output will be.
   let final: URL

@@ -109,6 +109,17 @@ struct OutputLayout {
   /// Every weight of the output, in model order.
   var entries: [Entry] { blocks.joined().compactMap { parameters[$0] } + extras }
 
+  /// What it costs to quantize and write parameters, by which processes divide them.
+  /// - Parameters:
+  ///   - planned: those that passes change.
+  ///   - isDivided: whether who quantizes also writes: a byte on its way to the disk takes about as long as two weights that are rounded.
+  func cost(of parameters: [ParameterID], _ planned: Set<ParameterID>, isDivided: Bool) -> Double {
+    parameters.reduce(0) { sum, id in
+      guard let entry = self.parameters[id] else { return sum }
+      return sum + (planned.contains(id) ? Double(entry.shape.elementCount) : 0) + (isDivided ? 2 * Double(entry.byteCount) : 0)
+    }
+  }
+
   /// Scales are stored in the type that the weight had: loaders cast them to the model's type, and what is rounded after quantizing is lost.
   private static func scaleType(of name: String, _ model: ModelBundle) -> DataType {
     if case .dense(let type)? = model.weights.describe(name)?.storage { return type == .float64 ? .float32 : type }

@@ -80,15 +80,13 @@ extension PlannedRanks {
         var owners: [ValueID: Int] = [:]
         for (node, weight) in linears { if let owner = shares.owners[weight] { owners[node.inputs[0]] = owner } }
         var (given, taken) = (Array(repeating: 0.0, count: count), Array(repeating: 0.0, count: count))
-        var seen = Set<ValueID>()
-        for (node, weight) in linears where seen.insert(node.inputs[0]).inserted {
-          let shape = graph[weight].shape
-          let bytes = 4 * Double(shape[shape.rank - 1]) * work.routedShare(of: node) * Double(work.calibrationTokens)
-          guard work.feedback != nil, !sources.contains(node.inputs[0]) else {
+        for (value, tokenBytes) in work.readValues(of: block) {
+          let bytes = tokenBytes * Double(work.calibrationTokens)
+          guard work.feedback != nil, !sources.contains(value) else {
             toAll += bytes
             continue
           }
-          let owner = owners[node.inputs[0]] ?? 0
+          let owner = owners[value] ?? 0
           for rank in 0..<count where rank != owner {
             given[rank] += bytes * windows[rank]
             taken[owner] += bytes * windows[rank]

@@ -197,12 +197,15 @@ extension PlannedWork {
     return source + stride(from: 0, to: outputBytes, by: shard).map { Double(min(shard, outputBytes - $0)) }
   }
 
-  /// Bytes that the linear layers of a block read, for one token, each value once.
-  func readBytes(of block: Block) -> Double {
+  /// The values that the linear layers of a block read, each once, with their bytes for one token.
+  func readValues(of block: Block) -> [(value: ValueID, bytes: Double)] {
     var seen = Set<ValueID>()
-    return graph.linears(of: block).reduce(0.0) { sum, layer in
-      let width = graph[layer.weight].shape[graph[layer.weight].shape.rank - 1]
-      return seen.insert(layer.node.inputs[0]).inserted ? sum + 4 * Double(width) * routedShare(of: layer.node) : sum
+    return graph.linears(of: block).compactMap { node, weight in
+      let shape = graph[weight].shape
+      return seen.insert(node.inputs[0]).inserted ? (node.inputs[0], 4 * Double(shape[shape.rank - 1]) * routedShare(of: node)) : nil
     }
   }
+
+  /// Bytes of all of them.
+  func readBytes(of block: Block) -> Double { readValues(of: block).reduce(0) { $0 + $1.bytes } }
 }
