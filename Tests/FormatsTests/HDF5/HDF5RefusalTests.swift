@@ -81,64 +81,47 @@ import Testing
 
   /// The library would read on to the next 0, behind what it holds of the file.
   @Test func namesThatDoNotEndAreRefused() throws {
-    let directory = try TemporaryDirectory()
     var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("victim")))
     let heap = try #require(bytes.indices.first { bytes[$0...].starts(with: Array("HEAP".utf8)) })
     func number(_ position: Int) -> Int { (0..<8).reduce(0) { $0 | Int(bytes[position + $1]) << (8 * $1) } }
     let last = number(heap + 24) + number(heap + 8) - 1
     #expect(bytes[last] == 0)
     bytes[last] = UInt8(ascii: "x")
-    let url = directory.url.appendingPathComponent("endless.h5")
-    try Data(bytes).write(to: url)
-    let error = #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
-    #expect(error?.problem.contains("the names in this group are damaged") == true)
+    try expectRefusal(of: bytes, "the names in this group are damaged")
   }
 
   /// The same of an attribute's name.
   @Test func namesOfAttributesThatDoNotEndAreRefused() throws {
-    let directory = try TemporaryDirectory()
     var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("types")))
     let name = Array("dtype\0".utf8)
     let start = try #require(bytes.indices.first { bytes[$0...].starts(with: name) })
     bytes[start + 5] = UInt8(ascii: "x")
-    let url = directory.url.appendingPathComponent("endless.h5")
-    try Data(bytes).write(to: url)
-    let error = #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
-    #expect(error?.problem.contains("an attribute of it is damaged") == true)
+    try expectRefusal(of: bytes, "an attribute of it is damaged")
   }
 
   /// An attribute of more elements than its message has room for: the library copies as many as its shape says.
   @Test func attributesBeyondTheirMessagesAreRefused() throws {
-    let directory = try TemporaryDirectory()
     var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("types")))
     // The name, padded; the type, 24 bytes; then the shape: its rank, 0, in the second byte.
     let start = try #require(bytes.indices.first { bytes[$0...].starts(with: Array("dtype\0".utf8)) })
     let (type, space) = (start + 8, start + 32)
     #expect(bytes[type + 4] == 16 && bytes[space..<space + 2] == [1, 0])
     bytes[type + 4] = 200
-    let url = directory.url.appendingPathComponent("beyond.h5")
-    try Data(bytes).write(to: url)
-    let error = #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
-    #expect(error?.problem.contains("an attribute of it is damaged") == true)
+    try expectRefusal(of: bytes, "an attribute of it is damaged")
   }
 
   /// The same of a filter's name, here of one that the library does not have itself.
   @Test func namesOfFiltersThatDoNotEndAreRefused() throws {
-    let directory = try TemporaryDirectory()
     var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("chunked")))
     let name = Array("deflate\0".utf8)
     let start = try #require(bytes.indices.first { bytes[$0...].starts(with: name) })
     bytes[start + 7] = UInt8(ascii: "x")
-    let url = directory.url.appendingPathComponent("endless.h5")
-    try Data(bytes).write(to: url)
-    let error = #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
-    #expect(error?.problem.contains("its filters are damaged") == true)
+    try expectRefusal(of: bytes, "its filters are damaged")
   }
 
   /// What a string takes is said where it is named, by its type, and where it lies. The library copies by the last, whatever the others say.
   @Test(arguments: ["", "length", "size"])
   func stringsThatAreNotWhatTheySay(changed: String) throws {
-    let directory = try TemporaryDirectory()
     var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("damaged-string-size")))
     let heap = try #require(bytes.indices.first { bytes[$0...].starts(with: Array("GCOL".utf8)) })
     let address = HDF5Fixture.littleEndian(UInt64(heap), 8)
@@ -154,21 +137,14 @@ import Testing
     // Mended, it is read: what follows is refused for what was changed.
     default: bytes.replaceSubrange(objectSize..<objectSize + 8, with: HDF5Fixture.littleEndian(16, 8))
     }
-    let url = directory.url.appendingPathComponent("string.h5")
-    try Data(bytes).write(to: url)
-    guard !changed.isEmpty else {
-      let found = try HDF5Checkpoint(opening: url).metadata["config.json"]
-      #expect(found == "{\"text\": \"here\"}")
-      return
-    }
-    let error = #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
-    #expect(error?.problem.contains("an attribute of it is damaged") == true)
+    guard changed.isEmpty else { return try expectRefusal(of: bytes, "an attribute of it is damaged") }
+    let found = try withFile(of: bytes) { try HDF5Checkpoint(opening: $0).metadata["config.json"] }
+    #expect(found == "{\"text\": \"here\"}")
   }
 
   /// The library takes a chunk to be as large as the layout says, and reads on behind one that is not.
   @Test(arguments: ["left out", "ends early"])
   func chunksThatUnfoldToLess(how: String) throws {
-    let directory = try TemporaryDirectory()
     var bytes = [UInt8](try Data(contentsOf: HDF5Fixture.url("chunked")))
     // A leaf of a tree of chunks: behind 24 bytes the size of the first, which filters it did not go through, its position, its address.
     let tree = try #require(bytes.indices.first { bytes[$0...].starts(with: Array("TREE".utf8) + [1, 0]) })
@@ -180,12 +156,13 @@ import Testing
       // Four zeros, stored as they are, and their checksum.
       bytes.replaceSubrange(chunk..<chunk + 15, with: [0x78, 1, 1, 4, 0, 0xFB, 0xFF, 0, 0, 0, 0, 0, 4, 0, 1])
     }
-    let url = directory.url.appendingPathComponent("less.h5")
-    try Data(bytes).write(to: url)
-    let checkpoint = try HDF5Checkpoint(opening: url)
-    var refused: [String] = []
-    for descriptor in checkpoint.descriptors {
-      do { _ = try checkpoint.tensor(descriptor.name) } catch { refused.append(error.problem) }
+    let refused = try withFile(of: bytes) { url in
+      let checkpoint = try HDF5Checkpoint(opening: url)
+      var refused: [String] = []
+      for descriptor in checkpoint.descriptors {
+        do { _ = try checkpoint.tensor(descriptor.name) } catch let error as CheckpointError { refused.append(error.problem) }
+      }
+      return refused
     }
     #expect(refused.count == 1 && refused[0].contains("a chunk does not unfold to"), "\(refused)")
   }
@@ -215,5 +192,21 @@ import Testing
     let url = directory.url.appendingPathComponent("pipe.h5")
     #expect(mkfifo(url.path, 0o600) == 0)
     #expect(throws: CheckpointError.self) { try HDF5Checkpoint(opening: url) }
+  }
+
+  /// A file of such bytes, for as long as `body` takes.
+  private func withFile<Result>(of bytes: [UInt8], _ body: (URL) throws -> Result) throws -> Result {
+    let directory = try TemporaryDirectory()
+    let url = directory.url.appendingPathComponent("changed.h5")
+    try Data(bytes).write(to: url)
+    return try withExtendedLifetime(directory) { try body(url) }
+  }
+
+  /// It is refused when it is opened, for this reason.
+  private func expectRefusal(of bytes: [UInt8], _ reason: String, at location: SourceLocation = #_sourceLocation) throws {
+    try withFile(of: bytes) { url in
+      let error = #expect(throws: CheckpointError.self, sourceLocation: location) { try HDF5Checkpoint(opening: url) }
+      #expect(error?.problem.contains(reason) == true, sourceLocation: location)
+    }
   }
 }
