@@ -17,6 +17,8 @@
 /// The most bytes that go into one message.
 #define CMPI_PIECE (INT64_C(1) << 30)
 
+static inline int64_t cmpi_piece(void) { return CMPI_PIECE; }
+
 static inline int cmpi_start(int *rank, int *count) {
   int provided, error = MPI_Init_thread(0, 0, MPI_THREAD_SERIALIZED, &provided);
   if (error) return error;
@@ -53,6 +55,13 @@ static inline int cmpi_broadcast(void *bytes, int64_t count, int root) {
     if (error) return error;
   }
   return 0;
+}
+
+/// Every process's part at all of them, each at its place; a process's own is there already. All together at most CMPI_PIECE.
+static inline int cmpi_gather(void *bytes, const int *counts, const int *places) {
+  MPI_Request request;
+  int error = MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, bytes, counts, places, MPI_BYTE, MPI_COMM_WORLD, &request);
+  return error ? error : cmpi_wait(&request);
 }
 
 static inline int cmpi_send(const void *bytes, int64_t count, int rank) {

@@ -21,6 +21,7 @@ struct EvalCommand: ParsableCommand {
   @OptionGroup(title: "Model") var comparison: ReferenceOption
   @OptionGroup(title: "Evaluation") var evaluation: EvaluationOptions
   @OptionGroup(title: "Running") var resources: ResourceOptions
+  @OptionGroup(title: "Running") var division: DivisionOption
 
   @Option(
     name: .customLong("report"), help: ArgumentHelp("Also write the report as HTML.", valueName: "file"),
@@ -68,7 +69,8 @@ struct EvalCommand: ParsableCommand {
     }
     let measurement = try Measurement(
       model: bundle, reference: reference.map(ModelBundle.init(opening:)),
-      settings: evaluation.settings, threads: resources.threads, group: Launch.group, maximumMemory: resources.maxMemory?.bytes,
+      settings: evaluation.settings, threads: resources.threads, group: Launch.group,
+      tensorParallel: division.enableTensorParallel, maximumMemory: resources.maxMemory?.bytes,
       progress: ProgressBar.handler(quiet: resources.quiet))
     let report = try measurement.report()
     if let reportFile, Launch.group.isFirst { try TextOutput.write(HTMLReport.render(report), to: reportFile) }

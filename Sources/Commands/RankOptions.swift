@@ -1,6 +1,16 @@
 import ArgumentParser
 import DeepSeekOptimize
 
+/// `--enable-tensor-parallel`.
+struct DivisionOption: ParsableArguments {
+  @Flag(
+    help: """
+      Under mpirun: run text through each block at all processes together, each computing a part of every layer's outputs, so that none needs all of \
+      the block's weights. The output never depends on it.
+      """)
+  var enableTensorParallel = false
+}
+
 /// Several processes that a dry run plans for.
 struct RankOptions: ParsableArguments {
   @Option(

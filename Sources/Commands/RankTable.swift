@@ -116,6 +116,8 @@ extension PlannedRanks.Exchange.Kind {
   fileprivate var text: String {
     switch self {
     case .layerInputs: "what layers read of the calibration text"
+    case .layerOutputs: "what layers give"
+    case .sums: "sums of what they read"
     case .weights: "quantized weights"
     case .scores: "scores of the evaluation"
     }

@@ -10,6 +10,7 @@ struct RunOptionsOf<Resume: ResumeChoice>: ParsableArguments {
 
   @OptionGroup(title: "Gates") var gates: GateOptions
   @OptionGroup(title: "Running") var resources: ResourceOptions
+  @OptionGroup(title: "Running") var division: DivisionOption
 
   private static var nothingForGates: String { "--no-eval leaves nothing for a gate to measure" }
 
@@ -31,6 +32,7 @@ struct RunOptionsOf<Resume: ResumeChoice>: ParsableArguments {
   func settings(defaultOutput: String, trials: [AlgorithmTrial.Outcome] = []) -> RunSettings {
     var settings = RunSettings(output: URL(fileURLWithPath: destination.output ?? defaultOutput))
     settings.group = Launch.group
+    settings.isTensorParallel = division.enableTensorParallel
     settings.overwrite = destination.overwrite
     settings.resume = destination.resume
     settings.evaluation = noEval ? nil : evaluation.settings

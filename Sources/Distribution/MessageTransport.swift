@@ -11,8 +11,26 @@ public protocol MessageTransport: AnyObject, Sendable {
 
   /// Hands the bytes of one process to all others, whose memory is as large.
   func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws
+  /// Every process's part at all of them.
+  /// - Parameters:
+  ///   - bytes: all parts behind each other, by rank; this process's own is there already.
+  ///   - counts: bytes of each.
+  func gather(_ bytes: UnsafeMutableRawBufferPointer, counts: [Int]) throws
   /// For one other process. Small messages may be on their way when this returns; large ones wait for the other to ask.
   func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws
   /// What another process sends, which is as large.
   func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws
+}
+
+extension MessageTransport {
+  public func gather(_ bytes: UnsafeMutableRawBufferPointer, counts: [Int]) throws { try gatherInTurn(bytes, counts: counts) }
+
+  /// By a message to all from each.
+  package func gatherInTurn(_ bytes: UnsafeMutableRawBufferPointer, counts: [Int]) throws {
+    var start = 0
+    for (rank, count) in counts.enumerated() {
+      if count > 0 { try broadcast(UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + count]), from: rank) }
+      start += count
+    }
+  }
 }

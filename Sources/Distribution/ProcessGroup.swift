@@ -62,6 +62,15 @@ public struct ProcessGroup: Sendable {
     try (0..<count).map { try broadcast($0 == rank ? bytes : [], from: $0) }
   }
 
+  /// Puts every process's part into the memory of all.
+  /// - Parameters:
+  ///   - bytes: all parts behind each other, by rank; this process's own is there already.
+  ///   - counts: bytes of each.
+  public func gather(_ bytes: UnsafeMutableRawBufferPointer, counts: [Int]) throws {
+    guard !isAlone else { return }
+    try transport?.gather(bytes, counts: counts)
+  }
+
   /// Whether any process says so.
   public func any(_ condition: Bool) throws -> Bool {
     isAlone ? condition : try gather([condition ? 1 : 0]).contains([1])

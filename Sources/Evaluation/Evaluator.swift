@@ -64,10 +64,10 @@ public struct Evaluator: Sendable {
             observer: meter.map { meter in
               { batch, run in if batch == 0 { try meter.observe(run, interpreter: stream.interpreter) } }
             },
-            progress: { try advance(first + $0) }, only: group.owns)
+            progress: { try advance(first + $0) }, divided: true)
         }
         let done = first + (reference?.body.count ?? 0)
-        let states = try modelStream.hidden(of: running, windows: windows, progress: { try advance(done + $0) }, only: group.owns)
+        let states = try modelStream.hidden(of: running, windows: windows, progress: { try advance(done + $0) }, divided: true)
         let own = try score(states, of: model, against: referenceStates, of: reference, windows: windows)
         return try gather(own, of: windows)
       }

@@ -29,7 +29,7 @@ final class CenteredMinima: @unchecked Sendable {
 
 extension Interpreter {
   /// Adds to a product of integers what the minima of the weights' groups give: the sums of the groups of each row of x times them.
-  func addMinima(_ minima: CenteredMinima, of x: Matrix, rows: Range<Int>, to output: Matrix) {
+  func addMinima(_ minima: CenteredMinima, of x: Matrix, rows: Range<Int>, to output: Matrix, columns range: Range<Int>) {
     let (width, groups) = (x.columns, Int(minima.view.n))
     let sums = Matrix(uninitializedRows: rows.count, columns: groups)
     pool.ranges(of: rows.count, grain: 8) { range in
@@ -40,10 +40,10 @@ extension Interpreter {
     let isFew = rows.count <= Self.fewRows
     let room = isFew ? rows.count * output.columns * 4 : Int(dso_gradient_product_scratch_bytes())
     let tile = 64
-    let piece = max(tile, (output.columns / (pool.threads * 2) + tile - 1) / tile * tile)
-    pool.run((output.columns + piece - 1) / piece, scratchBytes: room) { task, scratch in
+    let piece = max(tile, (range.count / (pool.threads * 2) + tile - 1) / tile * tile)
+    pool.run((range.count + piece - 1) / piece, scratchBytes: room) { task, scratch in
       var view = minima.view
-      let (begin, end) = (task * piece, min((task + 1) * piece, output.columns))
+      let (begin, end) = (range.lowerBound + task * piece, min(range.lowerBound + (task + 1) * piece, range.upperBound))
       let (count, pitch, columns) = (Int64(rows.count), Int64(groups), Int64(output.columns))
       guard isFew else {
         return dso_matmul_nn_f32(sums.row(0), pitch, count, &view, Int64(begin), Int64(end), 1, output.row(0), columns, scratch)

@@ -1,4 +1,5 @@
 import Diagnostics
+import Distribution
 import ModelGraph
 
 /// Runs a model over many windows of tokens one block at a time: memory is one block's weights and the windows' activations, whatever the model's size.
@@ -21,30 +22,38 @@ public struct ForwardStream: Sendable {
   /// - Parameters:
   ///   - observer: called for every linear layer, with the index of the batch it works on.
   ///   - progress: called after each block.
-  ///   - isWanted: which batches are run, by their place; nil for all.
+  ///   - isDivided: whether several processes divide the batches, so that each returns, and observes, its own; all of them must ask.
   public func hidden(
     of graph: ModelGraph, windows: [[Int32]], observer: ((_ batch: Int, LinearRun) throws -> Void)? = nil,
-    progress: (_ blocksDone: Int) throws -> Void = { _ in }, only isWanted: ((_ batch: Int) -> Bool)? = nil
+    progress: (_ blocksDone: Int) throws -> Void = { _ in }, divided isDivided: Bool = false
   ) throws -> [Hidden] {
-    let batches = batches(of: windows).enumerated().filter { isWanted?($0.offset) ?? true }
-    var states: [Matrix] = []
+    let (batches, group) = (batches(of: windows), interpreter.group)
+    let isShared = isDivided && interpreter.isTensorParallel
+    let runner = isShared ? interpreter.forSharedRows : interpreter
+    var states: [Int: Matrix] = [:]
     for (blockIndex, block) in graph.body.enumerated() {
-      let weights = try LoadedBlock(block, of: graph, experts: .passing)
-      for (place, (index, batch)) in batches.enumerated() {
-        try Interruption.check()
+      let weights = try LoadedBlock(block, of: graph, experts: .passing, for: runner)
+      for (index, batch) in batches.enumerated() {
+        let isOwn = !isDivided || group.owns(index)
+        guard isOwn || isShared && blockIndex > 0 else { continue }
+        if isShared, blockIndex > 0 { try group.checkInterruption() } else { try Interruption.check() }
         if blockIndex == 0 {
           let tokens = Array(windows[batch.windows].joined())
-          states.append(
-            try interpreter.run(block, of: graph, weights: weights, tokens: tokens, sequences: batch.layout))
-        } else {
-          states[place] = try interpreter.run(
-            block, of: graph, weights: weights, input: states[place], sequences: batch.layout,
-            observer: observer.map { observer in { try observer(index, $0) } })
+          states[index] = try interpreter.run(block, of: graph, weights: weights, tokens: tokens, sequences: batch.layout)
+          continue
         }
+        let input = isShared ? try group.broadcast(states[index], from: index % group.count) : states[index]
+        guard let input else { continue }
+        let result = try runner.run(
+          block, of: graph, weights: weights, input: input, sequences: batch.layout,
+          observer: !isOwn ? nil : observer.map { observer in { try observer(index, $0) } })
+        if isOwn { states[index] = result }
       }
       try progress(blockIndex + 1)
     }
-    return zip(batches, states).map { Hidden(matrix: $1, windows: $0.element.windows, layout: $0.element.layout) }
+    return batches.enumerated().compactMap { index, batch in
+      states[index].map { Hidden(matrix: $0, windows: batch.windows, layout: batch.layout) }
+    }
   }
 
   /// How windows are cut: whole ones that run together.

@@ -7,7 +7,7 @@ extension Interpreter {
   func attend(
     _ queries: Matrix, _ keys: Matrix, _ values: Matrix, _ attention: Attention, _ layout: SequenceLayout,
     cache: KeyValueCache?, node: Node
-  ) -> Matrix {
+  ) throws -> Matrix {
     let stored: KeyValues
     if let cache {
       stored = cache.entry(for: node.output, rows: cache.length + keys.rows, attention)
@@ -30,22 +30,25 @@ extension Interpreter {
       attendSelected(queries, stored, attention, selection, layout, cache: cache, node: node, into: output)
       return output
     }
-    return attend(queries, stored, attention, layout.spans(in: cache))
+    return try attend(queries, stored, attention, layout.spans(in: cache))
   }
 
-  /// Every head of every sequence for itself.
-  func attend(_ queries: Matrix, _ stored: KeyValues, _ attention: Attention, _ spans: [SequenceSpan]) -> Matrix {
+  /// Every head of every sequence for itself; of several processes that run the same rows each computes some heads.
+  func attend(_ queries: Matrix, _ stored: KeyValues, _ attention: Attention, _ spans: [SequenceSpan]) throws -> Matrix {
+    let (heads, own) = divided(heads: attention.queryHeads)
     let output = Matrix(uninitializedRows: queries.rows, columns: attention.queryHeads * attention.valueDimension)
     let shared = attention.queryHeads / attention.keyValueHeads
-    pool.run(spans.count * attention.queryHeads, scratchBytes: stored.scratchBytes(attention)) { task, scratch in
-      let span = spans[task / attention.queryHeads]
-      let head = task % attention.queryHeads
+    pool.run(spans.count * own.count, scratchBytes: stored.scratchBytes(attention)) { task, scratch in
+      let span = spans[task / own.count]
+      let head = own.lowerBound + task % own.count
       let place = AttentionPlace(
         queries: queries.row(span.row) + head * attention.headDimension, queryDistance: queries.columns,
         output: output.row(span.row) + head * attention.valueDimension, outputDistance: output.columns,
         keyHead: head / shared, keyRow: span.keyRow, keyCount: span.keyCount, queryCount: span.length)
       stored.attend(place, attention, scratch)
     }
+    let width = attention.valueDimension
+    try gather(heads.map { $0.lowerBound * width..<$0.upperBound * width }, of: output)
     return output
   }
 }

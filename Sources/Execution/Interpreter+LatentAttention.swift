@@ -24,11 +24,11 @@ extension Interpreter {
   func attend(
     _ queries: Matrix, _ new: Latents, _ projection: LatentProjection, _ heads: LatentHeads, _ layout: SequenceLayout,
     cache: KeyValueCache?, node: Node
-  ) -> Matrix {
+  ) throws -> Matrix {
     let form = cache?.quantization ?? keyValues
     let spans = layout.spans(in: cache)
     guard cache != nil || form != .none else {
-      return attend(queries, expand(new, projection, heads, projection.quantization), heads.expanded, spans)
+      return try attend(queries, expand(new, projection, heads, projection.quantization), heads.expanded, spans)
     }
     // Inputs that int8 rounds are stored rounded, so that keys and values are the same whenever they are made.
     let kept = Latents(latents: rounded(new.latents, for: projection), rotaryKeys: new.rotaryKeys)
@@ -41,7 +41,7 @@ extension Interpreter {
       }
       if form == .none, spans.allSatisfy({ $0.keyCount == $0.length }) {
         // The first tokens see what a batch without a cache sees.
-        return attend(queries, expand(new, projection, heads, projection.quantization), heads.expanded, layout.spans(in: nil))
+        return try attend(queries, expand(new, projection, heads, projection.quantization), heads.expanded, layout.spans(in: nil))
       }
     } else {
       stored = LatentRows(rows: queries.rows, heads, form)
@@ -50,7 +50,7 @@ extension Interpreter {
     let seen = stored.floats(spans, pool: pool)
     if heads.prefersAbsorbing(spans) { return absorb(queries, seen.rows, seen.spans, projection, heads) }
     let all = Latents(seen.rows, seen.spans, heads)
-    return attend(queries, expand(all, projection, heads, .none), heads.expanded, spans.withKeysInARow)
+    return try attend(queries, expand(all, projection, heads, .none), heads.expanded, spans.withKeysInARow)
   }
 
   private func rounded(_ latents: Matrix, for projection: LatentProjection) -> Matrix {
@@ -63,8 +63,8 @@ extension Interpreter {
   /// Keys and values of all heads.
   private func expand(
     _ from: Latents, _ projection: LatentProjection, _ heads: LatentHeads, _ quantization: ActivationQuantization
-  ) -> KeyValues {
-    let expanded = linear(from.latents, projection.weight, bias: projection.bias, quantization: quantization)
+  ) throws -> KeyValues {
+    let expanded = try sharedLinear(from.latents, projection.weight, bias: projection.bias, quantization: quantization)
     let keys = joinHeads(slice(expanded, heads.plainKeys), from.rotaryKeys, heads.keys)
     return .float(keys: keys, values: slice(expanded, heads.values))
   }

@@ -20,27 +20,29 @@ extension Interpreter {
   }
 
   /// The same for some rows of x, into the first rows of `output`.
+  /// - Parameter columns: which outputs are computed; nil for all. The others are left as they are.
   func linear(
     _ x: Matrix, rows: Range<Int>, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization,
-    into output: Matrix
+    columns: Range<Int>? = nil, into output: Matrix
   ) {
+    let columns = columns ?? 0..<output.columns
     let scale = quantization == .int8Static ? weight.inputScale : nil
     if quantization == .float8 || quantization != .none && (weight.view.storage != DSO_STORAGE_QUANTIZED || weight.view.levels != nil) {
       // A float weight in place of a quantized one, or one whose codes are no integers: its inputs keep the values that their codes give them.
       let rounded = fakeQuantized(rows == 0..<x.rows ? x : x.copy(rows: rows), as: quantization, for: weight, scale: scale)
-      return linear(rounded, rows: 0..<rounded.rows, weight, bias: bias, quantization: .none, into: output)
+      return linear(rounded, rows: 0..<rounded.rows, weight, bias: bias, quantization: .none, columns: columns, into: output)
     }
     if products == .float16, quantization == .none {
       let (rounded, half) = (roundedToHalf(x, rows: rows), HalfWeight(weight, pool: pool))
       return withExtendedLifetime(half) {
-        multiply(rounded, rows: 0..<rounded.rows, half.view, .float32(streaming: false), bias: bias, into: output)
+        multiply(rounded, rows: 0..<rounded.rows, half.view, .float32(streaming: false), bias: bias, columns: columns, into: output)
       }
     }
     let operands = operands(x, rows, weight, quantization, scale: scale)
     var view = weight.view
     if case .int16 = operands { view.minima = nil }
-    multiply(x, rows: rows, view, operands, bias: bias, into: output)
-    if case .int16 = operands, let minima = weight.centeredMinima { addMinima(minima, of: x, rows: rows, to: output) }
+    multiply(x, rows: rows, view, operands, bias: bias, columns: columns, into: output)
+    if case .int16 = operands, let minima = weight.centeredMinima { addMinima(minima, of: x, rows: rows, to: output, columns: columns) }
   }
 
   /// The left operands of a product, and how it is computed.
@@ -77,20 +79,20 @@ extension Interpreter {
   }
 
   private func multiply(
-    _ x: Matrix, rows: Range<Int>, _ weight: dso_weights, _ operands: Operands, bias: [Float]?, into output: Matrix
+    _ x: Matrix, rows: Range<Int>, _ weight: dso_weights, _ operands: Operands, bias: [Float]?, columns: Range<Int>, into output: Matrix
   ) {
     var shape = weight
     let scratch = Int(dso_matmul_scratch_bytes(&shape))
-    let (rowPiece, columnPiece) = pieces(rows: rows.count, columns: output.columns, few: operands.isStreaming)
+    let (rowPiece, columnPiece) = pieces(rows: rows.count, columns: columns.count, few: operands.isStreaming)
     let rowPieces = (rows.count + rowPiece - 1) / rowPiece
-    let columnPieces = (output.columns + columnPiece - 1) / columnPiece
+    let columnPieces = (columns.count + columnPiece - 1) / columnPiece
     bias.withOptionalPointer { bias in
       pool.run(rowPieces * columnPieces, scratchBytes: scratch) { task, scratch in
         var view = weight
         let first = task / columnPieces * rowPiece
         let count = Int64(min(rowPiece, rows.count - first))
-        let begin = Int64(task % columnPieces * columnPiece)
-        let end = min(begin + Int64(columnPiece), view.n)
+        let begin = Int64(columns.lowerBound + task % columnPieces * columnPiece)
+        let end = min(begin + Int64(columnPiece), Int64(columns.upperBound))
         let input = x.row(rows.lowerBound + first)
         let target = output.row(first)
         let (width, outputs) = (Int64(x.columns), Int64(output.columns))

@@ -52,8 +52,21 @@ public struct Interpreter: Sendable {
 
   /// The processes that this one shares its work with.
   public let group: ProcessGroup
+  /// Whether text runs through a block at all processes together, each of which has a part of every layer's outputs; else each runs text of its own.
+  public let isTensorParallel: Bool
+  /// The processes that run the same rows as this one, now.
+  private(set) var peers = ProcessGroup.alone
 
-  public init(pool: ThreadPool, group: ProcessGroup = .alone) { (self.pool, self.group) = (pool, group) }
+  public init(pool: ThreadPool, group: ProcessGroup = .alone, tensorParallel: Bool = false) {
+    (self.pool, self.group, isTensorParallel) = (pool, group, tensorParallel && !group.isAlone)
+  }
+
+  /// The same for rows that all processes run together, where they do: all of them must make the same calls.
+  package var forSharedRows: Interpreter {
+    var copy = self
+    if isTensorParallel { copy.peers = group }
+    return copy
+  }
 
   /// The same with another arithmetic of its products.
   public func computing(in arithmetic: Arithmetic) -> Interpreter {
@@ -142,7 +155,7 @@ public struct Interpreter: Sendable {
         output =
           isIdle
           ? Matrix(rows: 0, columns: graph[node.output].width ?? 0)
-          : linear(
+          : try sharedLinear(
             inputs[0], parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
             quantization: graph.inputQuantization[node.parameters[0]] ?? .none)
         WorkMeter.add(Double(inputs[0].rows) * Double(inputs[0].columns) * Double(output.columns))
@@ -157,9 +170,9 @@ public struct Interpreter: Sendable {
       case .activation(let activation): output = activate(inputs[0], activation, inPlace: spent[0])
       case .rotary(let rotary): output = rotate(inputs[0], rotary, sequences, inPlace: spent[0])
       case .attention(let attention):
-        output = attend(inputs[0], inputs[1], inputs[2], attention, sequences, cache: cache, node: node)
+        output = try attend(inputs[0], inputs[1], inputs[2], attention, sequences, cache: cache, node: node)
       case .latentAttention(let heads):
-        output = attend(
+        output = try attend(
           inputs[0], Latents(latents: inputs[1], rotaryKeys: inputs[2]),
           LatentProjection(
             weight: parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,

@@ -46,9 +46,11 @@ final class LoadedParameter: @unchecked Sendable {
     view = dso_weights(matrix)
   }
 
-  /// - Parameter isPassing: whether the pages that were read are let go with this object.
-  convenience init(_ parameter: Parameter, isPassing: Bool = false) throws {
-    try self.init(parameter.load(), named: parameter.name, releasing: isPassing ? parameter : nil)
+  /// - Parameters:
+  ///   - isPassing: whether the pages that were read are let go with this object.
+  ///   - rows: the only ones that are computed with; nil for all.
+  convenience init(_ parameter: Parameter, isPassing: Bool = false, rows: Range<Int>? = nil) throws {
+    try self.init(parameter.load(rows: rows), named: parameter.name, releasing: isPassing ? parameter : nil)
   }
 
   init(_ values: Weight, named name: String, releasing: Parameter? = nil) throws {
@@ -118,6 +120,8 @@ public final class LoadedBlock: @unchecked Sendable {
   private let parameters: [ParameterID: LoadedParameter]
   /// What is read each time that it is used, and let go at once.
   private let passing: [ParameterID: Parameter]
+  /// Of what processes divide by outputs the rows that this one computes.
+  private let ownRows: [ParameterID: Range<Int>]
   private let sources: [Parameter]
   /// Keeps mapped pages in use.
   private let base: LoadedBlock?
@@ -137,18 +141,32 @@ public final class LoadedBlock: @unchecked Sendable {
   public static let largestExperts = 1 << 30
 
   /// Maps or reads what the nodes of `block` use.
-  public init(_ block: Block, of graph: ModelGraph, experts: ExpertPolicy = .kept) throws {
+  public convenience init(_ block: Block, of graph: ModelGraph, experts: ExpertPolicy = .kept) throws {
+    try self.init(block, of: graph, experts: experts, ownRows: [:])
+  }
+
+  /// The same for runs by this interpreter alone: of what it divides with others its own rows.
+  package convenience init(_ block: Block, of graph: ModelGraph, experts: ExpertPolicy = .kept, for runner: Interpreter) throws {
+    try self.init(block, of: graph, experts: experts, ownRows: runner.ownRows(of: block, in: graph))
+  }
+
+  private init(_ block: Block, of graph: ModelGraph, experts: ExpertPolicy, ownRows: [ParameterID: Range<Int>]) throws {
     var loaded: [ParameterID: LoadedParameter] = [:]
     var passing: [ParameterID: Parameter] = [:]
     var isPassing = false
     if case .readOnUse(let limit) = experts { isPassing = graph.passesExperts(of: block, beyond: limit) }
     for index in block.nodes {
       for id in graph.nodes[index].parameters where loaded[id] == nil && passing[id] == nil {
-        if isPassing, graph[id].role.isRoutedExpert { passing[id] = graph[id] } else { loaded[id] = try LoadedParameter(graph[id]) }
+        if isPassing, graph[id].role.isRoutedExpert {
+          passing[id] = graph[id]
+        } else {
+          loaded[id] = try LoadedParameter(graph[id], rows: ownRows[id])
+        }
       }
     }
     parameters = loaded
     self.passing = passing
+    self.ownRows = ownRows
     base = nil
     sources = loaded.keys.map { graph[$0] }
   }
@@ -157,13 +175,14 @@ public final class LoadedBlock: @unchecked Sendable {
     self.parameters = parameters
     passing = base.passing.filter { parameters[$0.key] == nil }
     self.base = base
+    ownRows = base.ownRows
     sources = []
   }
 
   /// A parameter of the block; nil for another's.
   func parameter(_ id: ParameterID) throws -> LoadedParameter? {
     if let parameter = parameters[id] { return parameter }
-    return try passing[id].map { try LoadedParameter($0, isPassing: true) }
+    return try passing[id].map { try LoadedParameter($0, isPassing: true, rows: ownRows[id]) }
   }
 
   /// The same block with other values for some of its parameters, not copied: what the caller writes into the matrices later is what later

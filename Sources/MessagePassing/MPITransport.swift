@@ -31,6 +31,12 @@
       try passing("broadcasting") { cmpi_broadcast(bytes.baseAddress, Int64(bytes.count), Int32(root)) }
     }
 
+    func gather(_ bytes: UnsafeMutableRawBufferPointer, counts: [Int]) throws {
+      guard bytes.count <= cmpi_piece() else { return try gatherInTurn(bytes, counts: counts) }
+      let places = counts.indices.map { Int32(counts[..<$0].reduce(0, +)) }
+      try passing("gathering") { cmpi_gather(bytes.baseAddress, counts.map(Int32.init), places) }
+    }
+
     func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws {
       try passing("sending to rank \(rank)") { cmpi_send(bytes.baseAddress, Int64(bytes.count), Int32(rank)) }
     }

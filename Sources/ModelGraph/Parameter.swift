@@ -149,10 +149,11 @@ public struct Parameter: Sendable {
   }
 
   /// Reads the values. Throws the checkpoint's failure, or `GraphError` when they were released.
-  public func load() throws -> Weight {
+  /// - Parameter rows: the only ones that will be looked at; nil for all.
+  public func load(rows: Range<Int>? = nil) throws -> Weight {
     switch storage {
     case .stored(let source):
-      let weight = try source.load(name)
+      let weight = try rows.map { try source.load(name, rows: $0) } ?? source.load(name)
       guard weight.shape == shape else {
         throw GraphError(tensor: name, "has the shape \(weight.shape) where the model needs \(shape)")
       }

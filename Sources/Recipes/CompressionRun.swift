@@ -29,7 +29,7 @@ public struct CompressionRun {
     self.recipe = resolved
     self.settings = settings
     self.progress = progress
-    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads), group: settings.group)
+    interpreter = settings.makeInterpreter()
   }
 
   /// A run that was checked as far as it can be without weights.

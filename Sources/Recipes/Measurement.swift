@@ -17,7 +17,7 @@ public struct Measurement {
 
   public init(
     model: ModelBundle, reference: ModelBundle? = nil, settings: EvaluationSettings = EvaluationSettings(), threads: Int? = nil,
-    group: ProcessGroup = .alone,
+    group: ProcessGroup = .alone, tensorParallel: Bool = false,
     maximumMemory: Int? = nil, progress: ProgressHandler? = nil
   ) {
     self.model = model
@@ -25,7 +25,7 @@ public struct Measurement {
     self.settings = settings
     self.maximumMemory = maximumMemory
     self.progress = progress
-    interpreter = Interpreter(pool: ThreadPool(threads: threads), group: group)
+    interpreter = Interpreter(pool: ThreadPool(threads: threads), group: group, tensorParallel: tensorParallel)
   }
 
   /// Measures. The text is tokenized by the model's own tokenizer; a reference must share the vocabulary.

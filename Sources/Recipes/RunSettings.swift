@@ -22,10 +22,19 @@ public struct RunSettings: Sendable {
   public var maximumMemory: Int?
   /// The processes that share the run, each of which makes the same calls. The bytes that are written never depend on how many there are.
   public var group = ProcessGroup.alone
+  /// Whether these processes run text through a block together, each computing a part of every layer's outputs, so that each needs a part of the
+  /// block's weights only; else each runs text of its own through all of the block. Training always does the latter. The bytes that are written never
+  /// depend on it.
+  public var isTensorParallel = false
 
   public init(output: URL, overwrite: Bool = false) {
     self.output = output
     self.overwrite = overwrite
+  }
+
+  /// What runs models for it, with threads of its own.
+  func makeInterpreter() -> Interpreter {
+    Interpreter(pool: ThreadPool(threads: threads), group: group, tensorParallel: isTensorParallel)
   }
 }
 

@@ -6,8 +6,11 @@ extension Tensor {
   ///   - scales: of the blocks, row by row of the grid; blocks at the edges may be cut.
   ///   - block: rows and columns that share a scale.
   ///   - type: float32, bfloat16 or float16.
+  ///   - wanted: rows to be decoded, the others stay zero; nil for all.
   /// - Returns: nil for another type of codes or result, or scales of another number.
-  public func dequantizedE4M3(scales: [Float], block: (rows: Int, columns: Int), to type: DataType) -> Tensor? {
+  public func dequantizedE4M3(
+    scales: [Float], block: (rows: Int, columns: Int), to type: DataType, rows wanted: Range<Int>? = nil
+  ) -> Tensor? {
     guard dataType == .float8E4M3, shape.rank == 2, [.float32, .bfloat16, .float16].contains(type), block.rows > 0, block.columns > 0
     else { return nil }
     let (rows, columns) = (shape[0], shape[1])
@@ -21,8 +24,9 @@ extension Tensor {
     return Tensor(dataType: type, shape: shape) { target in
       withUnsafeBytes { source in
         guard let codes = source.bindMemory(to: UInt8.self).baseAddress else { return }
-        for first in stride(from: 0, to: rows, by: band) {
-          let last = min(rows, first + band)
+        let wanted = (wanted ?? 0..<rows).clamped(to: 0..<rows)
+        for first in stride(from: wanted.lowerBound, to: wanted.upperBound, by: band) {
+          let last = min(wanted.upperBound, first + band)
           dso_dequantize_e4m3_blocks(
             codes, Int64(first), Int64(last), Int64(columns), scales, Int64(perRow), Int64(block.rows), Int64(block.columns), values)
           convertFromFloat32(

@@ -55,6 +55,8 @@ public protocol WeightSource: Sendable {
   func storedByteCount(_ name: String) -> Int?
   /// Reads one parameter. Throws a `Failure` that names the file and the tensor.
   func load(_ name: String) throws -> Weight
+  /// The same for a reader who looks at some rows alone: the others may hold anything.
+  func load(_ name: String, rows: Range<Int>) throws -> Weight
   /// The digest of what ``load(_:)`` gives.
   func digest(_ name: String) throws -> String
   /// Lets the memory go that reading one parameter took, where it can be read again; tensors in use stay valid.
@@ -63,6 +65,8 @@ public protocol WeightSource: Sendable {
 
 extension WeightSource {
   public func release(_ name: String) {}
+
+  public func load(_ name: String, rows: Range<Int>) throws -> Weight { try load(name) }
 
   public func scaleType(_ name: String) -> DataType? { nil }
 

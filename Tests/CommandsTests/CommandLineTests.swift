@@ -454,6 +454,9 @@ import Testing
     #expect(ranks["ranks"]?.array?.count == 4 && ranks["nodes"] == 2 && ranks["linkBytesPerSecond"]?.double == 2.5e9)
     let kinds = ranks["exchanges"]?.array?.compactMap { $0["kind"]?.string }
     #expect(kinds == ["layer-inputs", "weights", "scores"])
+    let divided = try JSONValue(parsing: runList(["deepseek-quant", "--json", "--enable-tensor-parallel"] + flags).output)
+    let parallel = divided["ranks"]?["exchanges"]?.array?.compactMap { $0["kind"]?.string }
+    #expect(parallel == ["sums", "weights", "layer-outputs", "scores"])
     let alone = try run("deepseek-quant", "--bits", "4", "--dry-run", "--json")
     #expect(try JSONValue(parsing: alone.output)["ranks"] == nil)
     #expect(contents.isEmpty)

@@ -57,6 +57,7 @@
     @Test(arguments: [
       "deepseek-quant --bits 4 --group-size 64 \(small)",
       "deepseek-quant --bits 4 --algorithm gptq --calibration demo --calibration-samples 12 \(small)",
+      "deepseek-quant --bits 4 --algorithm gptq --calibration demo --calibration-samples 12 --enable-tensor-parallel \(small)",
       "deepseek-quant --bits 4 --algorithm qat --calibration demo --calibration-samples 12 --training-steps 4 \(small)",
       "deepseek-finetune --data data.jsonl --steps 3 --batch-size 2 --accumulate 4 --sequence-length 64 --rank 4 --threads 1",
       "deepseek-optimize prune --ratio 0.3 --calibration demo --calibration-samples 12 \(small)",

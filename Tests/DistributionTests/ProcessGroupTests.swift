@@ -24,6 +24,21 @@ import Testing
     for results in found { #expect(results == (0..<count).map { Array("rank \($0)".utf8) }) }
   }
 
+  /// Parts of any length, some of them empty.
+  @Test(arguments: [1, 2, 4])
+  func gathersPartsInPlace(_ count: Int) throws {
+    let counts = (0..<count).map { $0 == 1 ? 0 : 3 + $0 }
+    let expected = counts.indices.flatMap { [UInt8](repeating: UInt8($0 + 1), count: counts[$0]) }
+    let found = try LocalTransport.run(count) { group in
+      var bytes = [UInt8](repeating: 0, count: expected.count)
+      let start = counts[..<group.rank].reduce(0, +)
+      for index in start..<start + counts[group.rank] { bytes[index] = UInt8(group.rank + 1) }
+      try bytes.withUnsafeMutableBytes { try group.gather($0, counts: counts) }
+      return bytes
+    }
+    for bytes in found { #expect(bytes == expected) }
+  }
+
   @Test func anyIsTrueForAll() throws {
     #expect(try LocalTransport.run(3) { try $0.any($0.rank == 2) } == [true, true, true])
     #expect(try LocalTransport.run(3) { try $0.any(false) } == [false, false, false])

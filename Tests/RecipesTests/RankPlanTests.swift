@@ -20,12 +20,13 @@ import Testing
   private func run(_ recipe: Recipe) throws -> CompressionRun { try Self.run(recipe, to: URL(fileURLWithPath: directory.path("out"))) }
 
   private static func run(
-    _ recipe: Recipe, of model: String = "demo", to output: URL, in group: ProcessGroup = .alone
+    _ recipe: Recipe, of model: String = "demo", to output: URL, in group: ProcessGroup = .alone, tensorParallel: Bool = false
   ) throws -> CompressionRun {
     var settings = RunSettings(output: output)
     settings.evaluation = EvaluationSettings(context: 64, tokens: 8192)
     settings.evaluation?.measuresSpeed = false
     settings.group = group
+    settings.isTensorParallel = tensorParallel
     return CompressionRun(model: try ModelBundle(opening: model), recipe: recipe, settings: settings)
   }
 
@@ -128,6 +129,28 @@ import Testing
     #expect(many.first.phases.contains { $0.name == "comparing" } && others.phases.contains { $0.name == "comparing" })
   }
 
+  /// Where ranks compute parts of outputs each needs a part of a block's weights, and of the sums over what layers read.
+  @Test func blocksFallWhereOutputsAreDivided() throws {
+    func plan(_ ranks: Int) throws -> PlannedRanks {
+      let output = URL(fileURLWithPath: directory.path("out"))
+      return try #require(try Self.run(feedback, to: output, tensorParallel: true).plan(for: RankLayout(ranks: ranks, nodes: ranks)).ranks)
+    }
+    func calibrating(_ plan: PlannedRanks) throws -> PlannedMemory.Phase {
+      try #require((plan.memory.others ?? plan.memory.first).phases.first { $0.name == "calibrating" })
+    }
+    let (one, two, four) = (try plan(1), try plan(2), try plan(4))
+    let weights = try [one, two, four].map { try calibrating($0).weights }
+    // All but norms, which each keeps.
+    #expect(weights[1] < weights[0] * 11 / 20 && weights[2] < weights[1] * 11 / 20, "\(weights)")
+    func step(_ plan: PlannedRanks, _ name: String) throws -> PlannedRanks.Step { try #require(plan.steps.first { $0.name == name }) }
+    for (name, division) in [("calibration forwards", WorkDivision.outputs), ("sums of inputs (Hessians)", .sums)] {
+      let (whole, part) = (try step(one, name), try step(four, name))
+      #expect(part.divisions.first == division && abs(part.seconds - part.secondsAlone / 4) <= 1e-6 * part.secondsAlone, "\(name)")
+      #expect(whole.seconds == whole.secondsAlone)
+    }
+    #expect(four.exchanges.map(\.kind) == [.sums, .weights, .layerOutputs, .scores] && one.exchanges.isEmpty)
+  }
+
   /// Ranks of one machine share its processors: they are no faster together than one process; on machines of their own they are.
   @Test func machinesAreNotDoubledByRanks() throws {
     let processors = ProcessInfo.processInfo.activeProcessorCount
@@ -174,16 +197,19 @@ import Testing
     try MixtureModel.write(to: URL(fileURLWithPath: mixture))
     var routed = short
     routed.passes = [GPTQ(bits: 4, groupSize: 32)]
-    for (name, model, recipe, allowance) in [
-      ("rtn", "demo", rounding, 400_000), ("gptq", "demo", short, 2_000_000), ("experts", mixture, routed, 2_000_000),
+    for (name, model, recipe, allowance, isParallel) in [
+      ("rtn", "demo", rounding, 400_000, false), ("gptq", "demo", short, 2_000_000, false), ("experts", mixture, routed, 2_000_000, false),
+      ("rtn-parallel", "demo", rounding, 400_000, true), ("gptq-parallel", "demo", short, 2_000_000, true),
+      ("experts-parallel", mixture, routed, 2_000_000, true),
     ] {
       let output = URL(fileURLWithPath: directory.path(name))
-      let announced = try #require(try Self.run(recipe, of: model, to: output).plan(for: RankLayout(ranks: 3)).ranks).exchangedBytes
+      let planned = try Self.run(recipe, of: model, to: output, tensorParallel: isParallel).plan(for: RankLayout(ranks: 3))
+      let announced = try #require(planned.ranks).exchangedBytes
       let counter = Counter()
       _ = try LocalTransport.run(3) { group in
         let transport = try #require(group.transport)
         let counted = ProcessGroup(CountingTransport(transport, counter))
-        return try Self.run(recipe, of: model, to: output, in: counted).execute()
+        return try Self.run(recipe, of: model, to: output, in: counted, tensorParallel: isParallel).execute()
       }
       let exchanged = counter.bytes
       #expect(exchanged >= announced, "\(name): \(exchanged) of \(announced)")
@@ -221,4 +247,9 @@ private final class CountingTransport: MessageTransport {
   }
 
   func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws { try transport.receive(bytes, from: rank) }
+
+  func gather(_ bytes: UnsafeMutableRawBufferPointer, counts: [Int]) throws {
+    counter.add(counts[rank])
+    try transport.gather(bytes, counts: counts)
+  }
 }

@@ -30,8 +30,8 @@ extension BlockCalibration {
     guard batchCount > 1, hasReference else { return nil }
     let heldOut = batchCount - max(1, batchCount / 10)
     var result: [ValueID: CrossStatistics] = [:]
-    let loaded = try LoadedBlock(block, of: graph)
-    let original = try LoadedBlock(block, of: reference)
+    let loaded = try LoadedBlock(block, of: graph, for: runner)
+    let original = try LoadedBlock(block, of: reference, for: runner)
     var importance: [ValueID: [Float]] = [:]
     for (node, _) in graph.linears(of: block) where sensitivity != nil && importance[node.inputs[0]] == nil {
       importance[node.inputs[0]] = try sensitivity?.importance(readersOf: node.inputs[0], in: block, of: graph)
@@ -41,7 +41,7 @@ extension BlockCalibration {
     let owner = division.map { division in { (value: ValueID) in Int?.some(division.rank(of: value)) } }
     try forEachBatch(of: models.map(\.graph), readBy: owner) { batch in
       try models.indices.map { index in
-        let input = try index == 0 ? ownReferenceInput(batch) : ownInput(batch)
+        let input = try index == 0 ? runReferenceInput(batch) : runInput(batch)
         return try inputs(of: batch, from: input, in: models[index].graph, models[index].weights)
       }
     } observer: { batch, runs in
@@ -78,7 +78,7 @@ extension BlockCalibration {
   /// counterpart row by row.
   private func inputs(of batch: Int, from input: Matrix, in graph: ModelGraph, _ weights: LoadedBlock) throws -> RecordedRuns {
     var record = RecordedRuns(outputs: false)
-    _ = try interpreter.run(block, of: graph, weights: weights, input: input, sequences: layout(of: batch)) { run in
+    _ = try runner.run(block, of: graph, weights: weights, input: input, sequences: layout(of: batch)) { run in
       if run.rows == nil { record.append(run) }
     }
     return record

@@ -42,16 +42,23 @@ public final class BlockCalibration {
   /// Whether a pass asked for the activations of the uncompressed model.
   var hasReference: Bool { stream.reference != nil }
 
-  /// The activations of a batch that is this process's.
-  func ownInput(_ batch: Int) throws -> Matrix { try stream.compressed.load(batch) }
+  /// The activations of a batch that this process runs: one of its own, or, where they run together, any.
+  func runInput(_ batch: Int) throws -> Matrix { try load(batch, from: stream.compressed) }
 
   /// The same in the uncompressed model, where there are any.
-  func ownReferenceInput(_ batch: Int) throws -> Matrix { try (stream.reference ?? stream.compressed).load(batch) }
+  func runReferenceInput(_ batch: Int) throws -> Matrix { try load(batch, from: stream.reference ?? stream.compressed) }
+
+  private func load(_ batch: Int, from store: ActivationStore) throws -> Matrix {
+    try interpreter.isTensorParallel ? stream.load(batch, from: store) : store.load(batch)
+  }
 
   /// A place for activations of this width for every batch, in memory or on disk as the stream's own are.
   func makeStore(width: Int) throws -> ActivationStore { try stream.makeStore(width: width) }
 
   var interpreter: Interpreter { stream.interpreter }
+
+  /// What runs the block on ``runInput(_:)``.
+  var runner: Interpreter { stream.interpreter.forSharedRows }
 
   /// The processes that divide batches and layers.
   var group: ProcessGroup { stream.group }
@@ -88,16 +95,23 @@ public final class BlockCalibration {
     let readers = division.map { division in
       { (value: ValueID) in experts?.isSource(value) == true ? nil : division.rank(of: value) }
     }
+    // Processes that run the same rows add up a band each of what all tokens go through.
+    func isBanded(_ value: ValueID) -> Bool {
+      kinds.contains(.gram) && interpreter.isTensorParallel && division != nil && graph[value].route == nil
+    }
     var row = 0
     try forward(in: graph, readBy: readers) { batch, run in
       let (value, x) = (run.node.inputs[0], run.input)
       guard first[value] == run.node.output else { return }
       try experts?.note(run, batch: batch)
       // Somebody else's: it tells what it found.
-      guard isOwn(value) else { return }
+      guard isOwn(value) || isBanded(value) else { return }
       // What experts read is multiplied out when it is asked for.
       let hasGram = run.rows == nil
-      let statistics = result[value] ?? InputStatistics(width: x.columns, kinds: hasGram ? kinds : kinds.subtracting(.gram))
+      let statistics =
+        result[value]
+        ?? InputStatistics(
+          width: x.columns, kinds: hasGram ? kinds : kinds.subtracting(.gram), band: isBanded(value) ? (group.rank, group.count) : nil)
       result[value] = statistics
       let weights = importance[value].map { all in
         run.rows.map { $0.map { all[row + Int($0)] } } ?? Array(all[row..<row + x.rows])
@@ -108,6 +122,7 @@ public final class BlockCalibration {
     }
     if let division, !group.isAlone {
       for value in Set(first.keys).sorted(by: { $0.index < $1.index }) {
+        if isBanded(value) { try result[value]?.assembleGram(at: division.rank(of: value), in: group) }
         result[value] = try group.broadcast(result[value], from: division.rank(of: value))
       }
     }
@@ -162,22 +177,22 @@ public final class BlockCalibration {
     in graph: ModelGraph, showsOutputs: Bool = false, readBy owner: ((ValueID) -> Int?)?,
     observer: (_ batch: Int, LinearRun) throws -> Void, after: (_ batch: Int) throws -> Void
   ) throws {
-    let weights = try LoadedBlock(block, of: graph, experts: .passing)
+    let weights = try LoadedBlock(block, of: graph, experts: .passing, for: runner)
     func run(_ batch: Int, _ observer: (LinearRun) throws -> Void) throws {
       do {
         _ = try withoutActuallyEscaping(observer) { observer in
-          try interpreter.run(
-            block, of: graph, weights: weights, input: try ownInput(batch), sequences: layout(of: batch), observer: observer)
+          try runner.run(
+            block, of: graph, weights: weights, input: try runInput(batch), sequences: layout(of: batch), observer: observer)
         }
       } catch let failure as CompressionError where failure.kind == .badData {
         // Who reads what is no number is not to blame for it.
         throw reference.notFinite(upTo: block) ?? failure
       }
     }
-    if group.isAlone {
+    if group.isAlone || interpreter.isTensorParallel {
       // Shown as they run: nothing is kept.
       for batch in 0..<batchCount {
-        try Interruption.check()
+        try group.checkInterruption()
         try run(batch) { try observer(batch, $0) }
         try after(batch)
       }
@@ -197,16 +212,23 @@ public final class BlockCalibration {
     }
   }
 
-  /// Records something of every batch, each process of another batch of the round, and shows all of it to all processes, batch after batch: so
-  /// sums that they form have the order that one process would give them.
+  /// Records something of every batch, each process of another batch of the round or all of them together, and shows all of it to all processes,
+  /// batch after batch: so sums that they form have the order that one process would give them.
   /// - Parameters:
   ///   - graphs: that the runs are of.
   ///   - owner: the process that looks at what is read of a value, or nil for all; the others are shown a matrix without rows.
-  ///   - record: of a batch whose activations this process has; as many as graphs.
+  ///   - record: of a batch that this process runs; as many as graphs.
   func forEachBatch(
     of graphs: [ModelGraph], readBy owner: ((ValueID) -> Int?)? = nil, record: (_ batch: Int) throws -> [RecordedRuns],
     observer: (_ batch: Int, _ runs: [[LinearRun]]) throws -> Void
   ) throws {
+    if interpreter.isTensorParallel {
+      for batch in 0..<batchCount {
+        try group.checkInterruption()
+        try observer(batch, try record(batch).map(\.runs))
+      }
+      return
+    }
     for first in stride(from: 0, to: batchCount, by: group.count) {
       try group.checkInterruption()
       let own = first + group.rank < batchCount ? try record(first + group.rank) : []

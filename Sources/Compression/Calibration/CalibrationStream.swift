@@ -89,17 +89,21 @@ public final class CalibrationStream {
   }
 
   private func run(_ block: Block, of graph: ModelGraph, from input: ActivationStore?, into output: ActivationStore) throws {
-    let weights = try LoadedBlock(block, of: graph, experts: .passing)
-    for (index, batch) in batches.enumerated() where group.owns(index) {
-      try Interruption.check()
+    let isShared = interpreter.isTensorParallel && input != nil
+    let runner = isShared ? interpreter.forSharedRows : interpreter
+    let weights = try LoadedBlock(block, of: graph, experts: .passing, for: runner)
+    for (index, batch) in batches.enumerated() where isShared || group.owns(index) {
+      if isShared { try group.checkInterruption() } else { try Interruption.check() }
       let result =
         if let input {
-          try interpreter.run(block, of: graph, weights: weights, input: try input.load(index), sequences: batch.layout)
+          try runner.run(
+            block, of: graph, weights: weights, input: isShared ? try load(index, from: input) : try input.load(index),
+            sequences: batch.layout)
         } else {
           try interpreter.run(
             block, of: graph, weights: weights, tokens: Array(windows[batch.windows].joined()), sequences: batch.layout)
         }
-      try output.store(result, for: index)
+      if group.owns(index) { try output.store(result, for: index) }
     }
   }
 

@@ -1,5 +1,6 @@
 import CKernels
 import Diagnostics
+import Distribution
 import Execution
 
 /// What calibration finds out about the inputs of linear layers. Several passes may ask; one forward answers them all.
@@ -28,6 +29,8 @@ public final class InputStatistics {
   /// The largest magnitude of each input.
   public private(set) var absmax: [Float]
   private var gathered: GramMatrix?
+  /// The rows of it that are this process's to add up.
+  private var band: GramBand?
   /// Finds the Gram matrix when it is asked for, and again when it is asked for again: those of all experts of a layer do not fit into memory together.
   private var gather: (() throws -> GramMatrix)?
   /// What features were divided by since, which a matrix that is found later has to follow.
@@ -41,12 +44,19 @@ public final class InputStatistics {
   /// Of inputs with their signs; empty when they were not asked for, or when a transform has changed them since.
   private var sums: [Float]
 
-  init(width: Int, kinds: StatisticKinds) {
+  /// - Parameter part: which of how many processes adds up a band of the Gram matrix; nil for one that adds up all of it.
+  init(width: Int, kinds: StatisticKinds, band part: (rank: Int, count: Int)? = nil) {
     self.width = width
     absmax = Array(repeating: 0, count: width)
     absoluteSums = Array(repeating: 0, count: width)
     squareSums = Array(repeating: 0, count: width)
-    gathered = kinds.contains(.gram) ? GramMatrix(inputs: width) : nil
+    if kinds.contains(.gram) {
+      if let part {
+        band = GramBand(inputs: width, rows: GramMatrix.bands(of: width, among: part.count)[part.rank])
+      } else {
+        gathered = GramMatrix(inputs: width)
+      }
+    }
     histogram = kinds.contains(.histogram) ? MagnitudeHistogram() : nil
     sums = kinds.contains(.means) ? Array(repeating: 0, count: width) : []
   }
@@ -122,6 +132,14 @@ public final class InputStatistics {
     }
     try histogram?.add(x, named: name, pool: pool)
     try gathered?.accumulate(x, weights: importance, pool: pool)
+    try band?.accumulate(x, weights: importance, pool: pool)
+  }
+
+  /// Makes the Gram matrix of the bands that several processes have added up; the others are left without. All of them must ask.
+  func assembleGram(at root: Int, in group: ProcessGroup) throws {
+    guard let band else { return }
+    gathered = try group.assemble(band, at: root)
+    self.band = nil
   }
 
   /// Whether whoever takes the Gram matrix gets a copy, because others come after.

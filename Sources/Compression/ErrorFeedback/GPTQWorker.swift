@@ -23,9 +23,9 @@ struct GPTQWorker: BlockPass {
     guard let calibration = context.calibration else {
       throw CompressionError(block.name, "cannot be calibrated", remedy: "give --calibration", kind: .usage)
     }
-    let division = calibration.division(of: targeted, in: graph) {
-      GPTQ.divisionCost(ofInputs: $0, weights: $1, tokens: calibration.tokens)
-    }
+    // What all processes add up together is nobody's work.
+    let tokens = context.interpreter.isTensorParallel ? 0 : calibration.tokens
+    let division = calibration.division(of: targeted, in: graph) { GPTQ.divisionCost(ofInputs: $0, weights: $1, tokens: tokens) }
     let statistics = try calibration.statistics([.gram, .columns], in: graph, divided: division)
     let cross = pass.retarget ? try calibration.crossStatistics(in: graph, divided: division, pool: context.pool) : nil
     if pass.retarget, cross == nil, !record.warnings.contains(Self.noHeldOutText) { record.warnings.append(Self.noHeldOutText) }

@@ -36,6 +36,17 @@ package final class GramMatrix {
   /// - Parameter weights: what each token counts, at least 0; nil for 1.
   /// - Throws: a batch of another width, or weights of another number.
   package func accumulate(_ activations: Matrix, weights: [Float]? = nil, pool: ThreadPool) throws(CompressionError) {
+    try Self.accumulate(activations, weights: weights, rows: 0..<inputs, of: inputs, into: values.pointer, pool: pool)
+    isMirrored = false
+    tokens += activations.rows
+    totalWeight += weights?.reduce(0) { $0 + Double($1) } ?? Double(activations.rows)
+  }
+
+  /// Adds a batch to some rows of the lower triangle.
+  /// - Parameter values: the first of these rows.
+  static func accumulate(
+    _ activations: Matrix, weights: [Float]?, rows: Range<Int>, of inputs: Int, into values: UnsafeMutablePointer<Float>, pool: ThreadPool
+  ) throws(CompressionError) {
     guard activations.columns == inputs else {
       throw CompressionError(
         "Gram matrix", "has \(inputs) inputs, and was given activations of \(activations.columns)", kind: .usage)
@@ -46,14 +57,12 @@ package final class GramMatrix {
     func add(_ weights: UnsafePointer<Float>?) {
       let product = dso_outer_product(
         x: activations.pointer, inputs, y: activations.pointer, inputs, depth: activations.rows, weights: weights,
-        into: values.pointer, inputs, lower: true)
-      OuterProducts.accumulate(product, rows: inputs, columns: inputs, pool: pool)
+        into: values - rows.lowerBound * inputs, inputs, lower: true)
+      OuterProducts.accumulate(product, rows: rows, columns: inputs, pool: pool)
     }
     if let weights { weights.withUnsafeBufferPointer { add($0.baseAddress) } } else { add(nil) }
-    isMirrored = false
-    WorkMeter.add(WorkEstimate.gram(inputs, tokens: activations.rows))
-    tokens += activations.rows
-    totalWeight += weights?.reduce(0) { $0 + Double($1) } ?? Double(activations.rows)
+    let share = (Double(rows.upperBound * rows.upperBound) - Double(rows.lowerBound * rows.lowerBound)) / Double(max(1, inputs * inputs))
+    WorkMeter.add(WorkEstimate.gram(inputs, tokens: activations.rows) * share)
   }
 
   /// Adds another matrix of as many inputs, times a factor.

@@ -5,9 +5,14 @@ import Execution
 enum OuterProducts {
   /// Runs a product over all of `[rows, columns]`; with `product.lower`, over the lower triangle. Every element is summed in one order.
   static func accumulate(_ product: dso_outer_product, rows: Int, columns: Int, pool: ThreadPool) {
+    accumulate(product, rows: 0..<rows, columns: columns, pool: pool)
+  }
+
+  /// Runs a product over some rows of them alone.
+  static func accumulate(_ product: dso_outer_product, rows: Range<Int>, columns: Int, pool: ThreadPool) {
     let (height, width) = (Int(dso_outer_tile_rows()), Int(dso_outer_tile_columns()))
     var tiles: [(row: Int, column: Int)] = []
-    for row in stride(from: 0, to: rows, by: height) {
+    for row in stride(from: rows.lowerBound, to: rows.upperBound, by: height) {
       for column in stride(from: 0, to: columns, by: width) where product.lower == 0 || column < row + height {
         tiles.append((row, column))
       }
@@ -17,7 +22,8 @@ enum OuterProducts {
       let tile = tiles[index]
       var part = product
       dso_accumulate_outer(
-        &part, Int64(tile.row), Int64(min(rows, tile.row + height)), Int64(tile.column), Int64(min(columns, tile.column + width)), scratch)
+        &part, Int64(tile.row), Int64(min(rows.upperBound, tile.row + height)), Int64(tile.column),
+        Int64(min(columns, tile.column + width)), scratch)
     }
   }
 }

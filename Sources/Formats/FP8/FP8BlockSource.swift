@@ -93,7 +93,11 @@ public struct FP8BlockSource: WeightSource {
 
   public func storedByteCount(_ name: String) -> Int? { contents[name]?.byteCount }
 
-  public func load(_ name: String) throws -> Weight {
+  public func load(_ name: String) throws -> Weight { try read(name, rows: nil) }
+
+  public func load(_ name: String, rows: Range<Int>) throws -> Weight { try read(name, rows: rows) }
+
+  private func read(_ name: String, rows: Range<Int>?) throws -> Weight {
     guard let descriptor = contents[name]?.descriptor else { throw CheckpointError.missingTensor(name, in: checkpoint.file(of: name)) }
     let stored = try checkpoint.tensor(name)
     guard descriptor.dataType == .float8E4M3 else { return .dense(stored) }
@@ -104,7 +108,7 @@ public struct FP8BlockSource: WeightSource {
         remedy: "it is damaged: fetch it again")
     }
     guard let scales = factors.float32Values(),
-      let values = stored.dequantizedE4M3(scales: scales, block: block, to: type)
+      let values = stored.dequantizedE4M3(scales: scales, block: block, to: type, rows: rows)
     else { throw CheckpointError.missingTensor(name + Self.scaleEnding, in: checkpoint.file(of: name)) }
     // The codes are not looked at again: resident, they would take half as much as the values once more.
     release(name)

@@ -32,7 +32,7 @@ public struct DistillationRun {
   ) {
     (self.model, self.distillation, self.calibration, self.seed) = (model, distillation, calibration, seed)
     (self.settings, self.progress) = (settings, progress)
-    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads), group: settings.group)
+    interpreter = settings.makeInterpreter()
     stopCheck = { _, _ in try settings.group.checkInterruption() }
   }
 

@@ -137,7 +137,7 @@ public struct PlannedMemory: Sendable {
       let hasExperts = inputs.keys.contains { graph[$0].route != nil }
       // What experts read is kept by every process.
       var gathered = stream + (hasExperts && all <= limit ? all : 0)
-      if let member, member.shares.layout.ranks > 1 {
+      if let member, member.shares.layout.ranks > 1, !work.isTensorParallel {
         // What the layers of a batch read: of the process's own, and of the one that it is shown.
         gathered += 2 * Int(work.readBytes(of: block)) * rows
       }
@@ -147,7 +147,7 @@ public struct PlannedMemory: Sendable {
         gathered += matrixBytes(whole, of: block, work, member) + 2 * (inputs.values.map { $0 * $0 * 4 }.max() ?? 0)
       }
       let phase = Phase(
-        name: "calibrating", place: block.name, weights: blockBytes(block, of: graph, work),
+        name: "calibrating", place: block.name, weights: blockBytes(block, of: graph, work, member),
         activations: gathered + graph.activationBytes(of: block, rows: rows))
       if phase.bytes > most.bytes { most = phase }
     }
@@ -157,23 +157,33 @@ public struct PlannedMemory: Sendable {
   /// The matrices of a block's inputs that are kept at once; of several processes each keeps those of its layers.
   private static func matrixBytes(_ sizes: [ValueID: Int], of block: Block, _ work: PlannedWork, _ member: Member?) -> Int {
     guard let member else { return sizes.values.reduce(0, +) }
+    let count = member.shares.layout.ranks
     var ranks: [ValueID: Int] = [:]
     for (node, weight) in work.graph.linears(of: block) {
       if let owner = member.shares.owners[weight] { ranks[node.inputs[0]] = owner }
     }
-    var sums = Array(repeating: 0, count: member.shares.layout.ranks)
-    for (value, size) in sizes { sums[ranks[value] ?? 0] += size }
+    var sums = Array(repeating: 0, count: count)
+    for (value, size) in sizes {
+      sums[ranks[value] ?? 0] += size
+      // A band each, beside what they become.
+      guard work.isTensorParallel, count > 1 else { continue }
+      let inputs = Int((Double(size) / 4).squareRoot().rounded())
+      for (rank, band) in GramMatrix.bands(of: inputs, among: count).enumerated() { sums[rank] += 4 * inputs * band.count }
+    }
     return member.isFirst ? sums[0] : sums.dropFirst().max() ?? 0
   }
 
   /// A block as it is held while text runs through it: its routed experts one by one where they are many.
-  private static func blockBytes(_ block: Block, of graph: ModelGraph, _ work: PlannedWork) -> Int {
+  private static func blockBytes(_ block: Block, of graph: ModelGraph, _ work: PlannedWork, _ member: Member?) -> Int {
     let isPassing = graph.passesExperts(of: block)
+    let ranks = member?.shares.layout.ranks ?? 1
     var seen = Set<ParameterID>()
     var (held, reading) = (0, 0)
     for index in block.nodes {
       for id in graph.nodes[index].parameters where seen.insert(id).inserted {
-        let bytes = work.sourceBytes(of: id)
+        var bytes = work.sourceBytes(of: id)
+        // Who computes a part of the outputs needs as much of the weight.
+        if graph.nodes[index].operation == .linear, work.isReadByRows(id) { bytes = (bytes.reading / ranks, bytes.held / ranks) }
         reading = max(reading, isPassing && graph[id].role.isRoutedExpert ? bytes.reading : bytes.reading - bytes.held)
         if !isPassing || !graph[id].role.isRoutedExpert { held += bytes.held }
       }
@@ -198,7 +208,7 @@ public struct PlannedMemory: Sendable {
       let compared = !isFirst ? 0 : weights.map { (work.layout.parameters[$0]?.byteCount ?? 0) * 2 }.max() ?? 0
       let outputs = !isFirst ? 0 : weights.map { graph[$0].shape[0] * rows * 4 }.max() ?? 0
       let phase = Phase(
-        name: "measuring", place: block.name, weights: blockBytes(block, of: graph, work) + compared,
+        name: "measuring", place: block.name, weights: blockBytes(block, of: graph, work, member) + compared,
         activations: states + graph.activationBytes(of: block, rows: rows) + outputs)
       if phase.bytes > most.bytes { most = phase }
     }

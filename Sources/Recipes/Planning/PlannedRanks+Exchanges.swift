@@ -8,7 +8,8 @@ extension PlannedRanks {
   public struct Exchange: Sendable {
     public enum Kind: String, Sendable {
       case layerInputs = "layer-inputs"
-      case weights, scores
+      case layerOutputs = "layer-outputs"
+      case sums, weights, scores
     }
 
     /// Who gets it.
@@ -42,14 +43,19 @@ extension PlannedRanks {
         ? 0 : shares.owners.reduce(0) { sum, owner in sum + (owner.value == 0 ? 0 : work.codeBytes(of: owner.key)) }
       if sent > 0 { exchanges.append(.toFirst(.weights, Double(sent), .layers, shares)) }
     } else if work.run.recipe.isCalibrated {
-      let inputs = LayerInputs(work, shares)
-      add(.layerInputs, inputs.toAll, .calibrationText)
-      if let inputs = inputs.exchange { exchanges.append(inputs) }
+      if !work.isTensorParallel {
+        let inputs = LayerInputs(work, shares)
+        add(.layerInputs, inputs.toAll, .calibrationText)
+        if let inputs = inputs.exchange { exchanges.append(inputs) }
+      } else if work.feedback != nil {
+        exchanges.append(.bands(work, shares))
+      }
       if work.feedback != nil {
         let codes = shares.owners.keys.reduce(0) { $0 + work.codeBytes(of: $1) }
         add(.weights, Double(codes), .inputs)
       }
     }
+    if work.isTensorParallel { exchanges.append(.outputs(work, shares)) }
     if case .predictions(let plan)? = work.evaluation {
       add(.scores, Double(work.evaluations * plan.text.predictions * Self.scoreBytes), .evaluationText)
     }
@@ -105,7 +111,63 @@ extension PlannedRanks {
   }
 }
 
+extension PlannedWork {
+  /// Tokens that run through the model, each time that they do.
+  fileprivate var textTokens: Double {
+    var measured = 0.0
+    // Through the model and its reference.
+    if !isEncoder, let evaluated { measured = 2 * Double(evaluations * evaluated.tokens) }
+    return 2 * Double(calibrationTokens) + measured
+  }
+
+  /// Bytes of what a token is before each block, and of what the layers and the attention of all blocks give for it.
+  fileprivate var tokenBytes: (before: Double, given: Double) {
+    graph.body.dropFirst().reduce((0, 0)) { sum, block in
+      let given = graph.nodes[block.nodes].reduce(0.0) { sum, node in
+        switch node.operation {
+        case .linear, .attention: sum + Double(graph[node.output].width ?? 0) * routedShare(of: node)
+        default: sum
+        }
+      }
+      return (sum.0 + 4 * Double(width), sum.1 + 4 * given)
+    }
+  }
+}
+
 extension PlannedRanks.Exchange {
+  /// What a part of the outputs is, from each to all; and before each block what one of them has kept.
+  fileprivate static func outputs(_ work: PlannedWork, _ shares: RankShares) -> Self {
+    let (count, bytes) = (Double(shares.layout.ranks), work.tokenBytes)
+    let (before, given) = (bytes.before * work.textTokens, bytes.given * work.textTokens)
+    let own = Array(repeating: (before + given) / count, count: shares.layout.ranks)
+    // Parts come from all at once: each takes what the others have.
+    let seconds = (before * Double(shares.layout.rounds) + given * (count - 1) / count) / shares.layout.linkRate
+    return Self(
+      kind: .layerOutputs, recipients: .all, seconds: seconds, sent: own, received: own.map { before + given - $0 })
+  }
+
+  /// The rows of sums, to whoever works on the layers that read what was added up.
+  fileprivate static func bands(_ work: PlannedWork, _ shares: RankShares) -> Self {
+    let count = shares.layout.ranks
+    var (sent, received, seconds) = (Array(repeating: 0.0, count: count), Array(repeating: 0.0, count: count), 0.0)
+    for block in work.graph.blocks.dropFirst() {
+      var (seen, taken) = (Set<ValueID>(), Array(repeating: 0.0, count: count))
+      for (node, weight) in work.graph.linears(of: block) {
+        let value = node.inputs[0]
+        guard let owner = shares.owners[weight], work.graph[value].route == nil, seen.insert(value).inserted else { continue }
+        let inputs = work.graph[weight].shape[1]
+        for (rank, band) in GramMatrix.bands(of: inputs, among: count).enumerated() where rank != owner {
+          let bytes = 4 * Double(inputs) * Double(band.count)
+          sent[rank] += bytes
+          taken[owner] += bytes
+        }
+      }
+      for rank in 0..<count { received[rank] += taken[rank] }
+      seconds += (taken.max() ?? 0) / shares.layout.linkRate
+    }
+    return Self(kind: .sums, recipients: .readers, seconds: seconds, sent: sent, received: received)
+  }
+
   /// Handed on by those who have it already, once for every doubling of them.
   fileprivate static func toAll(_ kind: Kind, _ bytes: Double, _ division: WorkDivision, _ shares: RankShares) -> Self {
     let own = (0..<shares.layout.ranks).map { bytes * shares.share(division, of: $0) }

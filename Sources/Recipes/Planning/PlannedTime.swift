@@ -88,23 +88,24 @@ public struct PlannedTime: Sendable {
     // Calibration runs every block at every process, but its experts when text comes to them.
     let passing = work.run.recipe.isCalibrated ? work.passingExpertWeights : 0
     let parts: [(division: WorkDivision, amount: Double)] =
-      work.isByLayer ? [(.layers, quantized), (.writing, all - quantized)] : [(.everyRank, all - passing), (.calibrationText, passing)]
+      work.isByLayer
+      ? [(.layers, quantized), (.writing, all - quantized)] : [(.everyRank, all - passing), (work.calibrationForwards, passing)]
     add("decode the source", parts, "FP8 weights", rate: rate, .processor)
   }
 
   private mutating func calibrating(_ work: PlannedWork, _ rates: PlannedRates) {
     let tokens = Double(work.calibrationTokens)
     // Statistics of every block as it was, then its output as it is quantized.
-    add("calibration forwards", 2 * work.forwardOperations(tokens: tokens), "operations", rate: rates.products, .calibrationText)
+    add("calibration forwards", 2 * work.forwardOperations(tokens: tokens), "operations", rate: rates.products, work.calibrationForwards)
     if let rate = rates.decoding {
       let batches = max(1, (tokens / 2048).rounded(.up))
       add(
         "decode experts for calibration", work.passingExpertWeights * (batches - 1), "FP8 weights", rate: rate,
-        .calibrationText, .processor)
+        work.calibrationForwards, .processor)
     }
     assumptions.append("calibration is counted as \(work.calibrationTokens) tokens, which a short text may not have")
     guard let feedback = rates.feedback else { return }
-    var (gram, factors, rounding, search) = (0.0, 0.0, 0.0, 0.0)
+    var (gram, routed, factors, rounding, search) = (0.0, 0.0, 0.0, 0.0, 0.0)
     for block in work.graph.blocks {
       var seen = Set<ValueID>()
       for (node, id) in work.graph.linears(of: block) {
@@ -113,11 +114,15 @@ public struct PlannedTime: Sendable {
         rounding += outputs * inputs * inputs
         search += outputs * inputs
         guard seen.insert(node.inputs[0]).inserted else { continue }
-        gram += inputs * inputs * tokens * work.routedShare(of: node)
+        if work.graph[node.inputs[0]].route == nil {
+          gram += inputs * inputs * tokens
+        } else {
+          routed += inputs * inputs * tokens * work.routedShare(of: node)
+        }
         factors += inputs * inputs * inputs / 3
       }
     }
-    add("sums of inputs (Hessians)", gram, "products", rate: feedback.gram, .inputs)
+    add("sums of inputs (Hessians)", [(work.sums, gram), (.inputs, routed)], "products", rate: feedback.gram)
     add("factorizations", factors, "products", rate: feedback.factor, .inputs)
     add("search for scales", search, "weights", rate: feedback.search, .inputs)
     add("rounding with feedback", rounding, "products", rate: feedback.rounding, .inputs)
@@ -139,12 +144,15 @@ public struct PlannedTime: Sendable {
     guard let (tokens, _, rows) = work.evaluated else { return }
     let times = Double(work.evaluations)
     let forward = work.forwardOperations(tokens: Double(tokens))
-    let text: WorkDivision = work.isEncoder ? .everyRank : .evaluationText
-    add("forwards of the source", times * forward, "operations", rate: rates.products, text)
+    let text = work.isEncoder ? .everyRank : work.isTensorParallel ? .outputs : WorkDivision.evaluationText
+    // Heads are scored by windows, however blocks are run.
+    let heads = work.isTensorParallel ? times * work.headOperations(tokens: Double(tokens)) : 0
+    let parts: [(division: WorkDivision, amount: Double)] = [(text, times * forward - heads), (.evaluationText, heads)]
+    add("forwards of the source", parts, "operations", rate: rates.products)
     // The first batch runs through both forms of every layer, to compare them.
     let compared = work.forwardOperations(tokens: Double(min(tokens, rows)))
     add(
-      "forwards of the output", [(text, times * forward), (.firstRank, compared)], "operations",
+      "forwards of the output", parts + [(.firstRank, compared)], "operations",
       rate: rates.quantizedProducts ?? rates.products)
     if let rate = rates.decoding {
       let batches = (Double(tokens) / Double(max(1, rows))).rounded(.up)
@@ -176,6 +184,17 @@ public struct PlannedTime: Sendable {
 }
 
 extension PlannedWork {
+  /// Who runs the calibration text through blocks, and decodes the experts that it comes to.
+  fileprivate var calibrationForwards: WorkDivision { isTensorParallel ? .outputs : .calibrationText }
+  /// Who adds up what all tokens go through.
+  fileprivate var sums: WorkDivision { isTensorParallel ? .sums : .inputs }
+
+  /// Operations of the head's linear layers alone.
+  fileprivate func headOperations(tokens: Double) -> Double {
+    guard graph.purpose == .languageModel, let head = graph.blocks.last else { return 0 }
+    return graph.linears(of: head).reduce(0.0) { $0 + 2 * Double(graph[$1.weight].shape.elementCount) * tokens }
+  }
+
   /// Operations of the linear layers for that many tokens, two for a weight that a token meets.
   func forwardOperations(tokens: Double) -> Double {
     graph.blocks.reduce(0.0) { sum, block in

@@ -1,4 +1,5 @@
 import Compression
+import ModelGraph
 
 /// The bytes that a run reads from the disk and writes to it, step by step, as if nothing that was read stayed in the system's cache.
 public struct PlannedTraffic: Sendable {
@@ -27,7 +28,8 @@ public struct PlannedTraffic: Sendable {
     var steps: [Step] = []
     if work.run.recipe.isCalibrated {
       // Once for statistics; what comes behind a block is computed from what is in memory.
-      steps.append(Step("calibrate", reading: [(.everyRank, work.bodyBytes.source)]))
+      let shared = work.sharedBytes.source
+      steps.append(Step("calibrate", reading: [(.everyRank, work.bodyBytes.source - shared), (.outputs, shared)]))
     }
     let byLayer: [(division: WorkDivision, bytes: Int)] = [(.layers, quantized.source), (.writing, source - quantized.source)]
     steps.append(Step("quantize", reading: work.isByLayer ? byLayer : [(.everyRank, source)], writing: output))
@@ -38,8 +40,14 @@ public struct PlannedTraffic: Sendable {
     }
     if work.evaluated != nil {
       let times = work.evaluations * work.evaluationChunks
-      let (reference, model) = work.bodyBytes
-      steps.append(Step("measure accuracy", reading: [(.everyRank, times * (reference + model))]))
+      let (all, shared) = (work.bodyBytes, work.sharedBytes)
+      steps.append(
+        Step(
+          "measure accuracy",
+          reading: [
+            (.everyRank, times * (all.source + all.output - shared.source - shared.output)),
+            (.outputs, times * (shared.source + shared.output)),
+          ]))
     }
     self.steps = steps
   }
@@ -52,6 +60,15 @@ extension PlannedWork {
       guard layer.reason != .notRun else { return }
       sum.0 += layer.sourceBytes
       sum.1 += layer.outputBytes
+    }
+  }
+
+  /// Bytes of layers of which each process would read the rows that are its own, before and after.
+  var sharedBytes: (source: Int, output: Int) {
+    guard isTensorParallel else { return (0, 0) }
+    return graph.body.flatMap { graph.linears(of: $0) }.reduce(into: (0, 0)) { sum, layer in
+      if isReadByRows(layer.weight) { sum.0 += run.model.storedBytes(of: graph[layer.weight].name) }
+      sum.1 += layout.parameters[layer.weight]?.byteCount ?? 0
     }
   }
 

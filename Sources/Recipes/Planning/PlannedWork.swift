@@ -114,6 +114,15 @@ struct PlannedWork {
     return max(1, budget / max(1, evaluated.context * width * 4 * 2))
   }
 
+  /// Whether processes that share the run would run text together, each computing a part of every layer's outputs.
+  var isTensorParallel: Bool { run.settings.isTensorParallel }
+
+  /// Whether a process that computes some outputs of a layer needs no more of its weight than their rows.
+  func isReadByRows(_ id: ParameterID) -> Bool {
+    guard isTensorParallel, !graph.isRewritten, case .dense? = graph[id].weightStorage else { return false }
+    return true
+  }
+
   /// Features between blocks, at most.
   var width: Int { graph.body.compactMap { graph[graph.boundary(of: $0).output].width }.max() ?? 0 }
 

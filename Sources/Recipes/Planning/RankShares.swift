@@ -79,6 +79,8 @@ struct RankShares {
     divideLayers(work)
     divideInputs(work)
     divideWriting(work)
+    set(.outputs, Array(repeating: 1, count: count))
+    set(.sums, Array(repeating: 1, count: count))
     set(.calibrationText, calibration.tokens.map(Double.init), slowest: Double(calibration.slowest))
     if !work.isEncoder { set(.evaluationText, evaluation.tokens.map(Double.init), slowest: Double(evaluation.slowest)) }
     var weights = Array(repeating: 0.0, count: count)
@@ -155,7 +157,9 @@ struct RankShares {
       let layers = work.graph.linears(of: block).filter { planned.contains($0.weight) }
       guard !layers.isEmpty else { continue }
       let ranks = LayerDivision.ranks(
-        of: layers, among: layout.ranks, cost: { GPTQ.divisionCost(ofInputs: $0, weights: $1, tokens: tokens) }, in: work.graph)
+        of: layers, among: layout.ranks,
+        cost: { GPTQ.divisionCost(ofInputs: $0, weights: $1, tokens: work.isTensorParallel && layout.ranks > 1 ? 0 : tokens) },
+        in: work.graph)
       var own = Array(repeating: 0.0, count: layout.ranks)
       var readers: [ValueID: [Shape]] = [:]
       for (node, weight) in layers {
@@ -166,7 +170,9 @@ struct RankShares {
         // Where the first of its readers stands, so that sums have an order.
         guard let shapes = readers.removeValue(forKey: node.inputs[0]), let shape = shapes.first else { continue }
         own[ranks[node.inputs[0]] ?? 0] += GPTQ.divisionCost(
-          ofInputs: shape[shape.rank - 1], weights: shapes, tokens: Int(Double(tokens) * work.routedShare(of: node)))
+          ofInputs: shape[shape.rank - 1], weights: shapes,
+          tokens: work.isTensorParallel && work.graph[node.inputs[0]].route == nil
+            ? 0 : Int(Double(tokens) * work.routedShare(of: node)))
       }
       for rank in own.indices { loads[rank] += own[rank] }
       slowest += own.max() ?? 0

@@ -6,6 +6,10 @@ public enum WorkDivision: String, Sendable, CaseIterable {
   case inputs
   /// Windows of the calibration text, a batch each in turn.
   case calibrationText = "calibration-text"
+  /// The outputs of every layer that text runs through.
+  case outputs
+  /// Rows of sums over what a layer reads.
+  case sums
   /// Windows of the text that accuracy is measured on, a batch each in turn.
   case evaluationText = "evaluation-text"
   /// Written weights, each in turn.
@@ -25,6 +29,8 @@ public enum WorkDivision: String, Sendable, CaseIterable {
     case .layers: "divided by layers"
     case .inputs: "divided by inputs of a block's layers"
     case .calibrationText: "divided by calibration windows"
+    case .outputs: "divided by outputs of every layer"
+    case .sums: "divided by rows of the sums"
     case .evaluationText: "divided by evaluation windows"
     case .weights: "divided by weights"
     case .writing: "divided by bytes written"

@@ -35,7 +35,7 @@ public struct PruningRun {
     self.pruning = (try? pruning.validate(for: model.graph)).flatMap { try? pruning.resolved(for: model.graph) } ?? pruning
     (self.model, self.settings, self.progress) = (model, settings, progress)
     (self.calibration, self.seed) = (calibration, seed)
-    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads), group: settings.group)
+    interpreter = settings.makeInterpreter()
   }
 
   /// What a run would leave, found without reading a weight.

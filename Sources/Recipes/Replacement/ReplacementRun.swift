@@ -30,7 +30,7 @@ public struct ReplacementRun {
     (self.model, self.replacement, self.settings, self.progress) = (model, replacement, settings, progress)
     // A recipe's text may be there for its other passes.
     (self.calibration, self.seed) = (replacement.usesText ? calibration : nil, seed)
-    interpreter = Interpreter(pool: ThreadPool(threads: settings.threads), group: settings.group)
+    interpreter = settings.makeInterpreter()
   }
 
   /// What a run would leave, found without reading a weight.

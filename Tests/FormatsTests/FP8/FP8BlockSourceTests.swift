@@ -53,6 +53,19 @@ import Testing
     #expect(loaded.dataType == .float32 && loaded.converted(to: .bfloat16)?.contents == expected["ragged.weight"]?.contents)
   }
 
+  /// Rows that somebody asks for alone are those of the whole.
+  @Test func someRowsAreThoseOfTheWhole() throws {
+    let source = try openWeights(checkpoint: checkpoint, configuration: configuration())
+    for (name, tensor) in expected where tensor.shape.rank == 2 {
+      let (rows, width) = (tensor.shape[0], tensor.shape[1] * 2)
+      let own = rows / 3..<rows - rows / 4
+      guard case .dense(let loaded) = try source.load(name, rows: own) else { continue }
+      #expect(loaded.shape == tensor.shape && loaded.contents != tensor.contents)
+      let bytes = own.lowerBound * width..<own.upperBound * width
+      #expect(Array(loaded.contents[bytes]) == Array(tensor.contents[bytes]), "\(name)")
+    }
+  }
+
   @Test func scalesThatAreNoNumbersAreRefused() throws {
     var broken = checkpoint
     let name = "aligned.weight_scale_inv"
