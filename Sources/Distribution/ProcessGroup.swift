@@ -73,7 +73,11 @@ public struct ProcessGroup: Sendable {
 
   /// Whether any process says so.
   public func any(_ condition: Bool) throws -> Bool {
-    isAlone ? condition : try gather([condition ? 1 : 0]).contains([1])
+    guard !isAlone else { return condition }
+    var answers = [UInt8](repeating: 0, count: count)
+    answers[rank] = condition ? 1 : 0
+    try answers.withUnsafeMutableBytes { try gather($0, counts: Array(repeating: 1, count: count)) }
+    return answers.contains(1)
   }
 
   /// Returns when every process has come here.

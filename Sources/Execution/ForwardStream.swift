@@ -29,9 +29,10 @@ public struct ForwardStream: Sendable {
   ) throws -> [Hidden] {
     let (batches, group) = (batches(of: windows), interpreter.group)
     let isShared = isDivided && interpreter.isTensorParallel
-    let runner = isShared ? interpreter.forSharedRows : interpreter
     var states: [Int: Matrix] = [:]
     for (blockIndex, block) in graph.body.enumerated() {
+      // What looks tokens up gives little to divide.
+      let runner = isShared && blockIndex > 0 ? interpreter.forSharedRows : interpreter
       let weights = try LoadedBlock(block, of: graph, experts: .passing, for: runner)
       for (index, batch) in batches.enumerated() {
         let isOwn = !isDivided || group.owns(index)
@@ -39,7 +40,7 @@ public struct ForwardStream: Sendable {
         if isShared, blockIndex > 0 { try group.checkInterruption() } else { try Interruption.check() }
         if blockIndex == 0 {
           let tokens = Array(windows[batch.windows].joined())
-          states[index] = try interpreter.run(block, of: graph, weights: weights, tokens: tokens, sequences: batch.layout)
+          states[index] = try runner.run(block, of: graph, weights: weights, tokens: tokens, sequences: batch.layout)
           continue
         }
         let input = isShared ? try group.broadcast(states[index], from: index % group.count) : states[index]

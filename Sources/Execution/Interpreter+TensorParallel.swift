@@ -33,11 +33,16 @@ extension Interpreter {
     let parcel = Matrix(uninitializedRows: rows, columns: output.columns)
     func place(_ rank: Int) -> UnsafeMutablePointer<Float> { parcel.pointer + rows * parts[rank].lowerBound }
     let own = parts[peers.rank]
-    for row in 0..<rows { (place(peers.rank) + row * own.count).update(from: output.row(row) + own.lowerBound, count: own.count) }
+    let mine = place(peers.rank)
+    pool.ranges(of: rows, grain: 64) { range in
+      for row in range { (mine + row * own.count).update(from: output.row(row) + own.lowerBound, count: own.count) }
+    }
     try peers.gather(parcel.bytes, counts: parts.map { $0.count * rows * MemoryLayout<Float>.stride })
     for (rank, columns) in parts.enumerated() where rank != peers.rank {
       let part = place(rank)
-      for row in 0..<rows { (output.row(row) + columns.lowerBound).update(from: part + row * columns.count, count: columns.count) }
+      pool.ranges(of: rows, grain: 64) { range in
+        for row in range { (output.row(row) + columns.lowerBound).update(from: part + row * columns.count, count: columns.count) }
+      }
     }
   }
 

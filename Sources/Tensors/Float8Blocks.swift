@@ -6,7 +6,7 @@ extension Tensor {
   ///   - scales: of the blocks, row by row of the grid; blocks at the edges may be cut.
   ///   - block: rows and columns that share a scale.
   ///   - type: float32, bfloat16 or float16.
-  ///   - wanted: rows to be decoded, the others stay zero; nil for all.
+  ///   - wanted: rows to be decoded, the others may be anything; nil for all.
   /// - Returns: nil for another type of codes or result, or scales of another number.
   public func dequantizedE4M3(
     scales: [Float], block: (rows: Int, columns: Int), to type: DataType, rows wanted: Range<Int>? = nil
@@ -21,7 +21,7 @@ extension Tensor {
     let band = max(1, min(rows, (1 << 16) / max(1, columns)))
     let values = UnsafeMutablePointer<Float>.allocate(capacity: max(1, band * columns))
     defer { values.deallocate() }
-    return Tensor(dataType: type, shape: shape) { target in
+    return Tensor(dataType: type, shape: shape, cleared: false) { target in
       withUnsafeBytes { source in
         guard let codes = source.bindMemory(to: UInt8.self).baseAddress else { return }
         let wanted = (wanted ?? 0..<rows).clamped(to: 0..<rows)

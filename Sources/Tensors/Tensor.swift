@@ -9,12 +9,13 @@ open class TensorStorage: @unchecked Sendable {
   public init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 }
 
-/// 64-byte aligned memory of its own, zeroed, so that kernels may read whole vectors.
+/// 64-byte aligned memory of its own, with a vector of slack, so that kernels may read whole ones.
 final class OwnedStorage: TensorStorage, @unchecked Sendable {
   let mutableBytes: UnsafeMutableRawBufferPointer
   private let mappedBytes: Int
 
-  init(byteCount: Int) {
+  /// - Parameter isCleared: whether it starts as zeros.
+  init(byteCount: Int, isCleared: Bool = true) {
     // One vector of slack: a kernel may read (never write) past the last element.
     let needed = byteCount + 64
     var size: Int64 = 0
@@ -22,7 +23,10 @@ final class OwnedStorage: TensorStorage, @unchecked Sendable {
     let mapped = needed >= 1 << 22 ? dso_map_pages(Int64(needed), &size, &isZero) : nil
     mappedBytes = mapped == nil ? 0 : Int(size)
     let memory = mapped ?? UnsafeMutableRawPointer.allocate(byteCount: needed, alignment: 64)
-    if isZero == 0 { memory.initializeMemory(as: UInt8.self, repeating: 0, count: needed) }
+    if isZero == 0 {
+      let kept = isCleared ? 0 : byteCount
+      (memory + kept).initializeMemory(as: UInt8.self, repeating: 0, count: needed - kept)
+    }
     mutableBytes = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
     super.init(bytes: UnsafeRawBufferPointer(mutableBytes))
   }
@@ -54,15 +58,16 @@ public struct Tensor: Sendable {
     self.byteCount = byteCount
   }
 
-  /// A new tensor whose bytes `body` fills in; they start as zeros.
+  /// A new tensor whose bytes `body` fills in.
+  /// - Parameter isCleared: whether they start as zeros, else as anything: for a body that writes every byte that will be looked at.
   /// - Precondition: the shape is not negative and its size is representable.
   public init<E: Error>(
-    dataType: DataType, shape: Shape, filling body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
+    dataType: DataType, shape: Shape, cleared isCleared: Bool = true, filling body: (UnsafeMutableRawBufferPointer) throws(E) -> Void
   ) throws(E) {
     guard let count = shape.checkedElementCount, let bytes = dataType.byteCount(ofElements: count) else {
       preconditionFailure("a tensor of \(dataType) \(shape) has no size")
     }
-    let owned = OwnedStorage(byteCount: bytes)
+    let owned = OwnedStorage(byteCount: bytes, isCleared: isCleared)
     try body(owned.mutableBytes)
     self.dataType = dataType
     self.shape = shape

@@ -95,9 +95,10 @@ public final class BlockCalibration {
     let readers = division.map { division in
       { (value: ValueID) in experts?.isSource(value) == true ? nil : division.rank(of: value) }
     }
-    // Processes that run the same rows add up a band each of what all tokens go through.
+    // Processes that run the same rows all see them, and add up a band each of what all tokens go through.
+    let isShared = interpreter.isTensorParallel
     func isBanded(_ value: ValueID) -> Bool {
-      kinds.contains(.gram) && interpreter.isTensorParallel && division != nil && graph[value].route == nil
+      isShared && kinds.contains(.gram) && graph[value].route == nil && division?.hasOwner(value) == true
     }
     var row = 0
     try forward(in: graph, readBy: readers) { batch, run in
@@ -105,9 +106,9 @@ public final class BlockCalibration {
       guard first[value] == run.node.output else { return }
       try experts?.note(run, batch: batch)
       // Somebody else's: it tells what it found.
-      guard isOwn(value) || isBanded(value) else { return }
+      guard isOwn(value) || isShared else { return }
       // What experts read is multiplied out when it is asked for.
-      let hasGram = run.rows == nil
+      let hasGram = run.rows == nil && (isOwn(value) || isBanded(value))
       let statistics =
         result[value]
         ?? InputStatistics(
@@ -122,8 +123,12 @@ public final class BlockCalibration {
     }
     if let division, !group.isAlone {
       for value in Set(first.keys).sorted(by: { $0.index < $1.index }) {
-        if isBanded(value) { try result[value]?.assembleGram(at: division.rank(of: value), in: group) }
-        result[value] = try group.broadcast(result[value], from: division.rank(of: value))
+        let owner = division.rank(of: value)
+        if isShared {
+          try result[value]?.assembleGram(at: owner, in: group)
+        } else {
+          result[value] = try group.broadcast(result[value], from: owner)
+        }
       }
     }
     ExpertShortage.makeUp(in: &result, of: graph, block, experts: experts)

@@ -44,6 +44,9 @@ public struct LayerDivision: Sendable {
   /// Who works on the layers that read this value.
   public func rank(of value: ValueID) -> Int { ranks[value] ?? 0 }
 
+  /// Whether anybody does.
+  func hasOwner(_ value: ValueID) -> Bool { ranks[value] != nil }
+
   /// Whether this process does.
   public func owns(_ value: ValueID) -> Bool { group.isAlone || rank(of: value) == group.rank }
 }

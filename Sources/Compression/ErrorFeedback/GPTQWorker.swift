@@ -23,7 +23,7 @@ struct GPTQWorker: BlockPass {
     guard let calibration = context.calibration else {
       throw CompressionError(block.name, "cannot be calibrated", remedy: "give --calibration", kind: .usage)
     }
-    // What all processes add up together is nobody's work.
+    // What all processes add up together is nobody's work; what experts read is so little that they are divided well without it.
     let tokens = context.interpreter.isTensorParallel ? 0 : calibration.tokens
     let division = calibration.division(of: targeted, in: graph) { GPTQ.divisionCost(ofInputs: $0, weights: $1, tokens: tokens) }
     let statistics = try calibration.statistics([.gram, .columns], in: graph, divided: division)

@@ -7,18 +7,18 @@ final class GramBand {
   let rows: Range<Int>
   private var tokens = 0
   private var totalWeight = 0.0
-  /// `[rows, inputs]`
+  /// The rows as far as the last of them reaches.
   fileprivate let values: Matrix
 
   /// A band of zeros.
   init(inputs: Int, rows: Range<Int>) {
     (self.inputs, self.rows) = (inputs, rows)
-    values = Matrix(rows: rows.count, columns: inputs)
+    values = Matrix(rows: rows.count, columns: rows.upperBound)
   }
 
   /// Adds a batch of activations, as ``GramMatrix/accumulate(_:weights:pool:)`` does.
   func accumulate(_ activations: Matrix, weights: [Float]?, pool: ThreadPool) throws(CompressionError) {
-    try GramMatrix.accumulate(activations, weights: weights, rows: rows, of: inputs, into: values.pointer, pool: pool)
+    try GramMatrix.accumulate(activations, weights: weights, rows: rows, of: inputs, into: values, pool: pool)
     tokens += activations.rows
     totalWeight += weights?.reduce(0) { $0 + Double($1) } ?? Double(activations.rows)
   }
@@ -50,7 +50,7 @@ extension ProcessGroup {
     for (sender, rows) in ranges.enumerated() {
       let part = sender == rank ? band.values : try pair(from: sender, to: rank)?.broadcast(nil as Matrix?, from: 0)
       guard let part, !rows.isEmpty else { continue }
-      whole.row(rows.lowerBound).update(from: part.pointer, count: rows.count * band.inputs)
+      for index in 0..<rows.count { whole.row(rows.lowerBound + index).update(from: part.row(index), count: part.columns) }
     }
     return band.whole(whole)
   }

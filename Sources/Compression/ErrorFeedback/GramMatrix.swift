@@ -36,16 +36,16 @@ package final class GramMatrix {
   /// - Parameter weights: what each token counts, at least 0; nil for 1.
   /// - Throws: a batch of another width, or weights of another number.
   package func accumulate(_ activations: Matrix, weights: [Float]? = nil, pool: ThreadPool) throws(CompressionError) {
-    try Self.accumulate(activations, weights: weights, rows: 0..<inputs, of: inputs, into: values.pointer, pool: pool)
+    try Self.accumulate(activations, weights: weights, rows: 0..<inputs, of: inputs, into: values, pool: pool)
     isMirrored = false
     tokens += activations.rows
     totalWeight += weights?.reduce(0) { $0 + Double($1) } ?? Double(activations.rows)
   }
 
   /// Adds a batch to some rows of the lower triangle.
-  /// - Parameter values: the first of these rows.
+  /// - Parameter values: these rows, as far as the last of them reaches or further.
   static func accumulate(
-    _ activations: Matrix, weights: [Float]?, rows: Range<Int>, of inputs: Int, into values: UnsafeMutablePointer<Float>, pool: ThreadPool
+    _ activations: Matrix, weights: [Float]?, rows: Range<Int>, of inputs: Int, into values: Matrix, pool: ThreadPool
   ) throws(CompressionError) {
     guard activations.columns == inputs else {
       throw CompressionError(
@@ -57,8 +57,8 @@ package final class GramMatrix {
     func add(_ weights: UnsafePointer<Float>?) {
       let product = dso_outer_product(
         x: activations.pointer, inputs, y: activations.pointer, inputs, depth: activations.rows, weights: weights,
-        into: values - rows.lowerBound * inputs, inputs, lower: true)
-      OuterProducts.accumulate(product, rows: rows, columns: inputs, pool: pool)
+        into: values.pointer - rows.lowerBound * values.columns, values.columns, lower: true)
+      OuterProducts.accumulate(product, rows: rows, columns: rows.upperBound, pool: pool)
     }
     if let weights { weights.withUnsafeBufferPointer { add($0.baseAddress) } } else { add(nil) }
     let share = (Double(rows.upperBound * rows.upperBound) - Double(rows.lowerBound * rows.lowerBound)) / Double(max(1, inputs * inputs))

@@ -148,7 +148,7 @@ public struct PlannedMemory: Sendable {
       }
       let phase = Phase(
         name: "calibrating", place: block.name, weights: blockBytes(block, of: graph, work, member),
-        activations: gathered + graph.activationBytes(of: block, rows: rows))
+        activations: gathered + graph.activationBytes(of: block, rows: rows) + parcelBytes(block, work, member, rows: rows))
       if phase.bytes > most.bytes { most = phase }
     }
     return most
@@ -168,7 +168,7 @@ public struct PlannedMemory: Sendable {
       // A band each, beside what they become.
       guard work.isTensorParallel, count > 1 else { continue }
       let inputs = Int((Double(size) / 4).squareRoot().rounded())
-      for (rank, band) in GramMatrix.bands(of: inputs, among: count).enumerated() { sums[rank] += 4 * inputs * band.count }
+      for (rank, band) in GramMatrix.bands(of: inputs, among: count).enumerated() { sums[rank] += 4 * band.upperBound * band.count }
     }
     return member.isFirst ? sums[0] : sums.dropFirst().max() ?? 0
   }
@@ -176,7 +176,7 @@ public struct PlannedMemory: Sendable {
   /// A block as it is held while text runs through it: its routed experts one by one where they are many.
   private static func blockBytes(_ block: Block, of graph: ModelGraph, _ work: PlannedWork, _ member: Member?) -> Int {
     let isPassing = graph.passesExperts(of: block)
-    let ranks = member?.shares.layout.ranks ?? 1
+    let ranks = work.isEncoder && work.calibrationTokens == 0 ? 1 : member?.shares.layout.ranks ?? 1
     var seen = Set<ParameterID>()
     var (held, reading) = (0, 0)
     for index in block.nodes {
@@ -188,7 +188,19 @@ public struct PlannedMemory: Sendable {
         if !isPassing || !graph[id].role.isRoutedExpert { held += bytes.held }
       }
     }
-    return held + reading
+    guard work.isTensorParallel, ranks > 1 else { return held + reading }
+    // What became of them is read whole by everybody.
+    let codes = seen.reduce(0) { sum, id in
+      guard case .quantized? = work.layout.parameters[id]?.storage, !isPassing || !graph[id].role.isRoutedExpert else { return sum }
+      return sum + (work.layout.parameters[id]?.byteCount ?? 0)
+    }
+    return max(held + reading, codes)
+  }
+
+  /// The widest of what processes gather of a block: it is there once more, as messages bring it.
+  private static func parcelBytes(_ block: Block, _ work: PlannedWork, _ member: Member?, rows: Int) -> Int {
+    guard work.isTensorParallel, let member, member.shares.layout.ranks > 1 else { return 0 }
+    return 4 * rows * (work.graph.nodes[block.nodes].compactMap { work.graph[$0.output].width }.max() ?? 0)
   }
 
   /// The reference and the output, one after the other block by block, with the layer that both are compared in; then both heads together.
@@ -209,7 +221,7 @@ public struct PlannedMemory: Sendable {
       let outputs = !isFirst ? 0 : weights.map { graph[$0].shape[0] * rows * 4 }.max() ?? 0
       let phase = Phase(
         name: "measuring", place: block.name, weights: blockBytes(block, of: graph, work, member) + compared,
-        activations: states + graph.activationBytes(of: block, rows: rows) + outputs)
+        activations: states + graph.activationBytes(of: block, rows: rows) + outputs + parcelBytes(block, work, member, rows: rows))
       if phase.bytes > most.bytes { most = phase }
     }
     var phases = [most]

@@ -48,14 +48,18 @@ extension PlannedRanks {
         add(.layerInputs, inputs.toAll, .calibrationText)
         if let inputs = inputs.exchange { exchanges.append(inputs) }
       } else if work.feedback != nil {
-        exchanges.append(.bands(work, shares))
+        let bands = Exchange.bands(work, shares)
+        if bands.bytes >= 1 { exchanges.append(bands) }
       }
       if work.feedback != nil {
         let codes = shares.owners.keys.reduce(0) { $0 + work.codeBytes(of: $1) }
         add(.weights, Double(codes), .inputs)
       }
     }
-    if work.isTensorParallel { exchanges.append(.outputs(work, shares)) }
+    if work.isTensorParallel {
+      let outputs = Exchange.outputs(work, shares)
+      if outputs.bytes >= 1 { exchanges.append(outputs) }
+    }
     if case .predictions(let plan)? = work.evaluation {
       add(.scores, Double(work.evaluations * plan.text.predictions * Self.scoreBytes), .evaluationText)
     }
@@ -157,7 +161,7 @@ extension PlannedRanks.Exchange {
         guard let owner = shares.owners[weight], work.graph[value].route == nil, seen.insert(value).inserted else { continue }
         let inputs = work.graph[weight].shape[1]
         for (rank, band) in GramMatrix.bands(of: inputs, among: count).enumerated() where rank != owner {
-          let bytes = 4 * Double(inputs) * Double(band.count)
+          let bytes = 4 * Double(band.upperBound) * Double(band.count)
           sent[rank] += bytes
           taken[owner] += bytes
         }

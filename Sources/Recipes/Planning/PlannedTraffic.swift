@@ -28,7 +28,7 @@ public struct PlannedTraffic: Sendable {
     var steps: [Step] = []
     if work.run.recipe.isCalibrated {
       // Once for statistics; what comes behind a block is computed from what is in memory.
-      let shared = work.sharedBytes.source
+      let shared = work.sharedBytes
       steps.append(Step("calibrate", reading: [(.everyRank, work.bodyBytes.source - shared), (.outputs, shared)]))
     }
     let byLayer: [(division: WorkDivision, bytes: Int)] = [(.layers, quantized.source), (.writing, source - quantized.source)]
@@ -40,14 +40,9 @@ public struct PlannedTraffic: Sendable {
     }
     if work.evaluated != nil {
       let times = work.evaluations * work.evaluationChunks
-      let (all, shared) = (work.bodyBytes, work.sharedBytes)
+      let (all, shared) = (work.bodyBytes, work.isEncoder ? 0 : work.sharedBytes)
       steps.append(
-        Step(
-          "measure accuracy",
-          reading: [
-            (.everyRank, times * (all.source + all.output - shared.source - shared.output)),
-            (.outputs, times * (shared.source + shared.output)),
-          ]))
+        Step("measure accuracy", reading: [(.everyRank, times * (all.source + all.output - shared)), (.outputs, times * shared)]))
     }
     self.steps = steps
   }
@@ -63,12 +58,10 @@ extension PlannedWork {
     }
   }
 
-  /// Bytes of layers of which each process would read the rows that are its own, before and after.
-  var sharedBytes: (source: Int, output: Int) {
-    guard isTensorParallel else { return (0, 0) }
-    return graph.body.flatMap { graph.linears(of: $0) }.reduce(into: (0, 0)) { sum, layer in
-      if isReadByRows(layer.weight) { sum.0 += run.model.storedBytes(of: graph[layer.weight].name) }
-      sum.1 += layout.parameters[layer.weight]?.byteCount ?? 0
+  /// Bytes of the source's layers of which each process would read the rows that are its own.
+  var sharedBytes: Int {
+    graph.body.flatMap { graph.linears(of: $0) }.reduce(0) { sum, layer in
+      isReadByRows(layer.weight) ? sum + run.model.storedBytes(of: graph[layer.weight].name) : sum
     }
   }
 

@@ -1,6 +1,8 @@
 import Compression
 import Evaluation
 import Execution
+import Formats
+import Foundation
 import ModelGraph
 import Tensors
 
@@ -119,8 +121,9 @@ struct PlannedWork {
 
   /// Whether a process that computes some outputs of a layer needs no more of its weight than their rows.
   func isReadByRows(_ id: ParameterID) -> Bool {
-    guard isTensorParallel, !graph.isRewritten, case .dense? = graph[id].weightStorage else { return false }
-    return true
+    guard isTensorParallel, !graph.isRewritten, case .dense(let type)? = graph[id].weightStorage, type != .float64 else { return false }
+    // Datasets of HDF5 are read, not mapped.
+    return !run.model.checkpoint.files.contains { ["h5", "hdf5", "keras"].contains($0.pathExtension) }
   }
 
   /// Features between blocks, at most.
