@@ -150,13 +150,15 @@ import Testing
   func resumedRunsEndTheSame(_ phase: String, _ step: Int) throws {
     // The width of the stream is smaller too: projectors are trained beside the student.
     let model = try student(StructuredPruning(mlp: 0.4, hidden: 0.25, multiple: 32))
-    _ = try distil(model, options(), to: "whole")
+    let whole = try distil(model, options(), to: "whole")
     #expect(throws: StoppedFailure.self) { try distil(model, options(), to: "resumed", stopAt: (phase, step)) }
     // One that is killed while it writes the output leaves some of that as well.
     try Data("half".utf8).write(to: URL(fileURLWithPath: directory.path(".resumed.partial/model.safetensors")))
     let report = try distil(model, options(), to: "resumed", resume: true)
     #expect(try bytes("whole") == bytes("resumed"))
     #expect(report.distillation?.stages.count == 4)
+    // What earlier stages asked the teacher for counts as well.
+    #expect(report.distillation?.cacheBytes == whole.distillation?.cacheBytes && (whole.distillation?.cacheBytes ?? 0) > 0)
   }
 
   /// The text's own tokens take part when they are given a share, and the ablation lists every stage.

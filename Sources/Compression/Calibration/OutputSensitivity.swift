@@ -141,8 +141,8 @@ public final class OutputSensitivity {
     let free = Double(status.f_bavail) * Double(status.f_frsize)
     guard bytes <= free else {
       throw CompressionError(
-        "output sensitivity", "takes \(Int64(min(bytes, 9e18))) bytes of disk, and \(Int64(free)) are free",
-        remedy: "use --algorithm gptq, which does without, or write to a larger disk", kind: .usage)
+        "output sensitivity", "takes \(Int64(min(bytes, 9e18))) bytes of space on the disk, and \(Int64(free)) are free",
+        remedy: "use --algorithm gptq, which does without, or write to a larger disk", kind: .inputOutput)
     }
   }
 

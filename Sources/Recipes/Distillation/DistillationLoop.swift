@@ -55,6 +55,7 @@ final class DistillationLoop {
     let pool = material.interpreter.pool
     try journal?.load(into: student.parameters, pool: pool)
     stages = journal?.stages ?? []
+    for (phase, _) in zip(phases, stages) { material.note(try phase.windowsAsked(before: phase.steps)) }
     for (place, phase) in phases.enumerated().dropFirst(stages.count) {
       let next = place + 1 < phases.count ? phases[place + 1].rate : nil
       guard let journal else {
@@ -106,6 +107,7 @@ final class DistillationLoop {
         throw TrainingError("distillation", "has a saved state that is incomplete", remedy: "start anew, without --resume", kind: .badData)
       }
       history = saved
+      material.note(try phase.windowsAsked(before: trainer.steps))
     }
     // Of the student as the stage found it, however far the stage has come: what it looks for stays the same.
     try phase.begin { [student] in

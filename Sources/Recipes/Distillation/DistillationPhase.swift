@@ -24,6 +24,8 @@ protocol DistillationPhase {
   /// Whether a run can go on from behind that many steps as if it had never stopped.
   func canResume(at step: Int) -> Bool
   func step(_ trainer: Trainer) throws -> TrainingStep
+  /// Windows whose distributions the stage asks for before that step: a run that goes on from there has not asked itself.
+  func windowsAsked(before step: Int) throws -> [Int]
 }
 
 extension DistillationPhase {
@@ -32,6 +34,7 @@ extension DistillationPhase {
   func parameters(_ base: any Parametrization) -> any Parametrization { base }
   func begin(_ student: () throws -> LoadedModel) throws {}
   func canResume(at step: Int) -> Bool { true }
+  func windowsAsked(before step: Int) throws -> [Int] { [] }
 }
 
 /// Stage 1: hidden states.
@@ -78,6 +81,10 @@ struct LogitPhase: DistillationPhase {
     let parts = TrainingBatch.cut(indices) { material.windows[$0].count }
     let batches = parts.map { part in DistillationMaterial.batch(part.map { material.windows[$0] }) }
     return try trainer.step(batches) { index, _, _ in TrainingObjective(try material.target(parts[index])) }
+  }
+
+  func windowsAsked(before step: Int) throws -> [Int] {
+    try (0..<step).flatMap { try material.indices(step: $0, phase: 2, count: material.options.batchWindows) }
   }
 }
 

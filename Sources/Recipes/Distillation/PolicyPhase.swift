@@ -45,6 +45,10 @@ final class PolicyPhase: DistillationPhase {
   /// Where texts are drawn: those of the step before are not kept.
   func canResume(at step: Int) -> Bool { step % Self.reuse == 0 }
 
+  func windowsAsked(before step: Int) throws -> [Int] {
+    try (0..<step).flatMap { try material.indices(step: $0, phase: 3, count: material.options.batchWindows) }
+  }
+
   func step(_ trainer: Trainer) throws -> TrainingStep {
     let count = material.options.batchWindows
     let first = trainer.steps / Self.reuse * Self.reuse

@@ -28,9 +28,8 @@ final class RobustnessPhase: DistillationPhase {
   func begin(_ student: () throws -> LoadedModel) throws {
     let student = try student()
     let interpreter = material.interpreter
-    let count = min(Self.searched, material.windows.count)
     var losses: [(index: Int, loss: Double)] = []
-    for index in 0..<count {
+    for index in searched {
       try Interruption.check()
       let batch = DistillationMaterial.batch([material.windows[index]])
       let loss = try interpreter.gradients(
@@ -39,8 +38,13 @@ final class RobustnessPhase: DistillationPhase {
       ).loss
       losses.append((index, loss))
     }
-    hardest = losses.sorted { ($0.loss, $1.index) > ($1.loss, $0.index) }.prefix(max(1, Int(Double(count) * Self.hardShare))).map(\.index)
+    hardest = losses.sorted { ($0.loss, $1.index) > ($1.loss, $0.index) }.prefix(max(1, Int(Double(searched.count) * Self.hardShare))).map(
+      \.index)
   }
+
+  private var searched: Range<Int> { 0..<min(Self.searched, material.windows.count) }
+
+  func windowsAsked(before step: Int) -> [Int] { Array(searched) }
 
   func step(_ trainer: Trainer) throws -> TrainingStep {
     let windows = try windows(of: trainer.steps)
