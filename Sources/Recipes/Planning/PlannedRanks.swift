@@ -72,7 +72,7 @@ public struct PlannedRanks: Sendable {
     let crowd = layout.ranksPerNode
     let threads = work.run.settings.threads ?? (crowd == 1 ? measured : max(1, processors / crowd))
     (self.layout, self.threads, self.processors, isComplete) = (layout, threads, processors, time.isComplete)
-    let speed = RankSpeed(threads: threads, measured: measured, processors: processors, ranks: crowd)
+    let speed = RankSpeed(threads: threads, measured: measured, processors: processors)
     steps = time.steps.map { step in
       let divided = step.parts.filter { $0.seconds > 0 }.sorted { $0.seconds > $1.seconds }
       return Step(
@@ -126,18 +126,17 @@ struct RankSpeed {
   /// That the plan's rates were measured on.
   let measured: Int
   let processors: Int
-  /// Of one machine.
-  let ranks: Int
 
   /// How long work takes, of what it takes one process.
   func factor(_ resource: PlannedTime.Resource, _ division: WorkDivision, _ shares: RankShares) -> Double {
-    // While one works the others wait, and leave their processors to it.
-    let room = Double(processors) / Double(division == .firstRank ? 1 : ranks)
+    // Whoever has the most to do has its threads, and the processors of those who wait for it; together they have no more than there are.
+    func longest(_ threads: Double, alone: Double) -> Double {
+      let processors = Double(processors)
+      return max(shares.slowestShare(division) / min(threads, processors), shares.machineWork(division) / processors) * alone
+    }
     switch resource {
-    case .threads:
-      let alone = min(Double(measured), Double(processors))
-      return shares.slowestShare(division) * alone / min(Double(threads), room)
-    case .processor: return shares.slowestShare(division) / min(1, room)
+    case .threads: return longest(Double(threads), alone: min(Double(measured), Double(processors)))
+    case .processor: return longest(1, alone: 1)
     case .reading, .writing: return shares.machineShare(division)
     }
   }

@@ -98,6 +98,13 @@ struct RankShares {
   /// How long the slowest rank has to do with it, of what it all takes.
   func slowestShare(_ division: WorkDivision) -> Double { slowest[division] ?? 1 }
 
+  /// What is done on the machine that does the most, of what it all takes one process.
+  func machineWork(_ division: WorkDivision) -> Double {
+    var machines = Array(repeating: 0.0, count: layout.nodes)
+    for rank in 0..<layout.ranks { machines[layout.node(of: rank)] += share(division, of: rank) }
+    return machines.max() ?? 1
+  }
+
   /// What is read on the machine that reads the most, of all bytes: ranks that need the same read it once.
   func machineShare(_ division: WorkDivision) -> Double {
     guard division != .everyRank, division != .firstRank, let shares = shares[division] else { return 1 }
