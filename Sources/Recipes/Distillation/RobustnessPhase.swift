@@ -1,5 +1,6 @@
 import Compression
 import Diagnostics
+import Distribution
 import Execution
 import Foundation
 import ModelGraph
@@ -28,18 +29,25 @@ final class RobustnessPhase: DistillationPhase {
   func begin(_ student: () throws -> LoadedModel) throws {
     let student = try student()
     let interpreter = material.interpreter
-    var losses: [(index: Int, loss: Double)] = []
-    for index in searched {
-      try Interruption.check()
-      let batch = DistillationMaterial.batch([material.windows[index]])
-      let loss = try interpreter.gradients(
-        of: student, tokens: batch.tokens, sequences: batch.sequences, objective: TrainingObjective(try material.target([index])),
-        rowWeights: batch.weights, wanting: []
-      ).loss
-      losses.append((index, loss))
+    let group = interpreter.group
+    material.note(Array(searched))
+    // Of several processes each looks through every so many of them.
+    var own: [Double] = []
+    try group.settle {
+      for index in searched where group.owns(index) {
+        try Interruption.check()
+        let batch = DistillationMaterial.batch([material.windows[index]])
+        let loss = try interpreter.gradients(
+          of: student, tokens: batch.tokens, sequences: batch.sequences, objective: TrainingObjective(try material.target([index])),
+          rowWeights: batch.weights, wanting: []
+        ).loss
+        own.append(loss)
+      }
     }
-    hardest = losses.sorted { ($0.loss, $1.index) > ($1.loss, $0.index) }.prefix(max(1, Int(Double(searched.count) * Self.hardShare))).map(
-      \.index)
+    let losses = try (0..<group.count).map { try group.broadcast($0 == group.rank ? own : [], from: $0) }
+    func loss(_ index: Int) -> Double { losses[index % group.count][index / group.count] }
+    let order = searched.sorted { (loss($0), $1) > (loss($1), $0) }
+    hardest = Array(order.prefix(max(1, Int(Double(searched.count) * Self.hardShare))))
   }
 
   private var searched: Range<Int> { 0..<min(Self.searched, material.windows.count) }
