@@ -53,6 +53,22 @@ final class GroupBench {
     #expect(directory.contents.filter { $0.hasPrefix("out") || $0.hasPrefix(".") } == outputs)
   }
 
+  /// The same of a run of passes.
+  /// - Parameter change: of the settings that all of them run with.
+  func expectSame(
+    _ passes: [any CompressionPass], model: String = "demo", calibrated: Bool = true,
+    _ change: @escaping @Sendable (inout RunSettings) -> Void = { _ in }
+  ) throws {
+    try expectSame { group, output in
+      let calibration = CalibrationPlan(text: "demo", samples: 20, sequenceLength: 256)
+      var settings = Self.settings(output, group)
+      change(&settings)
+      return try CompressionRun(
+        model: ModelBundle(opening: model), recipe: Recipe(passes: passes, calibration: calibrated ? calibration : nil), settings: settings
+      ).execute()
+    }
+  }
+
   static func settings(_ output: URL, _ group: ProcessGroup) -> RunSettings {
     var settings = RunSettings(output: output)
     settings.evaluation = EvaluationSettings(context: 128, tokens: 2048)

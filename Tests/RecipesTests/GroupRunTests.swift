@@ -8,31 +8,21 @@ import Testing
 
   init() throws { bench = try GroupBench() }
 
-  private func expectSame(_ passes: [any CompressionPass], model: String = "demo", calibrated: Bool = true) throws {
-    try bench.expectSame { group, output in
-      let calibration = CalibrationPlan(text: "demo", samples: 20, sequenceLength: 256)
-      return try CompressionRun(
-        model: ModelBundle(opening: model), recipe: Recipe(passes: passes, calibration: calibrated ? calibration : nil),
-        settings: GroupBench.settings(output, group)
-      ).execute()
-    }
-  }
+  @Test func roundingToNearest() throws { try bench.expectSame([RoundToNearest(bits: 4, groupSize: 64)], calibrated: false) }
 
-  @Test func roundingToNearest() throws { try expectSame([RoundToNearest(bits: 4, groupSize: 64)], calibrated: false) }
+  @Test func errorFeedback() throws { try bench.expectSame([GPTQ(bits: 3, groupSize: 64)]) }
 
-  @Test func errorFeedback() throws { try expectSame([GPTQ(bits: 3, groupSize: 64)]) }
+  @Test func twoSidedFeedback() throws { try bench.expectSame([GPTQ(bits: 4, groupSize: 64, outputSensitivity: true)]) }
 
-  @Test func twoSidedFeedback() throws { try expectSame([GPTQ(bits: 4, groupSize: 64, outputSensitivity: true)]) }
+  @Test func smoothingThenFeedback() throws { try bench.expectSame([SmoothQuant(), GPTQ(bits: 8, groupSize: 0)]) }
 
-  @Test func smoothingThenFeedback() throws { try expectSame([SmoothQuant(), GPTQ(bits: 8, groupSize: 0)]) }
-
-  @Test func activationAware() throws { try expectSame([ActivationAware(bits: 4, groupSize: 64)]) }
+  @Test func activationAware() throws { try bench.expectSame([ActivationAware(bits: 4, groupSize: 64)]) }
 
   /// Experts: each one's rows come from all batches.
   @Test func mixture() throws {
     let model = bench.directory.path("mixture")
     try MixtureModel.write(to: URL(fileURLWithPath: model))
-    try expectSame([GPTQ(bits: 4, groupSize: 32)], model: model)
+    try bench.expectSame([GPTQ(bits: 4, groupSize: 32)], model: model)
   }
 
   /// A process that fails ends the others, and nothing is left.

@@ -12,14 +12,9 @@ import Testing
     _ passes: [any CompressionPass], model: String = "demo", calibrated: Bool = true,
     _ change: @escaping @Sendable (inout RunSettings) -> Void = { _ in }
   ) throws {
-    try bench.expectSame { group, output in
-      let calibration = CalibrationPlan(text: "demo", samples: 20, sequenceLength: 256)
-      var settings = GroupBench.settings(output, group)
+    try bench.expectSame(passes, model: model, calibrated: calibrated) { settings in
       settings.isTensorParallel = true
       change(&settings)
-      return try CompressionRun(
-        model: ModelBundle(opening: model), recipe: Recipe(passes: passes, calibration: calibrated ? calibration : nil), settings: settings
-      ).execute()
     }
   }
 
