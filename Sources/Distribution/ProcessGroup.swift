@@ -33,7 +33,10 @@ public struct ProcessGroup: Sendable {
   }
 
   /// Whether something is this process's, where its number says who does it: neighbours go to different processes.
-  public func owns(_ index: Int) -> Bool { index % count == rank }
+  public func owns(_ index: Int) -> Bool { owner(of: index) == rank }
+
+  /// Whose it is.
+  public func owner(of index: Int) -> Int { index % count }
 
   /// Puts the bytes of one process into the memory of all.
   public func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {

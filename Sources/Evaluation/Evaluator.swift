@@ -148,7 +148,7 @@ public struct Evaluator: Sendable {
     if group.isAlone { return own.flatMap { $0 } }
     var own = own[...]
     return try stream.batches(of: windows).indices.flatMap { batch in
-      try group.broadcast(group.owns(batch) ? own.popFirst() ?? [] : [], from: batch % group.count)
+      try group.broadcast(group.owns(batch) ? own.popFirst() ?? [] : [], from: group.owner(of: batch))
     }
   }
 

@@ -32,7 +32,7 @@ public struct ForwardStream: Sendable {
     var states: [Int: Matrix] = [:]
     for (blockIndex, block) in graph.body.enumerated() {
       // What looks tokens up gives little to divide.
-      let runner = isShared && blockIndex > 0 ? interpreter.forSharedRows : interpreter
+      let runner = isShared && blockIndex > 0 ? interpreter.forSharedRows(wholeExperts: observer == nil) : interpreter
       let weights = try LoadedBlock(block, of: graph, experts: .passing, for: runner)
       for (index, batch) in batches.enumerated() {
         let isOwn = !isDivided || group.owns(index)
@@ -43,7 +43,7 @@ public struct ForwardStream: Sendable {
           states[index] = try runner.run(block, of: graph, weights: weights, tokens: tokens, sequences: batch.layout)
           continue
         }
-        let input = isShared ? try group.broadcast(states[index], from: index % group.count) : states[index]
+        let input = isShared ? try group.broadcast(states[index], from: group.owner(of: index)) : states[index]
         guard let input else { continue }
         let result = try runner.run(
           block, of: graph, weights: weights, input: input, sequences: batch.layout,

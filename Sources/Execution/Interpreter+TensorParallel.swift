@@ -8,8 +8,11 @@ extension Interpreter {
   /// parallelism by columns, Shoeybi et al. 2019, "Megatron-LM"). No sum is cut, so that every element is what one process computes.
   ///
   /// Of a weight that lies in a mapped file a process reads its own rows alone.
-  func sharedLinear(_ x: Matrix, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization) throws -> Matrix {
-    guard !peers.isAlone else { return linear(x, weight, bias: bias, quantization: quantization) }
+  /// - Parameter isWhole: whether this process computes all of it, for it is the only one that does.
+  func sharedLinear(
+    _ x: Matrix, _ weight: LoadedParameter, bias: [Float]?, quantization: ActivationQuantization, isWhole: Bool = false
+  ) throws -> Matrix {
+    guard !peers.isAlone, !isWhole else { return linear(x, weight, bias: bias, quantization: quantization) }
     let output = Matrix(uninitializedRows: x.rows, columns: Int(weight.view.n))
     let parts = Self.outputRanges(output.columns, among: peers.count)
     if !parts[peers.rank].isEmpty {
@@ -46,19 +49,29 @@ extension Interpreter {
     }
   }
 
-  /// Of the weights of a block's layers that are divided the rows that this process computes with.
-  func ownRows(of block: Block, in graph: ModelGraph) -> [ParameterID: Range<Int>] {
-    guard !peers.isAlone else { return [:] }
-    var rows: [ParameterID: Range<Int>] = [:]
-    for node in graph.nodes[block.nodes] where node.operation == .linear {
-      guard let id = node.parameters.first, graph[id].shape.rank == 2 else { continue }
-      rows[id] = Self.outputRanges(graph[id].shape[0], among: peers.count)[peers.rank]
+  /// What of a block's parameters this process computes with, where it does not need all of them whole.
+  func share(of block: Block, in graph: ModelGraph) -> BlockShare {
+    guard !peers.isAlone else { return BlockShare() }
+    var share = BlockShare()
+    var used = Set<ParameterID>()
+    for node in graph.nodes[block.nodes] {
+      guard !isElsewhere(node, in: graph) else {
+        share.absent.formUnion(node.parameters)
+        continue
+      }
+      used.formUnion(node.parameters)
+      guard node.operation == .linear, wholeExpert(node, in: graph) == nil, let id = node.parameters.first, graph[id].shape.rank == 2 else {
+        continue
+      }
+      share.rows[id] = Self.outputRanges(graph[id].shape[0], among: peers.count)[peers.rank]
     }
+    share.absent.subtract(used)
     // What others use as well is needed whole.
     for node in graph.nodes[block.nodes] {
-      for id in node.operation == .linear ? node.parameters.dropFirst() : node.parameters[...] { rows[id] = nil }
+      let isDivided = node.operation == .linear && wholeExpert(node, in: graph) == nil
+      for id in isDivided ? node.parameters.dropFirst() : node.parameters[...] { share.rows[id] = nil }
     }
-    return rows
+    return share
   }
 
   /// Which outputs each of so many processes computes: as many for each as whole tiles of the kernels allow, where there are enough.
@@ -71,4 +84,12 @@ extension Interpreter {
       min(outputs, units * rank / count * unit)..<min(outputs, units * (rank + 1) / count * unit)
     }
   }
+}
+
+/// What a process computes with of a block.
+struct BlockShare {
+  /// Rows of weights whose other rows it does not need.
+  var rows: [ParameterID: Range<Int>] = [:]
+  /// What others alone compute with.
+  var absent: Set<ParameterID> = []
 }

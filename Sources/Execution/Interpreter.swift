@@ -13,6 +13,13 @@ public struct LinearRun {
   public let routed: RoutedRows?
   /// Which rows of the batch the input has; nil for all of them.
   public let rows: [Int32]?
+  /// Whether another process runs it: what comes in and out is not here.
+  package let isElsewhere: Bool
+
+  init(node: Node, input: Matrix, output: Matrix, routed: RoutedRows?, rows: [Int32]?, isElsewhere: Bool = false) {
+    (self.node, self.input, self.output, self.routed, self.rows) = (node, input, output, routed, rows)
+    self.isElsewhere = isElsewhere
+  }
 }
 
 /// Sees every linear layer as it runs; those of experts that no token was sent to with no rows.
@@ -61,10 +68,15 @@ public struct Interpreter: Sendable {
     (self.pool, self.group, isTensorParallel) = (pool, group, tensorParallel && !group.isAlone)
   }
 
+  /// Whether these run whole experts each, else a part of every expert's outputs.
+  private(set) var isExpertParallel = false
+
   /// The same for rows that all processes run together, where they do: all of them must make the same calls.
-  package var forSharedRows: Interpreter {
+  /// - Parameter wholeExperts: whether each process runs whole experts, every one of them at one process. Observers see what the others run
+  ///   as `isElsewhere`.
+  package func forSharedRows(wholeExperts: Bool) -> Interpreter {
     var copy = self
-    if isTensorParallel { copy.peers = group }
+    if isTensorParallel { (copy.peers, copy.isExpertParallel) = (group, wholeExperts) }
     return copy
   }
 
@@ -142,6 +154,10 @@ public struct Interpreter: Sendable {
     var routes: [ValueID: RoutedRows] = [:]
     for index in nodes {
       let node = graph.nodes[index]
+      if isElsewhere(node, in: graph) {
+        try runElsewhere(node, of: graph, routes, observer: observer)
+        continue
+      }
       let inputs = node.inputs.compactMap { values[$0] }
       // What no later node reads may be overwritten, except the caller's own input.
       let spent = node.inputs.map { lastUse[$0] == index && given[$0] == nil && !kept.contains($0) }
@@ -157,7 +173,7 @@ public struct Interpreter: Sendable {
           ? Matrix(rows: 0, columns: graph[node.output].width ?? 0)
           : try sharedLinear(
             inputs[0], parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
-            quantization: graph.inputQuantization[node.parameters[0]] ?? .none)
+            quantization: graph.inputQuantization[node.parameters[0]] ?? .none, isWhole: wholeExpert(node, in: graph) != nil)
         WorkMeter.add(Double(inputs[0].rows) * Double(inputs[0].columns) * Double(output.columns))
         try observer?(
           LinearRun(
@@ -188,7 +204,7 @@ public struct Interpreter: Sendable {
         routes[node.output] = route(inputs[0], correction: parameters.first?.vector, routing)
         continue
       case .dispatch(let expert): output = dispatch(inputs[0], to: expert, try routes.rows(of: node.inputs[1], node))
-      case .combine: output = combine(try routes.rows(of: node.inputs[0], node), inputs, width: graph[node.output].width ?? 0)
+      case .combine: output = try combine(node, of: graph, try routes.rows(of: node.inputs[0], node), values)
       }
       for value in node.inputs where lastUse[value] == index && !kept.contains(value) { values[value] = nil }
       values[node.output] = output

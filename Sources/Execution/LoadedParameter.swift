@@ -120,8 +120,8 @@ public final class LoadedBlock: @unchecked Sendable {
   private let parameters: [ParameterID: LoadedParameter]
   /// What is read each time that it is used, and let go at once.
   private let passing: [ParameterID: Parameter]
-  /// Of what processes divide by outputs the rows that this one computes.
-  private let ownRows: [ParameterID: Range<Int>]
+  /// What of it this process computes with.
+  private let share: BlockShare
   private let sources: [Parameter]
   /// Keeps mapped pages in use.
   private let base: LoadedBlock?
@@ -142,31 +142,31 @@ public final class LoadedBlock: @unchecked Sendable {
 
   /// Maps or reads what the nodes of `block` use.
   public convenience init(_ block: Block, of graph: ModelGraph, experts: ExpertPolicy = .kept) throws {
-    try self.init(block, of: graph, experts: experts, ownRows: [:])
+    try self.init(block, of: graph, experts: experts, share: BlockShare())
   }
 
   /// The same for runs by this interpreter alone: of what it divides with others its own rows.
   package convenience init(_ block: Block, of graph: ModelGraph, experts: ExpertPolicy = .kept, for runner: Interpreter) throws {
-    try self.init(block, of: graph, experts: experts, ownRows: runner.ownRows(of: block, in: graph))
+    try self.init(block, of: graph, experts: experts, share: runner.share(of: block, in: graph))
   }
 
-  private init(_ block: Block, of graph: ModelGraph, experts: ExpertPolicy, ownRows: [ParameterID: Range<Int>]) throws {
+  private init(_ block: Block, of graph: ModelGraph, experts: ExpertPolicy, share: BlockShare) throws {
     var loaded: [ParameterID: LoadedParameter] = [:]
     var passing: [ParameterID: Parameter] = [:]
     var isPassing = false
     if case .readOnUse(let limit) = experts { isPassing = graph.passesExperts(of: block, beyond: limit) }
     for index in block.nodes {
-      for id in graph.nodes[index].parameters where loaded[id] == nil && passing[id] == nil {
+      for id in graph.nodes[index].parameters where loaded[id] == nil && passing[id] == nil && !share.absent.contains(id) {
         if isPassing, graph[id].role.isRoutedExpert {
           passing[id] = graph[id]
         } else {
-          loaded[id] = try LoadedParameter(graph[id], rows: ownRows[id])
+          loaded[id] = try LoadedParameter(graph[id], rows: share.rows[id])
         }
       }
     }
     parameters = loaded
     self.passing = passing
-    self.ownRows = ownRows
+    self.share = share
     base = nil
     sources = loaded.keys.map { graph[$0] }
   }
@@ -175,14 +175,14 @@ public final class LoadedBlock: @unchecked Sendable {
     self.parameters = parameters
     passing = base.passing.filter { parameters[$0.key] == nil }
     self.base = base
-    ownRows = base.ownRows
+    share = base.share
     sources = []
   }
 
   /// A parameter of the block; nil for another's.
   func parameter(_ id: ParameterID) throws -> LoadedParameter? {
     if let parameter = parameters[id] { return parameter }
-    return try passing[id].map { try LoadedParameter($0, isPassing: true, rows: ownRows[id]) }
+    return try passing[id].map { try LoadedParameter($0, isPassing: true, rows: share.rows[id]) }
   }
 
   /// The same block with other values for some of its parameters, not copied: what the caller writes into the matrices later is what later

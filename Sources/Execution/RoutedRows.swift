@@ -82,23 +82,27 @@ extension Interpreter {
     return output
   }
 
-  /// - Parameter outputs: of every expert, in order.
-  func combine(_ routed: RoutedRows, _ outputs: [Matrix], width: Int) -> Matrix {
+  /// What a combining node computes of what experts gave, at this process or, whole, at several.
+  func combine(_ node: Node, of graph: ModelGraph, _ routed: RoutedRows, _ values: [ValueID: Matrix]) throws -> Matrix {
+    let (outputs, width) = (node.inputs.dropFirst().map { values[$0] }, graph[node.output].width ?? 0)
+    if isExpertParallel { return try gatherCombined(routed, outputs, width: width) }
+    return withExtendedLifetime(outputs) { combine(routed, outputs.map { $0.map { UnsafePointer($0.pointer) } }, width: width) }
+  }
+
+  /// - Parameter outputs: what every expert gave, in order.
+  func combine(_ routed: RoutedRows, _ outputs: [UnsafePointer<Float>?], width: Int) -> Matrix {
     let result = Matrix(uninitializedRows: routed.weights.rows, columns: width)
-    let pointers = outputs.map { Optional(UnsafePointer($0.pointer)) }
     let selected = routed.routing.selected
-    withExtendedLifetime(outputs) {
-      routed.chosen.withUnsafeBufferPointer { chosen in
-        routed.places.withUnsafeBufferPointer { places in
-          pointers.withUnsafeBufferPointer { pointers in
-            nonisolated(unsafe) let pointers = pointers
-            pool.ranges(of: result.rows, grain: 32) { range in
-              guard let chosen = chosen.baseAddress, let places = places.baseAddress, let pointers = pointers.baseAddress else { return }
-              dso_combine_rows(
-                pointers, chosen + range.lowerBound * selected, places + range.lowerBound * selected,
-                routed.weights.row(range.lowerBound), Int64(range.count), Int64(selected), Int64(width),
-                result.row(range.lowerBound), Int64(width))
-            }
+    routed.chosen.withUnsafeBufferPointer { chosen in
+      routed.places.withUnsafeBufferPointer { places in
+        outputs.withUnsafeBufferPointer { outputs in
+          nonisolated(unsafe) let outputs = outputs
+          pool.ranges(of: result.rows, grain: 32) { range in
+            guard let chosen = chosen.baseAddress, let places = places.baseAddress, let outputs = outputs.baseAddress else { return }
+            dso_combine_rows(
+              outputs, chosen + range.lowerBound * selected, places + range.lowerBound * selected,
+              routed.weights.row(range.lowerBound), Int64(range.count), Int64(selected), Int64(width),
+              result.row(range.lowerBound), Int64(width))
           }
         }
       }

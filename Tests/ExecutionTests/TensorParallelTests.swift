@@ -46,7 +46,7 @@ import Testing
     for count in 2...4 {
       let found = try LocalTransport.run(count) { group in
         let source = OwnRowsSource(base: plain)
-        return (states: try states(group, source), partial: source.partial)
+        return (states: try states(group, source), partial: source.partial, experts: source.experts)
       }
       // Batch by batch, each from the process that keeps it.
       for batch in expected.indices {
@@ -54,6 +54,9 @@ import Testing
         #expect(states[batch / count] == expected[batch], "batch \(batch) of \(count) processes")
       }
       for process in found { #expect(process.partial > 0) }
+      // Experts are whole: each at one process, which reads it and no other.
+      let read = found.flatMap(\.experts)
+      #expect(Set(read).count == read.count && Set(read) == Set(plain.names.filter(OwnRowsSource.isExperts)))
     }
   }
 }
@@ -62,18 +65,27 @@ import Testing
 private final class OwnRowsSource: WeightSource {
   private let base: PlainSource
   private let asked = Atomic(0)
+  private let expertsRead = Mutex<Set<String>>([])
 
   init(base: PlainSource) { self.base = base }
+
+  /// Weights of experts that were asked for.
+  var experts: [String] { expertsRead.withLock { $0.sorted() } }
+
+  static func isExperts(_ name: String) -> Bool { name.contains(".experts.") }
 
   /// How often less than all was asked for.
   var partial: Int { asked.load(ordering: .relaxed) }
 
   var names: [String] { base.names }
   func describe(_ name: String) -> (shape: Shape, storage: WeightStorage)? { base.describe(name) }
-  func load(_ name: String) throws -> Weight { try base.load(name) }
+  func load(_ name: String) throws -> Weight {
+    if Self.isExperts(name) { _ = expertsRead.withLock { $0.insert(name) } }
+    return try base.load(name)
+  }
 
   func load(_ name: String, rows: Range<Int>) throws -> Weight {
-    let whole = try base.load(name)
+    let whole = try load(name)
     guard rows != 0..<whole.shape[0], case .dense(let tensor) = whole, var values = tensor.float32Values() else { return whole }
     asked.wrappingAdd(1, ordering: .relaxed)
     let width = whole.shape[1]

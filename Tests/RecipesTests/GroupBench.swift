@@ -8,6 +8,13 @@ final class GroupBench {
 
   init() throws { directory = try TemporaryDirectory() }
 
+  /// A small mixture of experts, some of which get no rows.
+  func mixture() throws -> String {
+    let model = directory.path("mixture")
+    try MixtureModel.write(to: URL(fileURLWithPath: model))
+    return model
+  }
+
   func place(_ count: Int) -> URL { URL(fileURLWithPath: directory.path("out\(count)")) }
 
   /// Every file of an output but its report, which tells times.

@@ -42,10 +42,15 @@ import Testing
 
   @Test func activationAware() throws { try expectSame([ActivationAware(bits: 4, groupSize: 64)]) }
 
-  /// Experts: some get no rows, and their sums are one process's.
-  @Test func mixture() throws {
-    let model = bench.directory.path("mixture")
-    try MixtureModel.write(to: URL(fileURLWithPath: model))
-    try expectSame([GPTQ(bits: 4, groupSize: 32)], model: model)
+  /// Experts are run whole, each by one process: some get no rows.
+  @Test func mixture() throws { try expectSame([GPTQ(bits: 4, groupSize: 32)], model: bench.mixture()) }
+
+  /// Passes that look at what experts read and give, at every process.
+  @Test func mixtureThatIsRetargeted() throws {
+    var feedback = GPTQ(bits: 4, groupSize: 32)
+    feedback.retarget = true
+    try expectSame([SmoothQuant(), feedback], model: bench.mixture())
   }
+
+  @Test func mixtureThatIsActivationAware() throws { try expectSame([ActivationAware(bits: 4, groupSize: 32)], model: bench.mixture()) }
 }

@@ -58,7 +58,7 @@ public final class BlockCalibration {
   var interpreter: Interpreter { stream.interpreter }
 
   /// What runs the block on ``runInput(_:)``.
-  var runner: Interpreter { stream.interpreter.forSharedRows }
+  var runner: Interpreter { stream.interpreter.forSharedRows(wholeExperts: false) }
 
   /// The processes that divide batches and layers.
   var group: ProcessGroup { stream.group }
@@ -101,12 +101,13 @@ public final class BlockCalibration {
       isShared && kinds.contains(.gram) && graph[value].route == nil && division?.hasOwner(value) == true
     }
     var row = 0
-    try forward(in: graph, readBy: readers) { batch, run in
+    let whole = stream.interpreter.forSharedRows(wholeExperts: true)
+    try forward(in: graph, by: whole, readBy: readers) { batch, run in
       let (value, x) = (run.node.inputs[0], run.input)
       guard first[value] == run.node.output else { return }
       try experts?.note(run, batch: batch)
       // Somebody else's: it tells what it found.
-      guard isOwn(value) || isShared else { return }
+      guard isShared ? !run.isElsewhere : isOwn(value) else { return }
       // What experts read is multiplied out when it is asked for.
       let hasGram = run.rows == nil && (isOwn(value) || isBanded(value))
       let statistics =
@@ -121,14 +122,16 @@ public final class BlockCalibration {
     } after: { batch in
       row += stream.batches[batch].layout.rows
     }
-    if let division, !group.isAlone {
-      for value in Set(first.keys).sorted(by: { $0.index < $1.index }) {
-        let owner = division.rank(of: value)
-        if isShared {
-          try result[value]?.assembleGram(at: owner, in: group)
-        } else {
-          result[value] = try group.broadcast(result[value], from: owner)
+    for value in Set(first.keys).sorted(by: { $0.index < $1.index }) where !group.isAlone {
+      if isShared {
+        // An expert's layers one process alone has run.
+        if let route = graph[value].route {
+          result[value] = try group.broadcast(result[value], from: group.owner(of: route.expert))
+        } else if let division {
+          try result[value]?.assembleGram(at: division.rank(of: value), in: group)
         }
+      } else if let division {
+        result[value] = try group.broadcast(result[value], from: division.rank(of: value))
       }
     }
     ExpertShortage.makeUp(in: &result, of: graph, block, experts: experts)
@@ -174,12 +177,12 @@ public final class BlockCalibration {
     in graph: ModelGraph, showsOutputs: Bool = false, observer: (_ batch: Int, LinearRun) throws -> Void,
     after: (_ batch: Int) throws -> Void = { _ in }
   ) throws {
-    try forward(in: graph, showsOutputs: showsOutputs, readBy: nil, observer: observer, after: after)
+    try forward(in: graph, by: runner, showsOutputs: showsOutputs, readBy: nil, observer: observer, after: after)
   }
 
   /// - Parameter owner: of several processes the one that looks at what is read of a value, or nil for all; the others are shown a matrix without rows.
   private func forward(
-    in graph: ModelGraph, showsOutputs: Bool = false, readBy owner: ((ValueID) -> Int?)?,
+    in graph: ModelGraph, by runner: Interpreter, showsOutputs: Bool = false, readBy owner: ((ValueID) -> Int?)?,
     observer: (_ batch: Int, LinearRun) throws -> Void, after: (_ batch: Int) throws -> Void
   ) throws {
     let weights = try LoadedBlock(block, of: graph, experts: .passing, for: runner)
@@ -239,7 +242,7 @@ public final class BlockCalibration {
       let own = first + group.rank < batchCount ? try record(first + group.rank) : []
       for batch in first..<min(first + group.count, batchCount) {
         let runs = try graphs.enumerated().map { index, graph in
-          try group.broadcast(group.owns(batch) ? own[index] : nil, from: batch % group.count, of: graph, to: owner)
+          try group.broadcast(group.owns(batch) ? own[index] : nil, from: group.owner(of: batch), of: graph, to: owner)
         }
         try observer(batch, runs)
       }

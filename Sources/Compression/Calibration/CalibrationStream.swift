@@ -67,9 +67,12 @@ public final class CalibrationStream {
   /// The processes that divide the batches.
   var group: ProcessGroup { interpreter.group }
 
+  /// The row of the text that each batch begins with.
+  var starts: [Int] { batches.indices.map { batches[..<$0].reduce(0) { $0 + $1.layout.rows } } }
+
   /// The activations of a batch, at every process; all of them must ask.
   func load(_ batch: Int, from store: ActivationStore) throws -> Matrix {
-    try group.broadcast(group.owns(batch) ? store.load(batch) : nil, from: batch % group.count)
+    try group.broadcast(group.owns(batch) ? store.load(batch) : nil, from: group.owner(of: batch))
   }
 
   /// What a pass sees of the text in front of this block; nil in front of the first, which takes tokens.
@@ -90,7 +93,7 @@ public final class CalibrationStream {
 
   private func run(_ block: Block, of graph: ModelGraph, from input: ActivationStore?, into output: ActivationStore) throws {
     let isShared = interpreter.isTensorParallel && input != nil
-    let runner = isShared ? interpreter.forSharedRows : interpreter
+    let runner = isShared ? interpreter.forSharedRows(wholeExperts: true) : interpreter
     let weights = try LoadedBlock(block, of: graph, experts: .passing, for: runner)
     for (index, batch) in batches.enumerated() where isShared || group.owns(index) {
       if isShared { try group.checkInterruption() } else { try Interruption.check() }

@@ -182,10 +182,13 @@ public struct PlannedMemory: Sendable {
     for index in block.nodes {
       for id in graph.nodes[index].parameters where seen.insert(id).inserted {
         var bytes = work.sourceBytes(of: id)
-        // Who computes a part of the outputs needs as much of the weight.
-        if graph.nodes[index].operation == .linear, work.isReadByRows(id) { bytes = (bytes.reading / ranks, bytes.held / ranks) }
+        let share = expertShare(of: graph.nodes[index], work, ranks: ranks)
+        if share == 1, graph.nodes[index].operation == .linear, work.isReadByRows(id) {
+          // Who computes a part of the outputs needs as much of the weight.
+          bytes = (bytes.reading / ranks, bytes.held / ranks)
+        }
         reading = max(reading, isPassing && graph[id].role.isRoutedExpert ? bytes.reading : bytes.reading - bytes.held)
-        if !isPassing || !graph[id].role.isRoutedExpert { held += bytes.held }
+        if !isPassing || !graph[id].role.isRoutedExpert { held += Int(Double(bytes.held) * share) }
       }
     }
     guard work.isTensorParallel, ranks > 1 else { return held + reading }
@@ -197,10 +200,24 @@ public struct PlannedMemory: Sendable {
     return max(held + reading, codes)
   }
 
+  /// The part of a block's experts that a process has, where each is one process's: of an expert's weight, for all are alike.
+  private static func expertShare(of node: Node, _ work: PlannedWork, ranks: Int) -> Double {
+    guard work.isTensorParallel, let experts = work.graph.expert(of: node).flatMap({ work.graph.routing(of: $0.routing) })?.experts else {
+      return 1
+    }
+    return Double((experts + ranks - 1) / ranks) / Double(max(1, experts))
+  }
+
   /// The widest of what processes gather of a block: it is there once more, as messages bring it.
   private static func parcelBytes(_ block: Block, _ work: PlannedWork, _ member: Member?, rows: Int) -> Int {
-    guard work.isTensorParallel, let member, member.shares.layout.ranks > 1 else { return 0 }
-    return 4 * rows * (work.graph.nodes[block.nodes].compactMap { work.graph[$0.output].width }.max() ?? 0)
+    guard work.isTensorParallel, let ranks = member?.shares.layout.ranks, ranks > 1 else { return 0 }
+    let widest = work.graph.nodes[block.nodes].reduce(0) { most, node in
+      let width = work.graph[node.output].width ?? 0
+      guard case .combine = node.operation else { return max(most, width) }
+      // What experts gave is counted with them, and there once more is a process's own.
+      return max(most, width * (work.graph.routing(of: node.inputs[0])?.selected ?? 0) / ranks)
+    }
+    return 4 * rows * widest
   }
 
   /// The reference and the output, one after the other block by block, with the layer that both are compared in; then both heads together.

@@ -128,8 +128,12 @@ extension PlannedWork {
   fileprivate var tokenBytes: (before: Double, given: Double) {
     graph.body.dropFirst().reduce((0, 0)) { sum, block in
       let given = graph.nodes[block.nodes].reduce(0.0) { sum, node in
-        switch node.operation {
-        case .linear, .attention: sum + Double(graph[node.output].width ?? 0) * routedShare(of: node)
+        let width = Double(graph[node.output].width ?? 0)
+        return switch node.operation {
+        // Of experts, which are run whole, what they give together.
+        case .linear: graph.expert(of: node) == nil ? sum + width : sum
+        case .combine: sum + width * Double(graph.routing(of: node.inputs[0])?.selected ?? 0)
+        case .attention: sum + width
         default: sum
         }
       }

@@ -106,7 +106,7 @@ public final class Trainer {
           objective: try objective?(index, batch, Float(scale / total)) ?? TrainingObjective(.tokens(batch.targets)),
           rowWeights: batch.weights.map { Float(Double($0) / total * scale) }, wanting: parametrization.wanted, retention: retention)
       }
-      for batch in round..<min(round + group.count, batches.count) { try sums.add(own, of: batch % group.count) }
+      for batch in round..<min(round + group.count, batches.count) { try sums.add(own, of: group.owner(of: batch)) }
     }
     var loss = sums.loss
     let gradients = try parametrization.gradients(from: sums.parameters, pool: interpreter.pool)
@@ -152,7 +152,7 @@ public final class Trainer {
       ).loss
     }
     return try losses.indices.reduce(0) { sum, index in
-      try sum + Double(bitPattern: group.broadcast(losses[index].bitPattern, from: index % group.count))
+      try sum + Double(bitPattern: group.broadcast(losses[index].bitPattern, from: group.owner(of: index)))
     }
   }
 

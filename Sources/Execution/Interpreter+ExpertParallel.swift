@@ -1,0 +1,49 @@
+import Diagnostics
+import Distribution
+import ModelGraph
+
+extension Interpreter {
+  /// Whether a node belongs to an expert that another process runs (expert parallelism, Lepikhin et al. 2020, "GShard").
+  func isElsewhere(_ node: Node, in graph: ModelGraph) -> Bool {
+    guard let route = wholeExpert(node, in: graph) else { return false }
+    return !peers.owns(route.expert)
+  }
+
+  /// The expert that a node belongs to, where processes run whole ones.
+  func wholeExpert(_ node: Node, in graph: ModelGraph) -> (routing: ValueID, expert: Int)? {
+    isExpertParallel ? graph[node.output].route : nil
+  }
+
+  /// A linear layer of an expert that another process runs: how many rows it has is known, what they are is not.
+  func runElsewhere(
+    _ node: Node, of graph: ModelGraph, _ routes: [ValueID: RoutedRows], observer: LinearObserver?
+  ) throws {
+    guard case .linear = node.operation, let route = graph[node.output].route else { return }
+    let rows = try routes.rows(of: route.routing, node).rows(of: route.expert)
+    let (inputs, outputs) = (graph[node.inputs[0]].width ?? 0, graph[node.output].width ?? 0)
+    WorkMeter.add(Double(rows.count) * Double(inputs) * Double(outputs))
+    try observer?(
+      LinearRun(
+        node: node, input: Matrix(rows: 0, columns: inputs), output: Matrix(rows: 0, columns: outputs), routed: routes[route.routing],
+        rows: rows, isElsewhere: true))
+  }
+
+  /// Puts together what experts gave that each process has run whole: one message for all of them.
+  /// - Parameter outputs: what every expert gave that is this process's, in order.
+  func gatherCombined(_ routed: RoutedRows, _ outputs: [Matrix?], width: Int) throws -> Matrix {
+    let experts = routed.routing.experts
+    // Those of a process behind each other, process after process.
+    let order = (0..<peers.count).map { rank in Array(stride(from: rank, to: experts, by: peers.count)) }
+    let counts = order.map { $0.reduce(0) { $0 + routed.rows(of: $1).count } }
+    let parcel = Matrix(uninitializedRows: counts.reduce(0, +), columns: width)
+    var places = [UnsafePointer<Float>?](repeating: nil, count: experts)
+    var first = 0
+    for expert in order.joined() {
+      places[expert] = UnsafePointer(parcel.row(first))
+      if let output = outputs[expert] { parcel.row(first).update(from: output.pointer, count: output.values) }
+      first += routed.rows(of: expert).count
+    }
+    try peers.gather(parcel.bytes, counts: counts.map { $0 * width * MemoryLayout<Float>.stride })
+    return withExtendedLifetime(parcel) { combine(routed, places, width: width) }
+  }
+}
