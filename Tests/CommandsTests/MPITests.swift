@@ -124,17 +124,27 @@
       #expect(missing.errorText.components(separatedBy: "error: ").count == 2, "\(missing.errorText)")
     }
 
+    /// Processes that would wait for each other for ever.
+    @Test func anotherCommandIsRefused() throws {
+      let words = [CommandProcess.products.appendingPathComponent("deepseek-quant").path, "--no-eval", "--output", "out", "--bits"]
+      let process = try CommandProcess(
+        ["/usr/bin/env", "mpirun", "--bind-to", "none", "-n", "1"] + words + ["8", ":", "-n", "1"] + words + ["4"], in: directory,
+        environment: Self.environment)
+      #expect(process.wait() == 64)
+      #expect(process.errorText.contains("start the same command everywhere"), "\(process.errorText)")
+      #expect(!FileManager.default.fileExists(atPath: directory.appendingPathComponent("out").path))
+    }
+
     /// Processes whose directories are not the same one.
     @Test func aDirectoryThatIsNotSharedIsSaid() throws {
       let program = CommandProcess.products.appendingPathComponent("deepseek-quant").path
       for name in ["a", "b"] {
         try FileManager.default.createDirectory(at: directory.appendingPathComponent(name), withIntermediateDirectories: true)
       }
-      let words = [program, "--bits", "8", "--no-eval", "--output"]
+      let words = [program, "--bits", "8", "--no-eval", "--output", "out"]
       let process = try CommandProcess(
-        ["/usr/bin/env", "mpirun", "--bind-to", "none", "-n", "1"] + words + ["a/out"] + [":", "-n", "1"] + words + ["b/out"],
-        in: directory,
-        environment: Self.environment)
+        ["/usr/bin/env", "mpirun", "--bind-to", "none", "-n", "1", "-wdir", "a"] + words + [":", "-n", "1", "-wdir", "b"] + words,
+        in: directory, environment: Self.environment)
       #expect(process.wait() == 73)
       #expect(process.errorText.contains("rank 1") && process.errorText.contains("is not the directory that the first process"))
       #expect((try? files("a/out")) == nil)
