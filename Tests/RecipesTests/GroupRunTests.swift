@@ -19,10 +19,11 @@ import Testing
   @Test func activationAware() throws { try bench.expectSame([ActivationAware(bits: 4, groupSize: 64)]) }
 
   /// Experts: each one's rows come from all batches.
-  @Test func mixture() throws {
-    let model = bench.directory.path("mixture")
-    try MixtureModel.write(to: URL(fileURLWithPath: model))
-    try bench.expectSame([GPTQ(bits: 4, groupSize: 32)], model: model)
+  @Test func mixture() throws { try bench.expectSame([GPTQ(bits: 4, groupSize: 32)], model: bench.mixture()) }
+
+  /// What experts' outputs feel, of rows from all batches.
+  @Test func mixtureTwoSided() throws {
+    try bench.expectSame([GPTQ(bits: 4, groupSize: 32, outputSensitivity: true)], model: bench.mixture())
   }
 
   /// A process that fails ends the others, and nothing is left.

@@ -91,42 +91,6 @@ public final class OutputSensitivity {
     return try meter.measure { try result.fill(stream, seed: seed, widest: widest, spillingTo: directory, meter) }
   }
 
-  private func fill(_ stream: CalibrationStream, seed: UInt64, widest: Int, spillingTo directory: URL, _ meter: WorkMeter) throws
-    -> OutputSensitivity
-  {
-    let (graph, interpreter, batches) = (stream.source, stream.interpreter, stream.batches)
-    let layers = graph.body
-    guard let head = graph.blocks.last else { return self }
-    var states: [ActivationStore] = []
-    for (place, block) in layers.enumerated() {
-      meter.begin(place)
-      let store = try ActivationStore(rows: batches.map(\.layout.rows), widest: widest, spillingTo: directory)
-      let weights = try LoadedBlock(block, of: graph)
-      for (index, batch) in batches.enumerated() {
-        try Interruption.check()
-        let output =
-          if let input = states.last {
-            try interpreter.run(block, of: graph, weights: weights, input: try input.load(index), sequences: batch.layout)
-          } else {
-            try interpreter.run(
-              block, of: graph, weights: weights, tokens: Array(stream.windows[batch.windows].joined()), sequences: batch.layout)
-          }
-        try store.store(output, for: index)
-      }
-      states.append(store)
-    }
-    guard let gradients = states.popLast() else { return self }
-    meter.begin(layers.count)
-    try differentiateHead(head, gradients, stream, seed: seed)
-    for (index, block) in layers.enumerated().reversed() where index > 0 {
-      guard let inputs = states.popLast() else { break }
-      meter.begin(2 * layers.count - index)
-      try differentiate(block, inputs, gradients, stream)
-    }
-    meter.finish()
-    return self
-  }
-
   /// Every layer leaves a square of its outputs on the disk: models with many wide experts would fill any.
   private func checkDisk(_ graph: ModelGraph, _ directory: URL) throws {
     var bytes = 0.0
@@ -146,85 +110,12 @@ public final class OutputSensitivity {
     }
   }
 
-  /// Puts the gradients of what the last layer leaves in its place.
-  private func differentiateHead(_ head: Block, _ states: ActivationStore, _ stream: CalibrationStream, seed: UInt64) throws {
-    let weights = try LoadedBlock(head, of: stream.source)
-    var first = 0
-    for (index, batch) in stream.batches.enumerated() {
-      try Interruption.check()
-      let rows = batch.layout.rows
-      let loss = try stream.interpreter.headLoss(
-        head, of: stream.source, weights: weights, input: try states.load(index), target: .drawn(seed: seed, firstRow: first),
-        rowWeights: Array(repeating: 1, count: rows), wanting: [], inputGradient: true)
-      // Gradients of no number would be found in every layer, and the first of them blamed.
-      guard loss.loss.isFinite else {
-        throw stream.source.notFinite()
-          ?? CompressionError(
-            "the model", "gives logits that are not finite: its weights are numbers, but some are far out of range",
-            remedy: "repair the checkpoint, or fetch it again", kind: .badData)
-      }
-      if let gradient = loss.gradients.input { try states.store(gradient, for: index) }
-      first += rows
-    }
-  }
-
-  /// Takes the gradients behind a block to those in front of it, in their place, and keeps what its layers' outputs saw.
-  private func differentiate(
-    _ block: Block, _ inputs: ActivationStore, _ gradients: ActivationStore, _ stream: CalibrationStream
-  ) throws {
-    let (graph, interpreter) = (stream.source, stream.interpreter)
-    let weights = try LoadedBlock(block, of: graph)
-    let waves = Self.waves(graph.linears(of: block).map(\.weight), of: graph)
-    for (number, wave) in waves.enumerated() {
-      var factors: [ParameterID: GramMatrix] = [:]
-      var importance: [ParameterID: [Float]] = [:]
-      for weight in wave {
-        factors[weight] = GramMatrix(inputs: graph[weight].shape[0])
-        importance[weight] = Array(repeating: 0, count: tokens)
-      }
-      var first = 0
-      for (index, batch) in stream.batches.enumerated() {
-        try Interruption.check()
-        let tape = try interpreter.runRecording(
-          block, of: graph, weights: weights, input: try inputs.load(index), sequences: batch.layout)
-        let result = try interpreter.backward(
-          tape, outputGradient: try gradients.load(index), wanting: [], inputGradient: true
-        ) { node, gradient, rows in
-          guard let weight = node.parameters.first, let factor = factors[weight] else { return }
-          try factor.accumulate(gradient, pool: interpreter.pool)
-          for row in 0..<gradient.rows {
-            importance[weight]?[first + (rows.map { Int($0[row]) } ?? row)] =
-              Float(dso_sum_squares(gradient.row(row), Int64(gradient.columns)))
-          }
-        }
-        first += batch.layout.rows
-        if number == waves.count - 1, let input = result.input { try gradients.store(input, for: index) }
-      }
-      for weight in wave {
-        guard let factor = factors[weight], let importance = importance[weight], factor.tokens > 0 else { continue }
-        let values = factor.take(pool: interpreter.pool)
-        let bytes = UnsafeRawBufferPointer(values.bytes)
-        layers[weight] = Layer(size: values.rows, factorOffset: end, importanceOffset: end + bytes.count)
-        try file.write(bytes, at: end)
-        try importance.withUnsafeBytes { try file.write($0, at: end + bytes.count) }
-        end += bytes.count + importance.count * MemoryLayout<Float>.stride
-      }
-    }
-  }
-
-  /// Layers whose factors are found together, so that those of a block with many experts need not all be in memory: each wave runs the block again.
-  private static func waves(_ weights: [ParameterID], of graph: ModelGraph, limit: Int = 1 << 30) -> [[ParameterID]] {
-    var waves: [[ParameterID]] = [[]]
-    var bytes = 0
-    for weight in weights {
-      let size = graph[weight].shape[0] * graph[weight].shape[0] * MemoryLayout<Float>.stride
-      if bytes + size > limit, !waves[waves.count - 1].isEmpty {
-        waves.append([])
-        bytes = 0
-      }
-      waves[waves.count - 1].append(weight)
-      bytes += size
-    }
-    return waves
+  /// Keeps what was measured of a layer.
+  func keep(_ factor: Matrix, importance: [Float], of weight: ParameterID) throws {
+    let bytes = UnsafeRawBufferPointer(factor.bytes)
+    layers[weight] = Layer(size: factor.rows, factorOffset: end, importanceOffset: end + bytes.count)
+    try file.write(bytes, at: end)
+    try importance.withUnsafeBytes { try file.write($0, at: end + bytes.count) }
+    end += bytes.count + importance.count * MemoryLayout<Float>.stride
   }
 }
