@@ -24,23 +24,22 @@ enum Launch {
   /// Every process must compute the same from the same: another program, or other instructions, would come to other last bits, and then to
   /// other decisions; other flags, to other exchanges.
   private static func check() throws {
-    let program = try difference("\(Tool.version), \(KernelSet.name)")
-    if let program {
+    if let program = try difference("\(Tool.version), \(KernelSet.name)", verb: "is") {
       throw ValidationError(
         "\(program): start one program everywhere, with DEEPSEEK_OPTIMIZE_ISA set to instructions that all have")
     }
-    // Told apart, they would wait for each other for ever.
+    // With other flags they would wait for each other for ever.
     let name = URL(fileURLWithPath: CommandLine.arguments.first ?? "").lastPathComponent
-    if let command = try difference(([name] + CommandLine.arguments.dropFirst()).joined(separator: " ")) {
+    if let command = try difference(([name] + CommandLine.arguments.dropFirst()).joined(separator: " "), verb: "runs") {
       throw ValidationError("\(command): start the same command everywhere")
     }
   }
 
   /// What is not the same at all processes, in words; nil where it is.
-  private static func difference(_ own: String) throws -> String? {
+  private static func difference(_ own: String, verb: String) throws -> String? {
     let all = try group.gather(Array(own.utf8)).map { String(decoding: $0, as: UTF8.self) }
     guard let other = all.firstIndex(where: { $0 != all[0] }) else { return nil }
-    return "Rank 0 on \(group.hosts[0]) is \(all[0]), rank \(other) on \(group.hosts[other]) is \(all[other])"
+    return "Rank 0 on \(group.hosts[0]) \(verb) \(all[0]), rank \(other) on \(group.hosts[other]) \(verb) \(all[other])"
   }
 
   /// Worker threads, where none are asked for: the processors, divided among the processes of this machine.

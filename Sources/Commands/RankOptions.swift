@@ -5,8 +5,8 @@ import DeepSeekOptimize
 struct DivisionOption: ParsableArguments {
   @Flag(
     help: """
-      Under mpirun: run text through each block at all processes together, each computing a part of every layer's outputs, so that none needs all of \
-      the block's weights. The output never depends on it.
+      Under mpirun: run text through each block at all processes together, each computing a part of every layer's outputs, and experts \
+      of its own, so that none needs all of the block's weights. The output never depends on it.
       """)
   var enableTensorParallel = false
 }

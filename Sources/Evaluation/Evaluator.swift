@@ -62,8 +62,8 @@ public struct Evaluator: Sendable {
           referenceStates = try stream.hidden(
             of: reference, windows: windows,
             observer: meter.map { meter in
-              { batch, run in if batch == 0 { try meter.observe(run, interpreter: stream.interpreter) } }
-            },
+              { _, run in try meter.observe(run, interpreter: stream.interpreter) }
+            }, observed: 0..<1,
             progress: { try advance(first + $0) }, divided: true)
         }
         let done = first + (reference?.body.count ?? 0)

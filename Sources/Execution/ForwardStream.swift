@@ -21,22 +21,29 @@ public struct ForwardStream: Sendable {
   /// Runs every block but the head over the windows.
   /// - Parameters:
   ///   - observer: called for every linear layer, with the index of the batch it works on.
+  ///   - observed: the batches that it is called for; nil for all.
   ///   - progress: called after each block.
   ///   - isDivided: whether several processes divide the batches, so that each returns, and observes, its own; all of them must ask.
   public func hidden(
-    of graph: ModelGraph, windows: [[Int32]], observer: ((_ batch: Int, LinearRun) throws -> Void)? = nil,
+    of graph: ModelGraph, windows: [[Int32]], observer: ((_ batch: Int, LinearRun) throws -> Void)? = nil, observed: Range<Int>? = nil,
     progress: (_ blocksDone: Int) throws -> Void = { _ in }, divided isDivided: Bool = false
   ) throws -> [Hidden] {
     let (batches, group) = (batches(of: windows), interpreter.group)
     let isShared = isDivided && interpreter.isTensorParallel
     var states: [Int: Matrix] = [:]
     for (blockIndex, block) in graph.body.enumerated() {
-      // What looks tokens up gives little to divide.
-      let runner = isShared && blockIndex > 0 ? interpreter.forSharedRows(wholeExperts: observer == nil) : interpreter
-      let weights = try LoadedBlock(block, of: graph, experts: .passing, for: runner)
+      var loaded: (weights: LoadedBlock, runner: Interpreter, isObserved: Bool)?
       for (index, batch) in batches.enumerated() {
         let isOwn = !isDivided || group.owns(index)
         guard isOwn || isShared && blockIndex > 0 else { continue }
+        let isObserved = observer != nil && observed?.contains(index) != false
+        if isObserved != loaded?.isObserved {
+          loaded = nil
+          // What looks tokens up gives little to divide; who observes wants to see all experts.
+          let runner = isShared && blockIndex > 0 ? interpreter.forSharedRows(wholeExperts: !isObserved) : interpreter
+          loaded = (try LoadedBlock(block, of: graph, experts: .passing, for: runner), runner, isObserved)
+        }
+        guard let (weights, runner, _) = loaded else { continue }
         if isShared, blockIndex > 0 { try group.checkInterruption() } else { try Interruption.check() }
         if blockIndex == 0 {
           let tokens = Array(windows[batch.windows].joined())
@@ -47,7 +54,7 @@ public struct ForwardStream: Sendable {
         guard let input else { continue }
         let result = try runner.run(
           block, of: graph, weights: weights, input: input, sequences: batch.layout,
-          observer: !isOwn ? nil : observer.map { observer in { try observer(index, $0) } })
+          observer: !isOwn || !isObserved ? nil : observer.map { observer in { try observer(index, $0) } })
         if isOwn { states[index] = result }
       }
       try progress(blockIndex + 1)

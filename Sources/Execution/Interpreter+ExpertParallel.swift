@@ -3,15 +3,24 @@ import Distribution
 import ModelGraph
 
 extension Interpreter {
-  /// Whether a node belongs to an expert that another process runs (expert parallelism, Lepikhin et al. 2020, "GShard").
-  func isElsewhere(_ node: Node, in graph: ModelGraph) -> Bool {
-    guard let route = wholeExpert(node, in: graph) else { return false }
-    return !peers.owns(route.expert)
+  /// Whether experts are run whole, each by one process: where every process has one at least. Else all have a part of every expert's outputs.
+  package static func runsWholeExperts(_ experts: Int, among processes: Int) -> Bool { experts >= processes }
+
+  /// The process that alone runs the expert which computes, or gets, a value (expert parallelism, Lepikhin et al. 2020, "GShard"); nil where all
+  /// processes do.
+  package func expertOwner(of value: ValueID, in graph: ModelGraph) -> Int? {
+    guard isExpertParallel, let route = graph[value].route, let routing = graph.routing(of: route.routing), runsWhole(routing) else {
+      return nil
+    }
+    return peers.owner(of: route.expert)
   }
 
-  /// The expert that a node belongs to, where processes run whole ones.
-  func wholeExpert(_ node: Node, in graph: ModelGraph) -> (routing: ValueID, expert: Int)? {
-    isExpertParallel ? graph[node.output].route : nil
+  func runsWhole(_ routing: Routing) -> Bool { isExpertParallel && Self.runsWholeExperts(routing.experts, among: peers.count) }
+
+  /// Whether a node belongs to an expert that another process runs.
+  func isElsewhere(_ node: Node, in graph: ModelGraph) -> Bool {
+    guard let owner = expertOwner(of: node.output, in: graph) else { return false }
+    return owner != peers.rank
   }
 
   /// A linear layer of an expert that another process runs: how many rows it has is known, what they are is not.

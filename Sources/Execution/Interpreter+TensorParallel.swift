@@ -54,22 +54,20 @@ extension Interpreter {
     guard !peers.isAlone else { return BlockShare() }
     var share = BlockShare()
     var used = Set<ParameterID>()
+    func isDivided(_ node: Node) -> Bool { node.operation == .linear && expertOwner(of: node.output, in: graph) == nil }
     for node in graph.nodes[block.nodes] {
       guard !isElsewhere(node, in: graph) else {
         share.absent.formUnion(node.parameters)
         continue
       }
       used.formUnion(node.parameters)
-      guard node.operation == .linear, wholeExpert(node, in: graph) == nil, let id = node.parameters.first, graph[id].shape.rank == 2 else {
-        continue
-      }
+      guard isDivided(node), let id = node.parameters.first, graph[id].shape.rank == 2 else { continue }
       share.rows[id] = Self.outputRanges(graph[id].shape[0], among: peers.count)[peers.rank]
     }
     share.absent.subtract(used)
     // What others use as well is needed whole.
     for node in graph.nodes[block.nodes] {
-      let isDivided = node.operation == .linear && wholeExpert(node, in: graph) == nil
-      for id in isDivided ? node.parameters.dropFirst() : node.parameters[...] { share.rows[id] = nil }
+      for id in isDivided(node) ? node.parameters.dropFirst() : node.parameters[...] { share.rows[id] = nil }
     }
     return share
   }

@@ -59,21 +59,21 @@ public struct Interpreter: Sendable {
 
   /// The processes that this one shares its work with.
   public let group: ProcessGroup
-  /// Whether text runs through a block at all processes together, each of which has a part of every layer's outputs; else each runs text of its own.
+  /// Whether text runs through a block at all processes together, each of which has a part of every layer's outputs, or whole experts; else each
+  /// runs text of its own.
   public let isTensorParallel: Bool
   /// The processes that run the same rows as this one, now.
   private(set) var peers = ProcessGroup.alone
+  /// Whether the peers run whole experts each, else a part of every expert's outputs.
+  private(set) var isExpertParallel = false
 
   public init(pool: ThreadPool, group: ProcessGroup = .alone, tensorParallel: Bool = false) {
     (self.pool, self.group, isTensorParallel) = (pool, group, tensorParallel && !group.isAlone)
   }
 
-  /// Whether these run whole experts each, else a part of every expert's outputs.
-  private(set) var isExpertParallel = false
-
   /// The same for rows that all processes run together, where they do: all of them must make the same calls.
-  /// - Parameter wholeExperts: whether each process runs whole experts, every one of them at one process. Observers see what the others run
-  ///   as `isElsewhere`.
+  /// - Parameter wholeExperts: whether each process runs whole experts, every one of them at one process, where there are enough. Observers see
+  ///   what the others run as `isElsewhere`.
   package func forSharedRows(wholeExperts: Bool) -> Interpreter {
     var copy = self
     if isTensorParallel { (copy.peers, copy.isExpertParallel) = (group, wholeExperts) }
@@ -173,7 +173,7 @@ public struct Interpreter: Sendable {
           ? Matrix(rows: 0, columns: graph[node.output].width ?? 0)
           : try sharedLinear(
             inputs[0], parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
-            quantization: graph.inputQuantization[node.parameters[0]] ?? .none, isWhole: wholeExpert(node, in: graph) != nil)
+            quantization: graph.inputQuantization[node.parameters[0]] ?? .none, isWhole: expertOwner(of: node.output, in: graph) != nil)
         WorkMeter.add(Double(inputs[0].rows) * Double(inputs[0].columns) * Double(output.columns))
         try observer?(
           LinearRun(

@@ -13,6 +13,7 @@ package struct RecordedRuns {
   package init(outputs: Bool) { hasOutputs = outputs }
 
   package mutating func append(_ run: LinearRun) {
+    precondition(!run.isElsewhere, "what another process runs cannot be recorded here")
     let value = run.node.inputs[0]
     let input = inputs[value] ?? run.input.copy(rows: 0..<run.input.rows)
     inputs[value] = input

@@ -85,7 +85,7 @@ extension Interpreter {
   /// What a combining node computes of what experts gave, at this process or, whole, at several.
   func combine(_ node: Node, of graph: ModelGraph, _ routed: RoutedRows, _ values: [ValueID: Matrix]) throws -> Matrix {
     let (outputs, width) = (node.inputs.dropFirst().map { values[$0] }, graph[node.output].width ?? 0)
-    if isExpertParallel { return try gatherCombined(routed, outputs, width: width) }
+    if runsWhole(routed.routing) { return try gatherCombined(routed, outputs, width: width) }
     return withExtendedLifetime(outputs) { combine(routed, outputs.map { $0.map { UnsafePointer($0.pointer) } }, width: width) }
   }
 

@@ -1,4 +1,5 @@
 import Diagnostics
+import Distribution
 import Execution
 import Foundation
 import ModelGraph
@@ -48,13 +49,17 @@ private struct RandomWeights: WeightSource {
     return try builder.finish(output: logits)
   }
 
-  private func measure(_ graph: ModelGraph, threads: Int, batchRows: Int = 9) throws -> OutputSensitivity {
+  private func measure(
+    _ graph: ModelGraph, threads: Int, batchRows: Int = 9, waveBytes: Int = 1 << 30, group: ProcessGroup = .alone
+  ) throws -> OutputSensitivity {
     let directory = FileManager.default.temporaryDirectory
     let stream = try CalibrationStream(
-      windows: windows, of: graph, interpreter: Interpreter(pool: ThreadPool(threads: threads)), needs: [.calibration, .gradients],
-      spillingTo: directory, batchRows: batchRows)
+      windows: windows, of: graph, interpreter: Interpreter(pool: ThreadPool(threads: threads), group: group),
+      needs: [.calibration, .gradients], spillingTo: directory, batchRows: batchRows)
     let reports = Mutex<[StageProgress]>([])
-    let result = try OutputSensitivity.measure(stream, seed: 11, spillingTo: directory) { step in reports.withLock { $0.append(step) } }
+    let result = try OutputSensitivity.measure(stream, seed: 11, spillingTo: directory, waveBytes: waveBytes) { step in
+      reports.withLock { $0.append(step) }
+    }
     let shares = reports.withLock { $0.map(\.share) }
     #expect(shares.count > 2 && shares.first == 0 && shares.last == 1 && zip(shares, shares.dropFirst()).allSatisfy { $0 <= $1 })
     return result
@@ -123,19 +128,38 @@ private struct RandomWeights: WeightSource {
     #expect(try sensitivity.importance(readersOf: head.node.inputs[0], in: graph.blocks[3], of: graph) == nil)
   }
 
-  @Test func threadsDoNotChangeAByte() throws {
-    let graph = try model()
-    let results = try [1, 2, 3].map { try measure(graph, threads: $0) }
+  /// The bits of all that is known of a model's layers.
+  private func bits(_ sensitivity: OutputSensitivity, _ graph: ModelGraph) throws -> [String: [UInt32]] {
+    var result: [String: [UInt32]] = [:]
     for block in graph.blocks[1...2] {
       for (node, weight) in graph.linears(of: block) {
-        let bytes = try results.map { sensitivity in
-          let values = try #require(try sensitivity.factor(of: weight)).symmetric(pool: ThreadPool(threads: 1))
-          return (0..<values.rows * values.columns).map { values.pointer[$0].bitPattern }
-        }
-        #expect(bytes[0] == bytes[1] && bytes[0] == bytes[2], "\(node.scope)")
-        let importance = try results.map { try $0.importance(readersOf: node.inputs[0], in: block, of: graph) }
-        #expect(importance[0] == importance[1] && importance[0] == importance[2])
+        let values = try #require(try sensitivity.factor(of: weight)).symmetric(pool: ThreadPool(threads: 1))
+        let importance = try #require(try sensitivity.importance(readersOf: node.inputs[0], in: block, of: graph))
+        result[node.scope] = (0..<values.rows * values.columns).map { values.pointer[$0].bitPattern } + importance.map(\.bitPattern)
       }
+    }
+    return result
+  }
+
+  /// Nor does how many layers are measured at once.
+  @Test func threadsDoNotChangeAByte() throws {
+    let graph = try model()
+    let alone = try bits(measure(graph, threads: 1), graph)
+    #expect(alone.count == 6)
+    for (threads, waveBytes) in [(2, 1 << 30), (3, 1 << 30), (1, 1), (1, 1200)] {
+      #expect(try bits(measure(graph, threads: threads, waveBytes: waveBytes), graph) == alone, "\(threads) threads, \(waveBytes) bytes")
+    }
+  }
+
+  /// Some of which have no text of their own.
+  @Test(arguments: [2, 3, 5]) func processesDoNotChangeAByte(_ count: Int) throws {
+    let graph = try model()
+    let alone = try bits(measure(graph, threads: 1), graph)
+    for waveBytes in [1, 1 << 30] {
+      let found = try LocalTransport.run(count) { group in
+        try bits(measure(graph, threads: 1, waveBytes: waveBytes, group: group), graph)
+      }
+      for process in found { #expect(process == alone) }
     }
   }
 }

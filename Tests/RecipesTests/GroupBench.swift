@@ -9,9 +9,9 @@ final class GroupBench {
   init() throws { directory = try TemporaryDirectory() }
 
   /// A small mixture of experts, some of which get no rows.
-  func mixture() throws -> String {
+  func mixture(factors: [String: Float] = [:]) throws -> String {
     let model = directory.path("mixture")
-    try MixtureModel.write(to: URL(fileURLWithPath: model))
+    try MixtureModel.write(to: URL(fileURLWithPath: model), factors: factors)
     return model
   }
 
@@ -63,10 +63,10 @@ final class GroupBench {
   /// The same of a run of passes.
   /// - Parameter change: of the settings that all of them run with.
   func expectSame(
-    _ passes: [any CompressionPass], model: String = "demo", calibrated: Bool = true,
+    _ passes: [any CompressionPass], model: String = "demo", calibrated: Bool = true, counts: [Int] = [2, 3, 4],
     _ change: @escaping @Sendable (inout RunSettings) -> Void = { _ in }
   ) throws {
-    try expectSame { group, output in
+    try expectSame(counts) { group, output in
       let calibration = CalibrationPlan(text: "demo", samples: 20, sequenceLength: 256)
       var settings = Self.settings(output, group)
       change(&settings)

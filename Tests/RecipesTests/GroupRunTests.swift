@@ -26,6 +26,29 @@ import Testing
     try bench.expectSame([GPTQ(bits: 4, groupSize: 32, outputSensitivity: true)], model: bench.mixture())
   }
 
+  /// What one process alone finds out, all fail with, as one process does: so that who goes on with another pass is not left alone.
+  @Test(arguments: [false, true]) func whatOneFindsAllFailWith(_ isTensorParallel: Bool) throws {
+    let model = try bench.mixture(factors: ["experts.1.up_proj.weight": 1e25])
+    func failures(_ count: Int) throws -> [String] {
+      let place = bench.place(count)
+      return try LocalTransport.run(count) { group in
+        var settings = GroupBench.settings(place, group)
+        settings.isTensorParallel = isTensorParallel
+        let calibration = CalibrationPlan(text: "demo", samples: 20, sequenceLength: 256)
+        do {
+          _ = try CompressionRun(
+            model: ModelBundle(opening: model), recipe: Recipe(passes: [GPTQ(bits: 4, groupSize: 32)], calibration: calibration),
+            settings: settings
+          ).execute()
+          return "none"
+        } catch let failure as CompressionError { return "\(failure.kind) \(failure.subject) \(failure.problem)" }
+      }
+    }
+    let alone = try failures(1)
+    #expect(alone[0].contains("experts.1.down_proj"), "\(alone)")
+    for count in 2...4 { #expect(try Set(failures(count)) == Set(alone)) }
+  }
+
   /// A process that fails ends the others, and nothing is left.
   @Test func whoFailsLeavesNothing() throws {
     let output = bench.place(3)

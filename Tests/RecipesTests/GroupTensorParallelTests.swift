@@ -9,10 +9,10 @@ import Testing
   init() throws { bench = try GroupBench() }
 
   private func expectSame(
-    _ passes: [any CompressionPass], model: String = "demo", calibrated: Bool = true,
+    _ passes: [any CompressionPass], model: String = "demo", calibrated: Bool = true, counts: [Int] = [2, 3, 4],
     _ change: @escaping @Sendable (inout RunSettings) -> Void = { _ in }
   ) throws {
-    try bench.expectSame(passes, model: model, calibrated: calibrated) { settings in
+    try bench.expectSame(passes, model: model, calibrated: calibrated, counts: counts) { settings in
       settings.isTensorParallel = true
       change(&settings)
     }
@@ -42,10 +42,20 @@ import Testing
 
   @Test func activationAware() throws { try expectSame([ActivationAware(bits: 4, groupSize: 64)]) }
 
-  /// Experts are run whole, each by one process: some get no rows.
-  @Test func mixture() throws { try expectSame([GPTQ(bits: 4, groupSize: 32)], model: bench.mixture()) }
+  /// Experts are run whole, each by one process: some get no rows. Where there are more processes than experts, all have a part of each.
+  @Test func mixture() throws { try expectSame([GPTQ(bits: 4, groupSize: 32)], model: bench.mixture(), counts: [2, 3, 8, 9]) }
 
-  /// Passes that look at what experts read and give, at every process.
+  @Test func mixtureTwoSided() throws {
+    try expectSame([GPTQ(bits: 4, groupSize: 32, outputSensitivity: true)], model: bench.mixture())
+  }
+
+  /// What experts read is looked at by every process.
+  @Test func mixtureWithStaticInputs() throws {
+    var pass = RoundToNearest(bits: 8, groupSize: 0)
+    pass.targets.activations = .int8Static
+    try expectSame([pass, StaticActivationRanges()], model: bench.mixture())
+  }
+
   @Test func mixtureThatIsRetargeted() throws {
     var feedback = GPTQ(bits: 4, groupSize: 32)
     feedback.retarget = true

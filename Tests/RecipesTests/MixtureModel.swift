@@ -8,7 +8,8 @@ enum MixtureModel {
   static let experts = 8
   static let layers = 3
 
-  static func write(to directory: URL) throws {
+  /// - Parameter factors: of weights, by the end of their names.
+  static func write(to directory: URL, factors: [String: Float] = [:]) throws {
     let demo = try ModelBundle(opening: "demo")
     let configuration: JSONValue = [
       "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "dtype": "float32",
@@ -29,7 +30,10 @@ enum MixtureModel {
       TensorDescriptor(name: name, dataType: .float32, shape: shape)
     }
     let writer = try SafeTensorsWriter(directory: directory, tensors: tensors)
-    for tensor in tensors { try writer.write(tensor.name, values(tensor)) }
+    for tensor in tensors {
+      let factor = factors.first { tensor.name.hasSuffix($0.key) }?.value ?? 1
+      try writer.write(tensor.name, Tensor((values(tensor).float32Values() ?? []).map { factor * $0 }, shape: tensor.shape))
+    }
     try writer.finish()
   }
 

@@ -142,6 +142,16 @@ import Testing
     let weights = try [one, two, four].map { try calibrating($0).weights }
     // All but norms, which each keeps.
     #expect(weights[1] < weights[0] * 11 / 20 && weights[2] < weights[1] * 11 / 20, "\(weights)")
+    // Experts fall whole, as far as there is one for each.
+    let mixture = directory.path("mixture")
+    try MixtureModel.write(to: URL(fileURLWithPath: mixture))
+    var routed = feedback
+    routed.passes = [GPTQ(bits: 4, groupSize: 32)]
+    let experts = try [1, 2, 8].map { ranks in
+      let run = try Self.run(routed, of: mixture, to: URL(fileURLWithPath: directory.path("out")), tensorParallel: true)
+      return try calibrating(#require(run.plan(for: RankLayout(ranks: ranks, nodes: ranks)).ranks)).weights
+    }
+    #expect(experts[1] < experts[0] * 11 / 20 && experts[2] < experts[0] / 4, "\(experts)")
     func step(_ plan: PlannedRanks, _ name: String) throws -> PlannedRanks.Step { try #require(plan.steps.first { $0.name == name }) }
     for (name, division) in [("calibration forwards", WorkDivision.outputs), ("sums of inputs (Hessians)", .sums)] {
       let (whole, part) = (try step(one, name), try step(four, name))

@@ -30,6 +30,8 @@ extension BlockCalibration {
     guard batchCount > 1, hasReference else { return nil }
     let heldOut = batchCount - max(1, batchCount / 10)
     var result: [ValueID: CrossStatistics] = [:]
+    // What experts read is not looked at.
+    let runner = interpreter.forSharedRows(wholeExperts: true)
     let loaded = try LoadedBlock(block, of: graph, for: runner)
     let original = try LoadedBlock(block, of: reference, for: runner)
     var importance: [ValueID: [Float]] = [:]
@@ -42,7 +44,7 @@ extension BlockCalibration {
     try forEachBatch(of: models.map(\.graph), readBy: owner) { batch in
       try models.indices.map { index in
         let input = try index == 0 ? runReferenceInput(batch) : runInput(batch)
-        return try inputs(of: batch, from: input, in: models[index].graph, models[index].weights)
+        return try inputs(of: batch, from: input, in: models[index].graph, models[index].weights, by: runner)
       }
     } observer: { batch, runs in
       let (expected, actual) = (Self.inputs(of: runs[0]), Self.inputs(of: runs[1]))
@@ -76,7 +78,9 @@ extension BlockCalibration {
 
   /// What the block's linear layers read, those of experts aside: they may see other tokens in either model, so that their inputs have no
   /// counterpart row by row.
-  private func inputs(of batch: Int, from input: Matrix, in graph: ModelGraph, _ weights: LoadedBlock) throws -> RecordedRuns {
+  private func inputs(
+    of batch: Int, from input: Matrix, in graph: ModelGraph, _ weights: LoadedBlock, by runner: Interpreter
+  ) throws -> RecordedRuns {
     var record = RecordedRuns(outputs: false)
     _ = try runner.run(block, of: graph, weights: weights, input: input, sequences: layout(of: batch)) { run in
       if run.rows == nil { record.append(run) }

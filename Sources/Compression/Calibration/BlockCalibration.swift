@@ -57,7 +57,7 @@ public final class BlockCalibration {
 
   var interpreter: Interpreter { stream.interpreter }
 
-  /// What runs the block on ``runInput(_:)``.
+  /// What runs the block on ``runInput(_:)`` where all processes look at what its layers read and give, those of experts too.
   var runner: Interpreter { stream.interpreter.forSharedRows(wholeExperts: false) }
 
   /// The processes that divide batches and layers.
@@ -101,13 +101,14 @@ public final class BlockCalibration {
       isShared && kinds.contains(.gram) && graph[value].route == nil && division?.hasOwner(value) == true
     }
     var row = 0
+    var failure: (any Error)?
     let whole = stream.interpreter.forSharedRows(wholeExperts: true)
     try forward(in: graph, by: whole, readBy: readers) { batch, run in
       let (value, x) = (run.node.inputs[0], run.input)
       guard first[value] == run.node.output else { return }
       try experts?.note(run, batch: batch)
       // Somebody else's: it tells what it found.
-      guard isShared ? !run.isElsewhere : isOwn(value) else { return }
+      guard failure == nil, isShared ? !run.isElsewhere : isOwn(value) else { return }
       // What experts read is multiplied out when it is asked for.
       let hasGram = run.rows == nil && (isOwn(value) || isBanded(value))
       let statistics =
@@ -118,22 +119,22 @@ public final class BlockCalibration {
       let weights = importance[value].map { all in
         run.rows.map { $0.map { all[row + Int($0)] } } ?? Array(all[row..<row + x.rows])
       }
-      try statistics.add(x, named: run.node.scope, importance: weights, pool: pool)
+      do { try statistics.add(x, named: run.node.scope, importance: weights, pool: pool) } catch {
+        // Others may not see it: all come to the end before all fail.
+        guard !group.isAlone else { throw error }
+        failure = reference.notFinite(upTo: block) ?? error
+      }
     } after: { batch in
       row += stream.batches[batch].layout.rows
     }
-    for value in Set(first.keys).sorted(by: { $0.index < $1.index }) where !group.isAlone {
-      if isShared {
-        // An expert's layers one process alone has run.
-        if let route = graph[value].route {
-          result[value] = try group.broadcast(result[value], from: group.owner(of: route.expert))
-        } else if let division {
-          try result[value]?.assembleGram(at: division.rank(of: value), in: group)
-        }
-      } else if let division {
-        result[value] = try group.broadcast(result[value], from: division.rank(of: value))
-      }
+    try group.settle { if let failure { throw failure } }
+    var owners: [ValueID: Int] = [:]
+    for value in Set(first.keys).sorted(by: { $0.index < $1.index }) {
+      // An expert's layers one process alone has run.
+      owners[value] = isShared ? whole.expertOwner(of: value, in: graph) : division?.rank(of: value)
+      if isShared, let division { try result[value]?.assembleGram(at: division.rank(of: value), in: group) }
     }
+    try group.exchange(&result, of: owners)
     ExpertShortage.makeUp(in: &result, of: graph, block, experts: experts)
     if lendsStatistics { for statistics in result.values { statistics.isLent = true } }
     gathered = result
@@ -185,7 +186,7 @@ public final class BlockCalibration {
     in graph: ModelGraph, by runner: Interpreter, showsOutputs: Bool = false, readBy owner: ((ValueID) -> Int?)?,
     observer: (_ batch: Int, LinearRun) throws -> Void, after: (_ batch: Int) throws -> Void
   ) throws {
-    let weights = try LoadedBlock(block, of: graph, experts: .passing, for: runner)
+    let weights = try group.settle { try LoadedBlock(block, of: graph, experts: .passing, for: runner) }
     func run(_ batch: Int, _ observer: (LinearRun) throws -> Void) throws {
       do {
         _ = try withoutActuallyEscaping(observer) { observer in

@@ -1,4 +1,3 @@
-import CKernels
 import Diagnostics
 import Distribution
 import Execution
@@ -6,8 +5,8 @@ import Foundation
 import ModelGraph
 import Tensors
 
-/// How the sensitivity is measured: forward, through the head, and back, a block at a time. Several processes each take batches of their own, and each
-/// adds up the matrices of layers of its own, batch by batch as one process does.
+/// How the sensitivity is measured: forward, through the head, and back, a block at a time. Several processes each take batches of their own, and
+/// each adds up the matrices of layers of its own, batch by batch as one process does.
 extension OutputSensitivity {
   func fill(_ stream: CalibrationStream, seed: UInt64, widest: Int, spillingTo directory: URL, _ meter: WorkMeter) throws
     -> OutputSensitivity
@@ -78,7 +77,7 @@ extension OutputSensitivity {
     let (graph, interpreter, group) = (stream.source, stream.interpreter, stream.group)
     let (batches, starts) = (stream.batches, stream.starts)
     let weights = try LoadedBlock(block, of: graph)
-    let waves = Self.waves(graph.linears(of: block).map(\.weight), of: graph)
+    let waves = Self.waves(graph.linears(of: block).map(\.weight), of: graph, limit: waveBytes * group.count)
     for (number, wave) in waves.enumerated() {
       let sums = SensitivitySums(wave, of: graph, tokens: tokens, interpreter: interpreter)
       for round in stride(from: 0, to: batches.count, by: group.count) {
@@ -114,7 +113,8 @@ extension OutputSensitivity {
   }
 
   /// Layers whose factors are found together, so that those of a block with many experts need not all be in memory: each wave runs the block again.
-  private static func waves(_ weights: [ParameterID], of graph: ModelGraph, limit: Int = 1 << 30) -> [[ParameterID]] {
+  /// - Parameter limit: bytes of all processes together.
+  private static func waves(_ weights: [ParameterID], of graph: ModelGraph, limit: Int) -> [[ParameterID]] {
     var waves: [[ParameterID]] = [[]]
     var bytes = 0
     for weight in weights {

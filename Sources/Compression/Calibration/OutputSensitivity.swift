@@ -20,14 +20,16 @@ public final class OutputSensitivity {
 
   /// Tokens that were sent through, in the order of the calibration stream.
   public let tokens: Int
+  /// Bytes of factors that a process has in memory while they are added up.
+  let waveBytes: Int
   private let file: SpillFile
   private var layers: [ParameterID: Layer] = [:]
   private var end = 0
   /// What earlier passes of the run divided outputs by.
   private var outputFactors: [ParameterID: [Float]] = [:]
 
-  private init(tokens: Int, directory: URL) throws {
-    self.tokens = tokens
+  private init(tokens: Int, waveBytes: Int, directory: URL) throws {
+    (self.tokens, self.waveBytes) = (tokens, waveBytes)
     file = try SpillFile(in: directory)
   }
 
@@ -67,12 +69,15 @@ public final class OutputSensitivity {
   }
 
   /// Sends the text forward and its gradients back, a block at a time. Activations between blocks and all results wait in files.
-  /// - Parameter seed: of the tokens that are drawn.
+  /// - Parameters:
+  ///   - seed: of the tokens that are drawn.
+  ///   - waveBytes: of factors that a process adds up at once; where those of a block take more, it is run again for the others.
   public static func measure(
-    _ stream: CalibrationStream, seed: UInt64, spillingTo directory: URL, progress: ProgressHandler? = nil
+    _ stream: CalibrationStream, seed: UInt64, spillingTo directory: URL, waveBytes: Int = 1 << 30, progress: ProgressHandler? = nil
   ) throws -> OutputSensitivity {
     let graph = stream.source
-    let result = try OutputSensitivity(tokens: stream.batches.reduce(0) { $0 + $1.layout.rows }, directory: directory)
+    let result = try OutputSensitivity(
+      tokens: stream.batches.reduce(0) { $0 + $1.layout.rows }, waveBytes: waveBytes, directory: directory)
     try result.checkDisk(graph, directory)
     let layers = graph.body
     guard let head = graph.blocks.last, head.kind == .head else { return result }

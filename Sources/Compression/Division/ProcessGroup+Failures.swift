@@ -3,7 +3,7 @@ import Distribution
 
 extension ProcessGroup {
   /// Work that each process does for itself. Where one of them fails, all do, with its failure: none is left waiting for what it would have sent.
-  package func settle(_ work: () throws -> Void) throws {
+  package func settle<Value>(_ work: () throws -> Value) throws -> Value {
     guard !isAlone else { return try work() }
     let outcome = Result { try work() }
     var failure: SharedFailure?
@@ -15,6 +15,7 @@ extension ProcessGroup {
       guard let found = try broadcast(value: failure, from: root), let kind = FailureKind(rawValue: found.kind) else { continue }
       throw CompressionError(found.subject, found.problem, remedy: found.remedy, kind: kind)
     }
+    return try outcome.get()
   }
 
   private struct SharedFailure: Codable {

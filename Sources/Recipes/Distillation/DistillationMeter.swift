@@ -101,9 +101,8 @@ struct DistillationMeter {
     let windows = Array(material.heldOut.prefix(Self.attackedWindows))
     return try Self.epsilons.map { epsilon in
       let attack = EmbeddingAttack(epsilon: epsilon, steps: Self.attackSteps, fixed: material.specialTokens)
-      return try windows.enumerated().map { index, window in
-        try Interruption.check()
-        let batch = DistillationMaterial.batch([window])
+      return try interpreter.group.figures(windows.count) { index in
+        let batch = DistillationMaterial.batch([windows[index]])
         let weights = batch.weights.map { $0 / Float(batch.targetWeight) }
         let target = try material.exactTarget(tokens: batch.tokens, sequences: batch.sequences)
         let offset = try attack.offset(
@@ -118,7 +117,9 @@ struct DistillationMeter {
   }
 
   private func distances(_ model: LoadedModel, _ alignment: FeatureAlignment) throws -> [Double] {
-    try material.heldOut.prefix(Self.alignedWindows).map { window in
+    let windows = Array(material.heldOut.prefix(Self.alignedWindows))
+    return try interpreter.group.figures(windows.count) { index in
+      let window = windows[index]
       let batch = DistillationMaterial.batch([window])
       let share = 1 / Float(max(1, window.count - 1) * material.mapping.pairs.count)
       alignment.aim(at: try material.teacherStates(batch), sequences: batch.sequences, share: share)

@@ -1,6 +1,4 @@
 import Compression
-import Diagnostics
-import Distribution
 import Execution
 import Foundation
 import ModelGraph
@@ -29,24 +27,15 @@ final class RobustnessPhase: DistillationPhase {
   func begin(_ student: () throws -> LoadedModel) throws {
     let student = try student()
     let interpreter = material.interpreter
-    let group = interpreter.group
     material.note(Array(searched))
-    // Of several processes each looks through every so many of them.
-    var own: [Double] = []
-    try group.settle {
-      for index in searched where group.owns(index) {
-        try Interruption.check()
-        let batch = DistillationMaterial.batch([material.windows[index]])
-        let loss = try interpreter.gradients(
-          of: student, tokens: batch.tokens, sequences: batch.sequences, objective: TrainingObjective(try material.target([index])),
-          rowWeights: batch.weights, wanting: []
-        ).loss
-        own.append(loss)
-      }
+    let losses = try interpreter.group.figures(searched.count) { index in
+      let batch = DistillationMaterial.batch([material.windows[index]])
+      return try interpreter.gradients(
+        of: student, tokens: batch.tokens, sequences: batch.sequences, objective: TrainingObjective(try material.target([index])),
+        rowWeights: batch.weights, wanting: []
+      ).loss
     }
-    let losses = try (0..<group.count).map { try group.broadcast($0 == group.rank ? own : [], from: $0) }
-    func loss(_ index: Int) -> Double { losses[index % group.count][index / group.count] }
-    let order = searched.sorted { (loss($0), $1) > (loss($1), $0) }
+    let order = searched.sorted { (losses[$0], $1) > (losses[$1], $0) }
     hardest = Array(order.prefix(max(1, Int(Double(searched.count) * Self.hardShare))))
   }
 

@@ -136,41 +136,55 @@ public struct PlannedMemory: Sendable {
       let inputs = Dictionary(graph.linears(of: block).map { ($0.node.inputs[0], graph[$0.weight].shape[1]) }) { first, _ in first }
       let hasExperts = inputs.keys.contains { graph[$0].route != nil }
       // What experts read is kept by every process.
-      var gathered = stream + (hasExperts && all <= limit ? all : 0)
-      if let member, member.shares.layout.ranks > 1, !work.isTensorParallel {
-        // What the layers of a batch read: of the process's own, and of the one that it is shown.
-        gathered += 2 * Int(work.readBytes(of: block)) * rows
-      }
-      if work.feedback != nil {
-        // One matrix for each input of the block's layers but experts', whose are found one by one; and the one that is being factored.
-        let whole = inputs.filter { graph[$0.key].route == nil }.mapValues { $0 * $0 * 4 }
-        gathered += matrixBytes(whole, of: block, work, member) + 2 * (inputs.values.map { $0 * $0 * 4 }.max() ?? 0)
-      }
+      let gathered = stream + (hasExperts && all <= limit ? all : 0) + sharesBytes(inputs, of: block, work, member, rows: rows)
+      // A process that has no text of its own runs none.
+      let ownRows = work.isTensorParallel ? rows : min(rows, member.map { $0.isFirst ? rows : $0.shares.calibration.mostOfOthers } ?? rows)
       let phase = Phase(
         name: "calibrating", place: block.name, weights: blockBytes(block, of: graph, work, member),
-        activations: gathered + graph.activationBytes(of: block, rows: rows) + parcelBytes(block, work, member, rows: rows))
+        activations: gathered + graph.activationBytes(of: block, rows: ownRows) + parcelBytes(block, work, member, rows: rows))
       if phase.bytes > most.bytes { most = phase }
     }
     return most
   }
 
-  /// The matrices of a block's inputs that are kept at once; of several processes each keeps those of its layers.
-  private static func matrixBytes(_ sizes: [ValueID: Int], of block: Block, _ work: PlannedWork, _ member: Member?) -> Int {
-    guard let member else { return sizes.values.reduce(0, +) }
-    let count = member.shares.layout.ranks
-    var ranks: [ValueID: Int] = [:]
-    for (node, weight) in work.graph.linears(of: block) {
-      if let owner = member.shares.owners[weight] { ranks[node.inputs[0]] = owner }
+  /// Bytes of what a process gathers of a block's inputs, and is shown of them: the first one, or that of the others which has the most.
+  /// - Parameter inputs: the widths of the values that its linear layers read.
+  private static func sharesBytes(
+    _ inputs: [ValueID: Int], of block: Block, _ work: PlannedWork, _ member: Member?, rows: Int
+  ) -> Int {
+    let (graph, count) = (work.graph, member?.shares.layout.ranks ?? 1)
+    var owners: [ValueID: Int] = [:]
+    for (node, weight) in graph.linears(of: block) { if let owner = member?.shares.owners[weight] { owners[node.inputs[0]] = owner } }
+    let read = Dictionary(work.readValues(of: block)) { first, _ in first }
+    var sources = Set<ValueID>()
+    for node in graph.nodes[block.nodes] { if case .dispatch = node.operation { sources.insert(node.inputs[0]) } }
+    var (kept, widest) = (Array(repeating: 0, count: count), Array(repeating: 0, count: count))
+    for (value, width) in inputs {
+      let owner = owners[value] ?? 0
+      if work.feedback != nil {
+        // One matrix for each input of the block's layers but experts', whose are found one by one; and two while one is factored.
+        widest[owner] = max(widest[owner], width)
+        if graph[value].route == nil {
+          kept[owner] += 4 * width * width
+          if work.isTensorParallel, count > 1 {
+            // A band each, beside what they become.
+            for (rank, band) in GramMatrix.bands(of: width, among: count).enumerated() { kept[rank] += 4 * band.upperBound * band.count }
+          }
+        }
+      }
+      guard count > 1, !work.isTensorParallel else { continue }
+      // What the layers of a batch read, as another process shows it: to all, or to the one that works on it.
+      let isForAll = work.feedback == nil || sources.contains(value)
+      let shown = Int((read[value] ?? 0) * Double(rows))
+      for rank in 0..<count where isForAll || rank == owner { kept[rank] += shown }
     }
-    var sums = Array(repeating: 0, count: count)
-    for (value, size) in sizes {
-      sums[ranks[value] ?? 0] += size
-      // A band each, beside what they become.
-      guard work.isTensorParallel, count > 1 else { continue }
-      let inputs = Int((Double(size) / 4).squareRoot().rounded())
-      for (rank, band) in GramMatrix.bands(of: inputs, among: count).enumerated() { sums[rank] += 4 * band.upperBound * band.count }
+    if let member, count > 1, !work.isTensorParallel {
+      // And of a batch of its own.
+      for rank in 0..<count where member.shares.calibration.tokens[rank] > 0 { kept[rank] += Int(work.readBytes(of: block)) * rows }
     }
-    return member.isFirst ? sums[0] : sums.dropFirst().max() ?? 0
+    for rank in 0..<count { kept[rank] += 2 * 4 * widest[rank] * widest[rank] }
+    guard let member, count > 1 else { return kept[0] }
+    return member.isFirst ? kept[0] : kept.dropFirst().max() ?? 0
   }
 
   /// A block as it is held while text runs through it: its routed experts one by one where they are many.
@@ -192,7 +206,7 @@ public struct PlannedMemory: Sendable {
       }
     }
     guard work.isTensorParallel, ranks > 1 else { return held + reading }
-    // What became of them is read whole by everybody.
+    // What became of them everybody has whole.
     let codes = seen.reduce(0) { sum, id in
       guard case .quantized? = work.layout.parameters[id]?.storage, !isPassing || !graph[id].role.isRoutedExpert else { return sum }
       return sum + (work.layout.parameters[id]?.byteCount ?? 0)
@@ -202,10 +216,8 @@ public struct PlannedMemory: Sendable {
 
   /// The part of a block's experts that a process has, where each is one process's: of an expert's weight, for all are alike.
   private static func expertShare(of node: Node, _ work: PlannedWork, ranks: Int) -> Double {
-    guard work.isTensorParallel, let experts = work.graph.expert(of: node).flatMap({ work.graph.routing(of: $0.routing) })?.experts else {
-      return 1
-    }
-    return Double((experts + ranks - 1) / ranks) / Double(max(1, experts))
+    guard let experts = work.wholeExperts(of: node, among: ranks)?.experts else { return 1 }
+    return Double((experts + ranks - 1) / ranks) / Double(experts)
   }
 
   /// The widest of what processes gather of a block: it is there once more, as messages bring it.
@@ -215,7 +227,7 @@ public struct PlannedMemory: Sendable {
       let width = work.graph[node.output].width ?? 0
       guard case .combine = node.operation else { return max(most, width) }
       // What experts gave is counted with them, and there once more is a process's own.
-      return max(most, width * (work.graph.routing(of: node.inputs[0])?.selected ?? 0) / ranks)
+      return max(most, width * (work.wholeExperts(of: node, among: ranks)?.selected ?? 0) / ranks)
     }
     return 4 * rows * widest
   }

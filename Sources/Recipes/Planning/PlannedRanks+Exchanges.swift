@@ -125,14 +125,14 @@ extension PlannedWork {
   }
 
   /// Bytes of what a token is before each block, and of what the layers and the attention of all blocks give for it.
-  fileprivate var tokenBytes: (before: Double, given: Double) {
+  fileprivate func tokenBytes(among ranks: Int) -> (before: Double, given: Double) {
     graph.body.dropFirst().reduce((0, 0)) { sum, block in
       let given = graph.nodes[block.nodes].reduce(0.0) { sum, node in
         let width = Double(graph[node.output].width ?? 0)
         return switch node.operation {
-        // Of experts, which are run whole, what they give together.
-        case .linear: graph.expert(of: node) == nil ? sum + width : sum
-        case .combine: sum + width * Double(graph.routing(of: node.inputs[0])?.selected ?? 0)
+        // Of experts that are run whole what they give together.
+        case .linear: wholeExperts(of: node, among: ranks) == nil ? sum + width * routedShare(of: node) : sum
+        case .combine: sum + width * Double(wholeExperts(of: node, among: ranks)?.selected ?? 0)
         case .attention: sum + width
         default: sum
         }
@@ -145,7 +145,7 @@ extension PlannedWork {
 extension PlannedRanks.Exchange {
   /// What a part of the outputs is, from each to all; and before each block what one of them has kept.
   fileprivate static func outputs(_ work: PlannedWork, _ shares: RankShares) -> Self {
-    let (count, bytes) = (Double(shares.layout.ranks), work.tokenBytes)
+    let (count, bytes) = (Double(shares.layout.ranks), work.tokenBytes(among: shares.layout.ranks))
     let (before, given) = (bytes.before * work.textTokens, bytes.given * work.textTokens)
     let own = Array(repeating: (before + given) / count, count: shares.layout.ranks)
     // Parts come from all at once: each takes what the others have.

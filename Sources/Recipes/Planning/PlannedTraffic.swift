@@ -58,10 +58,11 @@ extension PlannedWork {
     }
   }
 
-  /// Bytes of the source's layers of which each process would read the rows that are its own.
+  /// Bytes of the source's layers of which each process would read the rows, or the experts, that are its own.
   var sharedBytes: Int {
     graph.body.flatMap { graph.linears(of: $0) }.reduce(0) { sum, layer in
-      isReadByRows(layer.weight) ? sum + run.model.storedBytes(of: graph[layer.weight].name) : sum
+      let isShared = isReadByRows(layer.weight) || isTensorParallel && graph.expert(of: layer.node) != nil
+      return isShared ? sum + run.model.storedBytes(of: graph[layer.weight].name) : sum
     }
   }
 

@@ -116,7 +116,7 @@ struct PlannedWork {
     return max(1, budget / max(1, evaluated.context * width * 4 * 2))
   }
 
-  /// Whether processes that share the run would run text together, each computing a part of every layer's outputs.
+  /// Whether processes that share the run would run text together, each computing a part of every layer's outputs, and experts of its own.
   var isTensorParallel: Bool { run.settings.isTensorParallel }
 
   /// Whether a process that computes some outputs of a layer needs no more of its weight than their rows.

@@ -1,6 +1,7 @@
 import Compression
 import Distribution
 import Evaluation
+import Execution
 import Formats
 import Foundation
 import ModelGraph
@@ -31,6 +32,8 @@ struct RankShares {
     let slowest: Int
 
     var total: Int { tokens.reduce(0, +) }
+    /// Of the rank behind the first that has the most.
+    var mostOfOthers: Int { tokens.dropFirst().max() ?? 0 }
 
     /// - Parameters:
     ///   - parts: windows that are in memory together; all of them begin with the first rank.
@@ -199,6 +202,14 @@ extension PlannedWork {
   func routedShare(of node: Node) -> Double {
     let routing = graph.expert(of: node).flatMap { graph.routing(of: $0.routing) }
     return routing.map { Double($0.selected) / Double($0.experts) } ?? 1
+  }
+
+  /// The routing of experts that processes run whole, of a layer of theirs or of what puts them together; nil for other nodes.
+  func wholeExperts(of node: Node, among ranks: Int) -> Routing? {
+    var value = graph.expert(of: node)?.routing
+    if case .combine = node.operation { value = node.inputs[0] }
+    guard isTensorParallel, ranks > 1, let routing = value.flatMap({ graph.routing(of: $0) }) else { return nil }
+    return Interpreter.runsWholeExperts(routing.experts, among: ranks) ? routing : nil
   }
 
   /// Bytes of the files that are digested, as if those of the source were alike: of one whose data are not there, only their sum is known.

@@ -6,7 +6,7 @@ public enum WorkDivision: String, Sendable, CaseIterable {
   case inputs
   /// Windows of the calibration text, a batch each in turn.
   case calibrationText = "calibration-text"
-  /// The outputs of every layer that text runs through.
+  /// The outputs of every layer that text runs through, and experts.
   case outputs
   /// Rows of sums over what a layer reads.
   case sums
@@ -29,7 +29,7 @@ public enum WorkDivision: String, Sendable, CaseIterable {
     case .layers: "divided by layers"
     case .inputs: "divided by inputs of a block's layers"
     case .calibrationText: "divided by calibration windows"
-    case .outputs: "divided by outputs of every layer"
+    case .outputs: "divided by outputs of layers, and by experts"
     case .sums: "divided by rows of the sums"
     case .evaluationText: "divided by evaluation windows"
     case .weights: "divided by weights"
