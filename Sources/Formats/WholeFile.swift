@@ -8,6 +8,8 @@ package enum WholeFile {
       guard size <= limit else {
         throw CheckpointError.malformed(file: file, "it has \(size) bytes, more than the \(limit) that are read")
       }
+      // Of no bytes the initializer below would write the length into the empty array that all threads share.
+      guard size > 0 else { return [] }
       var code: Int32 = 0
       let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
         while count < size {

@@ -124,6 +124,8 @@ extension Tensor {
   public func float32Values() -> [Float]? {
     guard dataType.isFloatingPoint else { return nil }
     let count = shape.elementCount
+    // Of no elements the initializer would write the length into the empty array that all threads share.
+    guard count > 0 else { return [] }
     return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
       if let target = buffer.baseAddress {
         withUnsafeBytes { source in convertToFloat32(source, dataType, into: target, count: count) }

@@ -212,6 +212,8 @@ final class DescentWork {
   /// The codes in the weight's own order.
   func originalCodes() -> [UInt8] {
     let (columns, ld, order) = (columns, ld, rowOrder)
+    // Of no codes the initializer would write the length into the empty array that all threads share.
+    guard rows * columns > 0 else { return [] }
     return [UInt8](unsafeUninitializedCapacity: rows * columns) { target, count in
       codes.withUnsafeBufferPointer { codes in
         inputs.order.withUnsafeBufferPointer { inputs in
