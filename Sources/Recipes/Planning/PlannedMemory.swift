@@ -158,7 +158,8 @@ public struct PlannedMemory: Sendable {
     let read = Dictionary(work.readValues(of: block)) { first, _ in first }
     var sources = Set<ValueID>()
     for node in graph.nodes[block.nodes] { if case .dispatch = node.operation { sources.insert(node.inputs[0]) } }
-    var (kept, widest) = (Array(repeating: 0, count: count), Array(repeating: 0, count: count))
+    let none = Array(repeating: 0, count: count)
+    var (kept, widest, shown) = (none, none, none)
     for (value, width) in inputs {
       let owner = owners[value] ?? 0
       if work.feedback != nil {
@@ -175,14 +176,14 @@ public struct PlannedMemory: Sendable {
       guard count > 1, !work.isTensorParallel else { continue }
       // What the layers of a batch read, as another process shows it: to all, or to the one that works on it.
       let isForAll = work.feedback == nil || sources.contains(value)
-      let shown = Int((read[value] ?? 0) * Double(rows))
-      for rank in 0..<count where isForAll || rank == owner { kept[rank] += shown }
+      for rank in 0..<count where isForAll || rank == owner { shown[rank] += Int((read[value] ?? 0) * Double(rows)) }
     }
     if let member, count > 1, !work.isTensorParallel {
       // And of a batch of its own.
-      for rank in 0..<count where member.shares.calibration.tokens[rank] > 0 { kept[rank] += Int(work.readBytes(of: block)) * rows }
+      for rank in 0..<count where member.shares.calibration.tokens[rank] > 0 { shown[rank] += Int(work.readBytes(of: block)) * rows }
     }
-    for rank in 0..<count { kept[rank] += 2 * 4 * widest[rank] * widest[rank] }
+    // What was shown is gone before anything is factored.
+    for rank in 0..<count { kept[rank] += max(2 * 4 * widest[rank] * widest[rank], shown[rank]) }
     guard let member, count > 1 else { return kept[0] }
     return member.isFirst ? kept[0] : kept.dropFirst().max() ?? 0
   }
