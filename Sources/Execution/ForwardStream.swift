@@ -32,16 +32,22 @@ public struct ForwardStream: Sendable {
     let isShared = isDivided && interpreter.isTensorParallel
     var states: [Int: Matrix] = [:]
     for (blockIndex, block) in graph.body.enumerated() {
-      var loaded: (weights: LoadedBlock, runner: Interpreter, isObserved: Bool)?
+      var loaded: (weights: LoadedBlock, runner: Interpreter, wholeExperts: Bool)?
       for (index, batch) in batches.enumerated() {
         let isOwn = !isDivided || group.owns(index)
         guard isOwn || isShared && blockIndex > 0 else { continue }
         let isObserved = observer != nil && observed?.contains(index) != false
-        if isObserved != loaded?.isObserved {
+        // What looks tokens up gives little to divide; who observes wants to see all experts.
+        let wholeExperts = isShared && blockIndex > 0 && !isObserved
+        if wholeExperts != loaded?.wholeExperts {
           loaded = nil
-          // What looks tokens up gives little to divide; who observes wants to see all experts.
-          let runner = isShared && blockIndex > 0 ? interpreter.forSharedRows(wholeExperts: !isObserved) : interpreter
-          loaded = (try LoadedBlock(block, of: graph, experts: .passing, for: runner), runner, isObserved)
+          let runner = isShared && blockIndex > 0 ? interpreter.forSharedRows(wholeExperts: wholeExperts) : interpreter
+          do {
+            loaded = (try LoadedBlock(block, of: graph, experts: .passing, for: runner), runner, wholeExperts)
+          } catch {
+            // Others may have read theirs.
+            throw runner.isAlone ? error : LostExchange(error)
+          }
         }
         guard let (weights, runner, _) = loaded else { continue }
         if isShared, blockIndex > 0 { try group.checkInterruption() } else { try Interruption.check() }

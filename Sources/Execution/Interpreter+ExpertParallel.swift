@@ -8,18 +8,20 @@ extension Interpreter {
 
   /// The process that alone runs the expert which computes, or gets, a value (expert parallelism, Lepikhin et al. 2020, "GShard"); nil where all
   /// processes do.
-  package func expertOwner(of value: ValueID, in graph: ModelGraph) -> Int? {
-    guard isExpertParallel, let route = graph[value].route, let routing = graph.routing(of: route.routing), runsWhole(routing) else {
-      return nil
-    }
+  /// - Parameter routings: of the value's block.
+  package func expertOwner(of value: ValueID, in graph: ModelGraph, _ routings: [ValueID: Routing]) -> Int? {
+    guard isExpertParallel, let route = graph[value].route, let routing = routings[route.routing], runsWhole(routing) else { return nil }
     return peers.owner(of: route.expert)
   }
+
+  /// Whether nobody shares the rows that this runs.
+  var isAlone: Bool { peers.isAlone }
 
   func runsWhole(_ routing: Routing) -> Bool { isExpertParallel && Self.runsWholeExperts(routing.experts, among: peers.count) }
 
   /// Whether a node belongs to an expert that another process runs.
-  func isElsewhere(_ node: Node, in graph: ModelGraph) -> Bool {
-    guard let owner = expertOwner(of: node.output, in: graph) else { return false }
+  func isElsewhere(_ node: Node, in graph: ModelGraph, _ routings: [ValueID: Routing]) -> Bool {
+    guard let owner = expertOwner(of: node.output, in: graph, routings) else { return false }
     return owner != peers.rank
   }
 

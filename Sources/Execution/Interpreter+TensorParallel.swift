@@ -54,9 +54,10 @@ extension Interpreter {
     guard !peers.isAlone else { return BlockShare() }
     var share = BlockShare()
     var used = Set<ParameterID>()
-    func isDivided(_ node: Node) -> Bool { node.operation == .linear && expertOwner(of: node.output, in: graph) == nil }
+    let routings = graph.routings(of: block.nodes)
+    func isDivided(_ node: Node) -> Bool { node.operation == .linear && expertOwner(of: node.output, in: graph, routings) == nil }
     for node in graph.nodes[block.nodes] {
-      guard !isElsewhere(node, in: graph) else {
+      guard !isElsewhere(node, in: graph, routings) else {
         share.absent.formUnion(node.parameters)
         continue
       }

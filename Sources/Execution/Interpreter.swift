@@ -152,9 +152,10 @@ public struct Interpreter: Sendable {
     for index in nodes { for value in graph.nodes[index].inputs { lastUse[value] = index } }
     var values = given
     var routes: [ValueID: RoutedRows] = [:]
+    let routings = isExpertParallel ? graph.routings(of: nodes) : [:]
     for index in nodes {
       let node = graph.nodes[index]
-      if isElsewhere(node, in: graph) {
+      if isElsewhere(node, in: graph, routings) {
         try runElsewhere(node, of: graph, routes, observer: observer)
         continue
       }
@@ -173,7 +174,8 @@ public struct Interpreter: Sendable {
           ? Matrix(rows: 0, columns: graph[node.output].width ?? 0)
           : try sharedLinear(
             inputs[0], parameters[0], bias: parameters.count > 1 ? parameters[1].vector : nil,
-            quantization: graph.inputQuantization[node.parameters[0]] ?? .none, isWhole: expertOwner(of: node.output, in: graph) != nil)
+            quantization: graph.inputQuantization[node.parameters[0]] ?? .none,
+            isWhole: expertOwner(of: node.output, in: graph, routings) != nil)
         WorkMeter.add(Double(inputs[0].rows) * Double(inputs[0].columns) * Double(output.columns))
         try observer?(
           LinearRun(

@@ -5,6 +5,13 @@ extension ModelGraph {
     return routing
   }
 
+  /// The routings of some nodes, by what their routers give.
+  package func routings(of places: Range<Int>) -> [ValueID: Routing] {
+    var routings: [ValueID: Routing] = [:]
+    for node in nodes[places] { if case .route(let routing) = node.operation { routings[node.output] = routing } }
+    return routings
+  }
+
   /// Which expert a linear layer belongs to: the layer's input has a row for every token that is sent there. Nil for layers that see every token.
   public func expert(of node: Node) -> (routing: ValueID, expert: Int)? { node.inputs.first.flatMap { self[$0].route } }
 

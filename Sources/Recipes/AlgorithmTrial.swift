@@ -1,6 +1,7 @@
 import Calibration
 import Compression
 import Diagnostics
+import Distribution
 import Evaluation
 import Execution
 import Formats
@@ -118,7 +119,7 @@ public struct AlgorithmTrial: Sendable {
           return try trial.divergence(of: graph, from: reference, on: held)
         }
         if divergence == nil { failure = "its divergence is not a number" }
-      } catch let error as any Failure where error.kind == .badData {
+      } catch let error as any Failure where error.kind == .badData && !(error is LostExchange) {
         // One method that cannot work on these weights leaves the others.
         failure = error.description
         problem = problem ?? error

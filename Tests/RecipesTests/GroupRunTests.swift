@@ -28,7 +28,7 @@ import Testing
 
   /// What one process alone finds out, all fail with, as one process does: so that who goes on with another pass is not left alone.
   @Test(arguments: [false, true]) func whatOneFindsAllFailWith(_ isTensorParallel: Bool) throws {
-    let model = try bench.mixture(factors: ["experts.1.up_proj.weight": 1e25])
+    let model = try bench.mixture(factors: ["experts.1.up_proj.weight": 1e25, "experts.2.up_proj.weight": 1e25])
     func failures(_ count: Int) throws -> [String] {
       let place = bench.place(count)
       return try LocalTransport.run(count) { group in

@@ -32,8 +32,9 @@ extension BlockCalibration {
     var result: [ValueID: CrossStatistics] = [:]
     // What experts read is not looked at.
     let runner = interpreter.forSharedRows(wholeExperts: true)
-    let loaded = try LoadedBlock(block, of: graph, for: runner)
-    let original = try LoadedBlock(block, of: reference, for: runner)
+    let (loaded, original) = try group.settle {
+      (try LoadedBlock(block, of: graph, for: runner), try LoadedBlock(block, of: reference, for: runner))
+    }
     var importance: [ValueID: [Float]] = [:]
     for (node, _) in graph.linears(of: block) where sensitivity != nil && importance[node.inputs[0]] == nil {
       importance[node.inputs[0]] = try sensitivity?.importance(readersOf: node.inputs[0], in: block, of: graph)

@@ -100,11 +100,13 @@ public final class BlockCalibration {
     func isBanded(_ value: ValueID) -> Bool {
       isShared && kinds.contains(.gram) && graph[value].route == nil && division?.hasOwner(value) == true
     }
-    var row = 0
-    var failure: (any Error)?
+    let routings = graph.routings(of: block.nodes)
+    var (row, place) = (0, 0)
+    var failure: (place: Int, error: any Error)?
     let whole = stream.interpreter.forSharedRows(wholeExperts: true)
     try forward(in: graph, by: whole, readBy: readers) { batch, run in
       let (value, x) = (run.node.inputs[0], run.input)
+      place += 1
       guard first[value] == run.node.output else { return }
       try experts?.note(run, batch: batch)
       // Somebody else's: it tells what it found.
@@ -122,16 +124,18 @@ public final class BlockCalibration {
       do { try statistics.add(x, named: run.node.scope, importance: weights, pool: pool) } catch {
         // Others may not see it: all come to the end before all fail.
         guard !group.isAlone else { throw error }
-        failure = reference.notFinite(upTo: block) ?? error
+        failure = (place, reference.notFinite(upTo: block) ?? error)
       }
     } after: { batch in
       row += stream.batches[batch].layout.rows
     }
-    try group.settle { if let failure { throw failure } }
+    // The first is everybody's, as it is one process's.
+    let places = try (0..<group.count).map { try group.broadcast(failure?.place ?? .max, from: $0) }
+    try group.settle { if let failure, failure.place == places.min() { throw failure.error } }
     var owners: [ValueID: Int] = [:]
     for value in Set(first.keys).sorted(by: { $0.index < $1.index }) {
       // An expert's layers one process alone has run.
-      owners[value] = isShared ? whole.expertOwner(of: value, in: graph) : division?.rank(of: value)
+      owners[value] = isShared ? whole.expertOwner(of: value, in: graph, routings) : division?.rank(of: value)
       if isShared, let division { try result[value]?.assembleGram(at: division.rank(of: value), in: group) }
     }
     try group.exchange(&result, of: owners)

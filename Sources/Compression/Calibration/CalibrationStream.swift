@@ -94,7 +94,8 @@ public final class CalibrationStream {
   private func run(_ block: Block, of graph: ModelGraph, from input: ActivationStore?, into output: ActivationStore) throws {
     let isShared = interpreter.isTensorParallel && input != nil
     let runner = isShared ? interpreter.forSharedRows(wholeExperts: true) : interpreter
-    let weights = try LoadedBlock(block, of: graph, experts: .passing, for: runner)
+    func read() throws -> LoadedBlock { try LoadedBlock(block, of: graph, experts: .passing, for: runner) }
+    let weights = isShared ? try group.settle(read) : try read()
     for (index, batch) in batches.enumerated() where isShared || group.owns(index) {
       if isShared { try group.checkInterruption() } else { try Interruption.check() }
       let result =
@@ -153,20 +154,6 @@ public final class CalibrationStream {
         if group.owns(index) { try store.store(matrix, for: index) }
       }
     }
-  }
-}
-
-/// A process could not give the others what they wait for: nothing goes on behind it.
-package struct LostExchange: Failure {
-  package let kind: FailureKind
-  package let subject: String
-  package let problem: String
-  package let remedy: String
-
-  init(_ cause: any Error) {
-    let known = cause as? any Failure
-    (kind, subject) = (known?.kind ?? .inputOutput, known?.subject ?? "activations")
-    (problem, remedy) = (known?.problem ?? "\(cause)", known?.remedy ?? "run again")
   }
 }
 
