@@ -94,7 +94,7 @@ test-sanitized: ## the same under the sanitizers
 	@Scripts/test-kernels sanitized
 
 # Races between threads, in a build of its own; takes most of an hour. THREADS_BUILD names another folder for it, TESTS some suites.
-test-threads: setup ## every test under the thread sanitizer (Linux)
+test-threads: setup ## the tests under the thread sanitizer (Linux)
 	@Scripts/test-threads $(TESTS)
 
 examples: setup ## builds the examples and runs them
